@@ -1,0 +1,60 @@
+import type { HttpBindings } from "@hono/node-server";
+import type { Context } from "hono";
+import type { Permission } from "../identity/permission.ts";
+import type { RepositoryName } from "../oci/reference.ts";
+import type { Caller } from "../registry/ports.ts";
+
+/** What the edge puts beside every request. */
+export interface Env {
+  readonly Bindings: HttpBindings;
+  Variables: {
+    /** Ours, never the caller's. */
+    requestId: string;
+    /** The socket's peer address. */
+    address: string;
+  };
+}
+
+export type Ask = Context<Env>;
+
+/**
+ * What a door needs. `open`: nothing. `credential`: any valid credential. `pull`, `push`, `delete`: that right on the repository in the path,
+ * where `pull` only asks for a credential whose token covers it: what is shown is decided by `serve`. A permission in braces is needed
+ * somewhere or on the repository in the path, as `on` says.
+ */
+export type Action =
+  | "open"
+  | "credential"
+  | "pull"
+  | "push"
+  | "delete"
+  | "catalog"
+  | { readonly permission: Permission; readonly on: "repository" | "registry" };
+
+interface DoorAt {
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
+  /** A Hono pattern. HEAD is answered by the GET door of the same path. */
+  readonly path: string;
+}
+
+/** A door without a caller: health, the token endpoint. */
+export interface OpenDoor extends DoorAt {
+  readonly action: "open";
+  readonly handle: (c: Ask) => Promise<Response> | Response;
+}
+
+/** A door that knows who knocks. */
+export interface CallerDoor extends DoorAt {
+  readonly action: Exclude<Action, "open">;
+  readonly handle: (c: Ask, caller: Caller) => Promise<Response> | Response;
+}
+
+/** A door under a repository: `:name` of the path is already checked. */
+export interface RepositoryDoor extends DoorAt {
+  readonly action: Exclude<Action, "open">;
+  readonly inRepository: true;
+  readonly handle: (c: Ask, caller: Caller, repository: RepositoryName) => Promise<Response> | Response;
+}
+
+/** Every door declares its action beside its path; one without does not compile. The route table is the list of all doors. */
+export type Door = OpenDoor | CallerDoor | RepositoryDoor;

@@ -1,0 +1,31 @@
+import { z } from "zod";
+
+/** The roles of identity.md 6.2. */
+export const ROLES = ["reader", "publisher", "scanner", "reviewer", "maintainer", "owner", "auditor", "operator"] as const;
+export const roleSchema = z.enum(ROLES);
+export type Role = z.infer<typeof roleSchema>;
+
+/** A role in one namespace, or in all (`*`). */
+export const bindingSchema = z.strictObject({ role: roleSchema, namespace: z.string().max(255) });
+export type Binding = z.infer<typeof bindingSchema>;
+
+/** One scope of a token: the actions that it may at most be used for. */
+export const tokenAccessSchema = z.strictObject({
+  type: z.enum(["repository", "registry"]),
+  name: z.string().max(255),
+  actions: z.array(z.enum(["pull", "push", "delete", "*"])).max(4),
+});
+export type TokenAccess = z.infer<typeof tokenAccessSchema>;
+
+/** Who is asking, as loaded for one request. Live roles decide; a token only caps them. */
+export interface Principal {
+  readonly name: string;
+  readonly kind: "human" | "service" | "service-token" | "system";
+  readonly bindings: readonly Binding[];
+  /** For duties (identity.md 6.5): whose person this counts as; the principal itself when nobody made it. */
+  readonly countsAs: string;
+  /** Id of the credential, for the audit. */
+  readonly credential: string | undefined;
+  /** The token's scopes; undefined when the caller did not come with a token of ours. */
+  readonly access: readonly TokenAccess[] | undefined;
+}

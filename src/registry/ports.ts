@@ -1,0 +1,36 @@
+import type { Logger } from "../log.ts";
+import type { BlobStore } from "../storage/blob-store.ts";
+import type { MetadataStore } from "../storage/metadata-store.ts";
+import type { RuntimeTree } from "../storage/runtime-tree.ts";
+import type { Actor } from "../audit/event.ts";
+import type { Principal } from "../identity/principal.ts";
+
+/** What use cases are given. A use case takes `Pick<Services, …>`, so that its needs stand in its first line. */
+export interface Services {
+  readonly metadata: MetadataStore;
+  readonly blobs: BlobStore;
+  readonly tree: RuntimeTree;
+  /** Now, in epoch milliseconds. */
+  readonly clock: () => number;
+  /** A fresh time-ordered id (UUIDv7), for events and requests. */
+  readonly newId: () => string;
+  /** Cryptographically strong random bytes. */
+  readonly random: (bytes: number) => Uint8Array;
+  /** A key for one purpose, 32 bytes, derived from the registry's secret by HKDF (one label a purpose). */
+  readonly secretFor: (purpose: string) => Uint8Array;
+  readonly log: Logger;
+  readonly settings: Settings;
+}
+
+/** What use cases need to know of the configuration. */
+export interface Settings {
+  /** What clients call the registry, without a trailing slash; statements name it. */
+  readonly publicUrl: string;
+  readonly duties: "standard" | "strict";
+}
+
+/** One request's caller: who decides rights, and what the audit says of it. */
+export interface Caller {
+  readonly principal: Principal;
+  readonly actor: Actor;
+}

@@ -1,0 +1,156 @@
+import type { Rights } from "../identity/permission.ts";
+import { type BlobFacts, type ManifestFacts, type Reach, type Reader, type Serving, serve } from "../lifecycle/serving.ts";
+import { type Digest, algorithmOf, digestSchema } from "../oci/digest.ts";
+import type { RepositoryName } from "../oci/reference.ts";
+import { keys, under } from "../storage/keys.ts";
+import type { Entry } from "../storage/metadata-store.ts";
+import {
+  type BlobRecord,
+  type LinkRecord,
+  type ManifestRecord,
+  blobRecord,
+  everywhereRecord,
+  linkRecord,
+  manifestRecord,
+  reachRecord,
+} from "../storage/records.ts";
+import type { Services } from "./ports.ts";
+
+type Needs = Pick<Services, "metadata">;
+
+/** How many roots or parents a read looks at when the first one is revoked; beyond them it fails closed. */
+const MAX_CANDIDATES = 16;
+
+/** What a caller's rights let it read. */
+export function readerOf(rights: Rights): Reader {
+  const pullAny = rights.has("pull:any");
+  const reviews = rights.has("scan") || rights.has("approve") || rights.has("revoke:everywhere");
+  return { pull: rights.has("pull"), pullAny, forensic: pullAny && reviews };
+}
+
+export interface FoundManifest {
+  readonly record: ManifestRecord;
+  readonly version: number;
+}
+
+/** The record of a manifest under either of its names (RULES 4). */
+export async function findManifest({ metadata }: Needs, repository: RepositoryName, digest: Digest): Promise<FoundManifest | undefined> {
+  const canonical = await canonicalName({ metadata }, repository, digest);
+  if (canonical === undefined) return undefined;
+  const entry = await metadata.get(keys.manifest(repository, canonical));
+  return entry && { record: manifestRecord.parse(entry.value), version: entry.version };
+}
+
+/** The sha256 name of a manifest; undefined for a sha512 name that this repository does not know. */
+async function canonicalName({ metadata }: Needs, repository: RepositoryName, digest: Digest): Promise<Digest | undefined> {
+  if (algorithmOf(digest) === "sha256") return digest;
+  const entry = await metadata.get(keys.manifestName(repository, digest));
+  return entry && digestSchema.parse(entry.value);
+}
+
+/** May this reader see this manifest of this repository? */
+export async function serveManifest(
+  needs: Needs,
+  reader: Reader,
+  repository: RepositoryName,
+  record: ManifestRecord | undefined,
+): Promise<Serving> {
+  return serve(reader, record && (await manifestFacts(needs, repository, record)));
+}
+
+/** What the serving decision needs to know of a manifest. */
+export async function manifestFacts(needs: Needs, repository: RepositoryName, record: ManifestRecord): Promise<ManifestFacts> {
+  const everywhere = await revokedEverywhere(needs, record.digest);
+  const here = record.state === "revoked" ? (record.revocation?.reason ?? "no reason recorded") : undefined;
+  return {
+    kind: "manifest",
+    state: record.state,
+    onceTrusted: record.onceTrusted,
+    revokedBecause: here ?? everywhere,
+    statement: record.statement,
+    reach: await reachOf(needs, repository, record.digest),
+  };
+}
+
+export interface ServedBlob {
+  readonly serving: Serving;
+  /** Set exactly when the repository holds a link to a present blob; to be used only when `serving` allows it. */
+  readonly blob: { readonly link: LinkRecord; readonly record: BlobRecord } | undefined;
+}
+
+/** May this reader see this blob of this repository? */
+export async function serveBlob(needs: Needs, reader: Reader, repository: RepositoryName, digest: Digest): Promise<ServedBlob> {
+  const [link, blob] = [await needs.metadata.get(keys.link(repository, digest)), await needs.metadata.get(keys.blob(digest))];
+  if (link === undefined || blob === undefined) return { serving: serve(reader, undefined), blob: undefined };
+  const found = { link: linkRecord.parse(link.value), record: blobRecord.parse(blob.value) };
+  const reach = await reachOf(needs, repository, digest);
+  const namedBy = reach.by !== "trusted" && reader.pullAny ? await namedByOf(needs, reader, repository, digest) : NOT_NAMED;
+  return { serving: serve(reader, { kind: "blob", damaged: found.record.damaged, namedBy, reach }), blob: found };
+}
+
+const NOT_NAMED: BlobFacts["namedBy"] = { by: "none" };
+
+/** Which manifests name the blob, as this holder of `pull:any` sees them. */
+async function namedByOf(needs: Needs, reader: Reader, repository: RepositoryName, digest: Digest): Promise<BlobFacts["namedBy"]> {
+  const parents = await needs.metadata.list(under(keys.edges(repository, digest), MAX_CANDIDATES));
+  let reason: string | undefined;
+  for (const { key } of parents) {
+    const parent = await findManifest(needs, repository, digestSchema.parse(key[3]));
+    const serving = await serveManifest(needs, reader, repository, parent?.record);
+    if (serving.effect === "allow") return { by: "visible" };
+    if (serving.effect === "denied") reason ??= serving.reason;
+  }
+  const [dead] = await needs.metadata.list(under(keys.deadEdges(repository, digest), 1));
+  if (dead !== undefined) reason ??= await reasonOf(needs, repository, digestSchema.parse(dead.key[3]), []);
+  return reason === undefined ? NOT_NAMED : { by: "revoked", reason };
+}
+
+/** How trusted roots reach a digest: a range look-up of limit 1 in the usual case (RULES 3). */
+export async function reachOf(needs: Needs, repository: RepositoryName, digest: Digest): Promise<Reach> {
+  const [first] = await needs.metadata.list(under(keys.reaches(repository, digest), 1));
+  if (first !== undefined) {
+    if ((await revokedOnTheWay(needs, first)) === undefined) return { by: "trusted" };
+    return reachByOthers(needs, repository, digest);
+  }
+  const [denied] = await needs.metadata.list(under(keys.denials(repository, digest), 1));
+  if (denied === undefined) return { by: "none" };
+  const { via } = reachRecord.parse(denied.value);
+  return { by: "revoked", reason: await reasonOf(needs, repository, digestSchema.parse(denied.key[3]), via) };
+}
+
+/** The rare case: the first root is revoked everywhere, and the job that rewrites the rows has not come here yet. */
+async function reachByOthers(needs: Needs, repository: RepositoryName, digest: Digest): Promise<Reach> {
+  let reason = "revoked everywhere";
+  for (const row of await needs.metadata.list(under(keys.reaches(repository, digest), MAX_CANDIDATES))) {
+    const revoked = await revokedOnTheWay(needs, row);
+    if (revoked === undefined) return { by: "trusted" };
+    reason = revoked;
+  }
+  return { by: "revoked", reason };
+}
+
+/** Why the root of a reach row, or a manifest between, is revoked everywhere. */
+async function revokedOnTheWay(needs: Needs, row: Entry): Promise<string | undefined> {
+  const { via } = reachRecord.parse(row.value);
+  for (const manifest of [digestSchema.parse(row.key[3]), ...via]) {
+    const reason = await revokedEverywhere(needs, manifest);
+    if (reason !== undefined) return reason;
+  }
+  return undefined;
+}
+
+/** Why a manifest is revoked in every repository, if it is. */
+export async function revokedEverywhere({ metadata }: Needs, digest: Digest): Promise<string | undefined> {
+  const entry = await metadata.get(keys.revokedEverywhere(digest));
+  return entry && everywhereRecord.parse(entry.value).reason;
+}
+
+/** The recorded reason of the first revoked manifest on the way from a root. */
+async function reasonOf(needs: Needs, repository: RepositoryName, root: Digest, via: readonly Digest[]): Promise<string> {
+  for (const manifest of [root, ...via]) {
+    const found = await findManifest(needs, repository, manifest);
+    const reason = found?.record.revocation?.reason ?? (await revokedEverywhere(needs, manifest));
+    if (reason !== undefined) return reason;
+  }
+  return "what it belongs to was revoked";
+}

@@ -1,0 +1,57 @@
+import type { Readable } from "node:stream";
+import type { Digest } from "../oci/digest.ts";
+
+/** Bytes `start` to `end`, both included. */
+export interface ByteRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Somebody else is writing to this upload just now. */
+export class UploadBusyError extends Error {
+  override readonly name = "UploadBusyError";
+}
+
+/** There is no room left (ENOSPC, EDQUOT). */
+export class StorageFullError extends Error {
+  override readonly name = "StorageFullError";
+}
+
+/**
+ * Where blob bytes live. A driver holds no policy and never shows a blob before `publish`.
+ *
+ * An upload is a staged file that only ever grows: nothing rewrites or cuts its bytes, so a hash of a prefix stays right.
+ * One writer at a time: `append` claims the upload and throws `UploadBusyError` when another holds it; the claim of a
+ * process that died is void.
+ */
+export interface BlobStore {
+  /** Size in bytes of a published blob. */
+  stat(digest: Digest): Promise<{ readonly size: number; readonly modifiedAt: number } | undefined>;
+  /** The bytes of a published blob, or a part of them; rejects with code ENOENT when there is none. */
+  open(digest: Digest, range?: ByteRange): Promise<Readable>;
+  /** Begins an empty upload under an id that the caller chose (letters, digits, `-`, `_`, `.`, at most 128). */
+  stage(upload: string): Promise<void>;
+  /** Size in bytes of an upload and when it last grew (epoch, ms), or nothing when there is no such upload. */
+  staged(upload: string): Promise<{ readonly size: number; readonly touchedAt: number } | undefined>;
+  /** The bytes that an upload has so far, from `start`. */
+  openStaged(upload: string, start: number): Promise<Readable>;
+  /**
+   * Writes bytes at the end of an upload whose size is `offset`; the size afterwards.
+   * When the source fails midway, what arrived stays and the error is thrown on. A wrong offset is a `RangeError`.
+   */
+  append(upload: string, bytes: AsyncIterable<Uint8Array>, offset: number): Promise<number>;
+  /**
+   * Shows an upload's bytes under their digest: fsync, link, fsync of the folder. The upload itself stays until `discard`, so that
+   * a crash before the metadata is committed loses nothing. With `replace` an existing (damaged) blob is atomically replaced,
+   * otherwise an existing blob stays as it is. The caller has verified the digest.
+   */
+  publish(upload: string, digest: Digest, options?: { readonly replace?: boolean }): Promise<void>;
+  /** Forgets an upload; one that does not exist is fine. Throws `UploadBusyError` while somebody writes to it. */
+  discard(upload: string): Promise<void>;
+  /** Removes a published blob; one that does not exist is fine. */
+  remove(digest: Digest): Promise<void>;
+  /** All published blobs, by digest. */
+  list(after?: Digest): AsyncIterable<Digest>;
+  /** All uploads, in no order. */
+  listStaged(): AsyncIterable<string>;
+}

@@ -1,0 +1,128 @@
+import type { Digest } from "../oci/digest.ts";
+import type { RepositoryName, Tag } from "../oci/reference.ts";
+import type { State } from "../lifecycle/state.ts";
+import type { Key, KeyRange } from "./metadata-store.ts";
+
+/**
+ * Every metadata key, as a tree. `<m>` is the sha256 digest of a manifest (its canonical name), `<d>` a digest as it was named.
+ *
+ *   change                            the driver's own: sequence of the last change
+ *   audit-head                        the last link of the audit chain
+ *   audit/<seq>                       a link of the audit chain
+ *   namespace/<ns>                    who owns a namespace
+ *   identity/<name>                   an identity and its roles
+ *   credential/<id>                   an API key or refresh token, without its secret
+ *   credential-secret/<hmac>          HMAC of a secret → id of the credential
+ *   credential-use/<id>             * last use
+ *   lockout/<what>                  * failed logins
+ *   token-key/<kid>                   a signing key of access tokens
+ *   repository/<repo>                 a repository, with the number of its trusted manifests
+ *   repository-trusted/<repo>         exists while something there is trusted: the readers' catalog
+ *   manifest/<repo>/<m>               the artifact record
+ *   manifest-name/<repo>/<sha512>     the manifest's other name → <m>
+ *   manifest-content/<repo>/<m>       the bytes as pushed
+ *   artifact-state/<state>/<repo>/<m> artifacts by state
+ *   statement/<repo>/<m>/<seq>        the lifecycle chain, payloads included
+ *   decision/<repo>/<m>/<digest>      a promotion decision that was taken
+ *   covers/<repo>/<m>                 what the promotion of a root covers
+ *   referrer/<repo>/<d>/<rank>/<m>    referrers of a subject, evidence first
+ *   link/<repo>/<d>                   the repository's own link to a blob
+ *   blob-repository/<d>/<repo>        the same, by blob
+ *   blob/<d>                          a published blob; every writer of its links puts it
+ *   edge/<repo>/<d>/<m>               <m>, not revoked, names <d> (config, layer, blob, child manifest)
+ *   dead-edge/<repo>/<d>/<m>          <m>, revoked, names <d>
+ *   reach/<repo>/<d>/<m>              the trusted root <m> reaches or covers <d>
+ *   denied/<repo>/<d>/<m>             the once-trusted, now revoked root (or branch) <m> did
+ *   root-reach/<repo>/<m>/<d>         the rows of one root in the two above
+ *   tag-pushed/<repo>/<tag>           the last digest pushed
+ *   tag-promoted/<repo>/<tag>         the last digest promoted
+ *   tag-listed/<repo>/<tag>           exists while the promoted digest is trusted: the readers' list
+ *   tag-of/<repo>/<m>/<tag>           the tags of a manifest
+ *   revoked-everywhere/<d>            a manifest's digest, by both of its names
+ *   serving-epoch                     raised by every change that can end a download
+ *   lease/<job>                     * who runs a job
+ *   job/<name>                      * how far a job has come
+ *
+ * Keys marked * are operational: a change of these alone needs no audit event.
+ */
+const OPERATIONAL: ReadonlySet<string> = new Set(["credential-use", "lockout", "lease", "job"]);
+
+/** May a change of this key go without an audit event? */
+export function isOperational(key: Key): boolean {
+  return OPERATIONAL.has(key[0]);
+}
+
+/** Sorts after every text and number that a key holds. */
+const LAST = "\uffff";
+
+/** All keys that begin with a prefix, from after a given rest of a key (exclusive), at most `limit`. */
+export function under(prefix: Key, limit: number, after: readonly (string | number)[] = []): KeyRange {
+  return { start: after.length === 0 ? prefix : [...prefix, ...after, ""], end: [...prefix, LAST], limit };
+}
+
+export const keys = {
+  auditHead: (): Key => ["audit-head"],
+  audit: (sequence: number): Key => ["audit", sequence],
+  audits: (): Key => ["audit"],
+  namespace: (name: string): Key => ["namespace", name],
+  namespaces: (): Key => ["namespace"],
+  identity: (name: string): Key => ["identity", name],
+  identities: (): Key => ["identity"],
+  credential: (id: string): Key => ["credential", id],
+  credentials: (): Key => ["credential"],
+  credentialSecret: (hmac: string): Key => ["credential-secret", hmac],
+  credentialUse: (id: string): Key => ["credential-use", id],
+  lockout: (what: string): Key => ["lockout", what],
+  tokenKey: (kid: string): Key => ["token-key", kid],
+  tokenKeys: (): Key => ["token-key"],
+  repository: (repository: RepositoryName): Key => ["repository", repository],
+  repositories: (): Key => ["repository"],
+  trustedRepository: (repository: RepositoryName): Key => ["repository-trusted", repository],
+  trustedRepositories: (): Key => ["repository-trusted"],
+  manifest: (repository: RepositoryName, manifest: Digest): Key => ["manifest", repository, manifest],
+  manifests: (repository?: RepositoryName): Key => (repository === undefined ? ["manifest"] : ["manifest", repository]),
+  manifestName: (repository: RepositoryName, sha512: Digest): Key => ["manifest-name", repository, sha512],
+  manifestContent: (repository: RepositoryName, manifest: Digest): Key => ["manifest-content", repository, manifest],
+  artifactState: (state: State, repository: RepositoryName, manifest: Digest): Key => ["artifact-state", state, repository, manifest],
+  artifactsIn: (state: State, repository?: RepositoryName): Key =>
+    repository === undefined ? ["artifact-state", state] : ["artifact-state", state, repository],
+  statement: (repository: RepositoryName, manifest: Digest, sequence: number): Key => ["statement", repository, manifest, sequence],
+  statements: (repository: RepositoryName, manifest: Digest): Key => ["statement", repository, manifest],
+  decision: (repository: RepositoryName, manifest: Digest, decision: Digest): Key => ["decision", repository, manifest, decision],
+  covers: (repository: RepositoryName, manifest: Digest): Key => ["covers", repository, manifest],
+  referrer: (repository: RepositoryName, subject: Digest, rank: number, manifest: Digest): Key => [
+    "referrer",
+    repository,
+    subject,
+    rank,
+    manifest,
+  ],
+  referrers: (repository: RepositoryName, subject: Digest): Key => ["referrer", repository, subject],
+  link: (repository: RepositoryName, blob: Digest): Key => ["link", repository, blob],
+  links: (repository: RepositoryName): Key => ["link", repository],
+  blobRepository: (blob: Digest, repository: RepositoryName): Key => ["blob-repository", blob, repository],
+  blobRepositories: (blob: Digest): Key => ["blob-repository", blob],
+  blob: (blob: Digest): Key => ["blob", blob],
+  blobs: (): Key => ["blob"],
+  edge: (repository: RepositoryName, child: Digest, parent: Digest): Key => ["edge", repository, child, parent],
+  edges: (repository: RepositoryName, child: Digest): Key => ["edge", repository, child],
+  deadEdge: (repository: RepositoryName, child: Digest, parent: Digest): Key => ["dead-edge", repository, child, parent],
+  deadEdges: (repository: RepositoryName, child: Digest): Key => ["dead-edge", repository, child],
+  reach: (repository: RepositoryName, digest: Digest, root: Digest): Key => ["reach", repository, digest, root],
+  reaches: (repository: RepositoryName, digest: Digest): Key => ["reach", repository, digest],
+  denied: (repository: RepositoryName, digest: Digest, root: Digest): Key => ["denied", repository, digest, root],
+  denials: (repository: RepositoryName, digest: Digest): Key => ["denied", repository, digest],
+  rootReach: (repository: RepositoryName, root: Digest, digest: Digest): Key => ["root-reach", repository, root, digest],
+  rootReaches: (repository: RepositoryName, root: Digest): Key => ["root-reach", repository, root],
+  tagPushed: (repository: RepositoryName, tag: Tag): Key => ["tag-pushed", repository, tag],
+  tagsPushed: (repository: RepositoryName): Key => ["tag-pushed", repository],
+  tagPromoted: (repository: RepositoryName, tag: Tag): Key => ["tag-promoted", repository, tag],
+  tagListed: (repository: RepositoryName, tag: Tag): Key => ["tag-listed", repository, tag],
+  tagsListed: (repository: RepositoryName): Key => ["tag-listed", repository],
+  tagOf: (repository: RepositoryName, manifest: Digest, tag: Tag): Key => ["tag-of", repository, manifest, tag],
+  tagsOf: (repository: RepositoryName, manifest: Digest): Key => ["tag-of", repository, manifest],
+  revokedEverywhere: (digest: Digest): Key => ["revoked-everywhere", digest],
+  servingEpoch: (): Key => ["serving-epoch"],
+  lease: (job: string): Key => ["lease", job],
+  job: (name: string): Key => ["job", name],
+} as const;

@@ -1,0 +1,107 @@
+import { z } from "zod";
+import { bindingSchema } from "../identity/principal.ts";
+import { stateSchema } from "../lifecycle/state.ts";
+import { digestSchema } from "../oci/digest.ts";
+
+/** The records that `keys.ts` names, each with a version, so that a later form can be told from an earlier one. */
+const time = z.number().int().nonnegative();
+
+export const namespaceRecord = z.strictObject({ v: z.literal(1), owner: z.string(), createdBy: z.string(), createdAt: time });
+export type NamespaceRecord = z.infer<typeof namespaceRecord>;
+
+export const identityRecord = z.strictObject({
+  v: z.literal(1),
+  name: z.string(),
+  kind: z.enum(["human", "service"]),
+  bindings: z.array(bindingSchema),
+  disabled: z.boolean(),
+  /** Raised to end every token and refresh token at once. */
+  epoch: z.number().int().nonnegative(),
+  createdBy: z.string(),
+  createdAt: time,
+  /** Whose person this counts as for duties (RULES 17): the owner who made it, else itself. */
+  countsAs: z.string(),
+});
+export type IdentityRecord = z.infer<typeof identityRecord>;
+
+export const credentialRecord = z.strictObject({
+  v: z.literal(1),
+  id: z.string(),
+  kind: z.enum(["api-key", "refresh-token"]),
+  identity: z.string(),
+  secretHmac: z.string(),
+  createdBy: z.string(),
+  createdAt: time,
+  /** Null: neither expires nor idles out (first-start keys only, RULES 18). */
+  expiresAt: time.nullable(),
+  idleMilliseconds: time.nullable(),
+  revokedAt: time.nullable(),
+  /** The credential that it was rotated from, or that a refresh token belongs to. */
+  parent: z.string().nullable(),
+  epoch: z.number().int().nonnegative(),
+});
+export type CredentialRecord = z.infer<typeof credentialRecord>;
+
+export const repositoryRecord = z.strictObject({ v: z.literal(1), createdAt: time, trusted: z.number().int().nonnegative() });
+export type RepositoryRecord = z.infer<typeof repositoryRecord>;
+
+/** A revocation that was not lifted: it outlives deletion (RULES 12). */
+const revocation = z.strictObject({ permanent: z.boolean(), everywhere: z.boolean(), reason: z.string(), by: z.string(), at: time });
+
+export const manifestRecord = z.strictObject({
+  v: z.literal(1),
+  /** The canonical name. */
+  digest: digestSchema,
+  sha512: digestSchema,
+  /** The names under which it was pushed, the first one first. */
+  names: z.array(digestSchema).min(1),
+  mediaType: z.string(),
+  artifactType: z.string().nullable(),
+  size: z.number().int().nonnegative(),
+  /** Bytes of all distinct digests of the closure, as far as they are known. */
+  closureBytes: z.number().int().nonnegative(),
+  subject: digestSchema.nullable(),
+  /** One of the registry's own statements. */
+  statement: z.boolean(),
+  state: stateSchema,
+  generation: z.number().int().positive(),
+  /** Sequence and payload digest of the last statement of the chain. */
+  sequence: z.number().int().nonnegative(),
+  previous: digestSchema.nullable(),
+  onceTrusted: z.boolean(),
+  revocation: revocation.nullable(),
+  /** Everybody who put it in this generation (RULES 17). */
+  uploaders: z.array(z.string()),
+  pushedBy: z.string(),
+  pushedAt: time,
+  changedBy: z.string(),
+  changedAt: time,
+  reason: z.string().nullable(),
+  policy: z.string().nullable(),
+  decision: digestSchema.nullable(),
+});
+export type ManifestRecord = z.infer<typeof manifestRecord>;
+
+export const linkRecord = z.strictObject({ v: z.literal(1), size: z.number().int().nonnegative(), by: z.string(), at: time });
+export type LinkRecord = z.infer<typeof linkRecord>;
+
+/** `condemned`: the collector is removing it; whoever needs it waits, or finishes the removal and publishes again. */
+export const blobRecord = z.strictObject({
+  v: z.literal(1),
+  size: z.number().int().nonnegative(),
+  status: z.enum(["present", "condemned"]),
+  damaged: z.boolean(),
+  touchedAt: time,
+});
+export type BlobRecord = z.infer<typeof blobRecord>;
+
+/** Value of a reach or denied row: the manifests between the root and the digest, so that a revocation everywhere cuts a branch at once. */
+export const reachRecord = z.strictObject({ v: z.literal(1), via: z.array(digestSchema) });
+export type ReachRecord = z.infer<typeof reachRecord>;
+
+export const tagRecord = z.strictObject({ v: z.literal(1), digest: digestSchema, by: z.string(), at: time });
+export type TagRecord = z.infer<typeof tagRecord>;
+
+/** A digest that is revoked in every repository; there is one row for each of its names. */
+export const everywhereRecord = z.strictObject({ v: z.literal(1), reason: z.string(), permanent: z.boolean(), by: z.string(), at: time });
+export type EverywhereRecord = z.infer<typeof everywhereRecord>;

@@ -1,0 +1,95 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, normalize } from "node:path";
+import { expect, test } from "vitest";
+
+const PURE = ["oci", "formats", "identity", "trust", "lifecycle", "policy", "audit", "api"];
+const OUTSIDE = ["storage", "vault", "scan"];
+const USE_CASES = ["registry", "jobs"];
+const DELIVERY = ["ui", "http", "cli"];
+const FOLDERS = [...PURE, ...OUTSIDE, ...USE_CASES, ...DELIVERY];
+
+/** Folder or root file → what it may import besides itself. A row names only earlier rows, so folder cycles cannot exist. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  log: [],
+  oci: [],
+  formats: [],
+  identity: ["oci"],
+  trust: ["oci"],
+  lifecycle: ["oci", "formats"],
+  policy: ["oci", "formats", "identity", "trust", "lifecycle"],
+  audit: ["oci", "identity", "lifecycle"],
+  api: ["oci", "lifecycle", "audit"],
+  storage: ["oci", "identity", "lifecycle", "audit", "log"],
+  vault: ["oci", "storage"],
+  scan: ["oci", "formats", "storage", "log"],
+  registry: ["oci", "formats", "identity", "trust", "lifecycle", "policy", "audit", "storage", "scan", "log"],
+  jobs: ["oci", "lifecycle", "audit", "storage", "registry", "log"],
+  ui: ["oci", "lifecycle", "api"],
+  http: ["oci", "identity", "lifecycle", "api", "registry", "ui", "log"],
+  cli: ["oci", "formats", "trust", "audit", "api", "log"],
+  config: ["oci"],
+  services: [...FOLDERS, "config", "log"],
+  main: [...FOLDERS, "config", "services", "log"],
+};
+/** What pure folders may take from Node, and what they must not touch: clocks, chance, the process, the network. */
+const PURE_NODE = new Set(["node:crypto", "node:util", "node:assert"]);
+const IMPURE = /\bDate\.now\b|\bnew Date\(\)|\bMath\.random\b|\brandom(?:Bytes|UUID|Int)\b|\bprocess\.|\bfetch\(/;
+/** npm package → where it may be imported. A package that is not here may be imported nowhere. */
+const MAY_USE: Readonly<Record<string, readonly string[]>> = {
+  zod: Object.keys(MAY_IMPORT),
+  "@sigstore/bundle": ["trust"],
+  "@sigstore/core": ["trust"],
+  "@sigstore/verify": ["trust"],
+  "@sigstore/tuf": ["services"],
+  jose: ["identity", "trust", "services"],
+  hono: ["http", "ui"],
+  "@hono/node-server": ["http", "main"],
+  lmdb: ["storage"],
+  pg: ["storage"],
+  pino: ["log"],
+};
+
+const files = readdirSync("src", { recursive: true, encoding: "utf8" })
+  .map((file) => file.replaceAll("\\", "/"))
+  .filter((file) => file.endsWith(".ts"));
+const textOf = (file: string): string => readFileSync(join("src", file), "utf8");
+const layerOf = (file: string): string => (file.includes("/") ? (file.split("/")[0] ?? "") : file.replace(/\.ts$/, ""));
+
+function importsOf(file: string): string[] {
+  const found = textOf(file).matchAll(/\b(?:from|import)\s*\(?\s*["'`]([^"'`]+)["'`]/g);
+  return [...found].map((match) => match[1] ?? "");
+}
+
+function mayImport(file: string, specifier: string): boolean {
+  const layer = layerOf(file);
+  if (specifier.startsWith(".")) {
+    const target = layerOf(normalize(join(dirname(file), specifier)).replaceAll("\\", "/"));
+    return target === layer || (MAY_IMPORT[layer] ?? []).includes(target);
+  }
+  if (specifier.startsWith("node:")) return !PURE.includes(layer) || PURE_NODE.has(specifier);
+  const name = Object.keys(MAY_USE).find((known) => specifier === known || specifier.startsWith(`${known}/`));
+  return name !== undefined && (MAY_USE[name] ?? []).includes(layer);
+}
+
+test("every folder and root file of src/ has a row", () => {
+  expect(files.map(layerOf).filter((layer) => !(layer in MAY_IMPORT))).toEqual([]);
+});
+
+test("a row names only earlier rows", () => {
+  const order = Object.keys(MAY_IMPORT);
+  const late = order.filter((layer, at) => (MAY_IMPORT[layer] ?? []).some((target) => order.indexOf(target) >= at));
+  expect(late).toEqual([]);
+});
+
+test.each(files)("%s imports only what its layer may", (file) => {
+  expect(importsOf(file).filter((specifier) => !mayImport(file, specifier))).toEqual([]);
+});
+
+test.each(files.filter((file) => PURE.includes(layerOf(file))))("%s reads no clock, chance or process", (file) => {
+  expect(IMPURE.exec(textOf(file))?.[0]).toBeUndefined();
+});
+
+test("the scripts run on the Node that package.json pins", () => {
+  const { devDependencies } = JSON.parse(readFileSync("package.json", "utf8")) as { devDependencies: { node: string } };
+  expect(process.versions.node).toBe(devDependencies.node);
+});
