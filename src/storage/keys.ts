@@ -26,6 +26,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   decision/<repo>/<m>/<digest>      a promotion decision that was taken
  *   covers/<repo>/<m>                 what the promotion of a root covers
  *   referrer/<repo>/<d>/<rank>/<m>    referrers of a subject, evidence first
+ *   referrer-served/<repo>/<d>/<rank>/<m>  those that readers see: covered, trusted, or the registry's own
  *   link/<repo>/<d>                   the repository's own link to a blob
  *   blob-repository/<d>/<repo>        the same, by blob
  *   blob/<d>                          a published blob; every writer of its links puts it
@@ -98,6 +99,14 @@ export const keys = {
     manifest,
   ],
   referrers: (repository: RepositoryName, subject: Digest): Key => ["referrer", repository, subject],
+  referrerServed: (repository: RepositoryName, subject: Digest, rank: number, manifest: Digest): Key => [
+    "referrer-served",
+    repository,
+    subject,
+    rank,
+    manifest,
+  ],
+  referrersServed: (repository: RepositoryName, subject: Digest): Key => ["referrer-served", repository, subject],
   link: (repository: RepositoryName, blob: Digest): Key => ["link", repository, blob],
   links: (repository: RepositoryName): Key => ["link", repository],
   blobRepository: (blob: Digest, repository: RepositoryName): Key => ["blob-repository", blob, repository],
