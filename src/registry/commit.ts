@@ -1,0 +1,20 @@
+import { RegistryError } from "../oci/errors.ts";
+import type { Change } from "../storage/metadata-store.ts";
+import type { Services } from "./ports.ts";
+
+/** A decision: what to answer, and the change that makes it true (none when nothing has to change). */
+export interface Decided<T> {
+  readonly change?: Change;
+  readonly result: T;
+}
+
+const MAX_TRIES = 64;
+
+/** Loads, decides and commits; when somebody else changed what the decision rests on, loads and decides again, a bounded number of times. */
+export async function decideAndCommit<T>({ metadata }: Pick<Services, "metadata">, decide: () => Promise<Decided<T>>): Promise<T> {
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    const { change, result } = await decide();
+    if (change === undefined || (await metadata.commit(change)) === "committed") return result;
+  }
+  throw new RegistryError("UNAVAILABLE", "too many others change the same record; try again", { headers: { "Retry-After": "1" } });
+}
