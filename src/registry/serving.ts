@@ -131,7 +131,8 @@ async function reachByOthers(needs: Needs, repository: RepositoryName, digest: D
 
 /** Why the root of a reach row, or a manifest between, is revoked everywhere. */
 async function revokedOnTheWay(needs: Needs, row: Entry): Promise<string | undefined> {
-  const { via } = reachRecord.parse(row.value);
+  const { via, statement } = reachRecord.parse(row.value);
+  if (statement) return undefined;
   for (const manifest of [digestSchema.parse(row.key[3]), ...via]) {
     const reason = await revokedEverywhere(needs, manifest);
     if (reason !== undefined) return reason;

@@ -21,6 +21,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   manifest/<repo>/<m>               the artifact record
  *   manifest-name/<repo>/<sha512>     the manifest's other name → <m>
  *   manifest-content/<repo>/<m>       the bytes as pushed
+ *   manifest-repository/<m>/<repo>    the repositories that have a manifest
  *   artifact-state/<state>/<repo>/<m> artifacts by state
  *   statement/<repo>/<m>/<seq>        the lifecycle chain, payloads included
  *   decision/<repo>/<m>/<digest>      a promotion decision that was taken
@@ -40,13 +41,15 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   tag-listed/<repo>/<tag>           exists while the promoted digest is trusted: the readers' list
  *   tag-of/<repo>/<m>/<tag>           the tags of a manifest
  *   revoked-everywhere/<d>            a manifest's digest, by both of its names
+ *   everywhere-pending/<m>            a revocation everywhere whose statements are not all written yet
+ *   tree-pending/<repo>/<m>         * a manifest whose folder in trusted/ has to be made or removed
  *   serving-epoch                     raised by every change that can end a download
  *   lease/<job>                     * who runs a job
  *   job/<name>                      * how far a job has come
  *
  * Keys marked * are operational: a change of these alone needs no audit event.
  */
-const OPERATIONAL: ReadonlySet<string> = new Set(["credential-use", "lockout", "lease", "job"]);
+const OPERATIONAL: ReadonlySet<string> = new Set(["credential-use", "lockout", "tree-pending", "lease", "job"]);
 
 /** May a change of this key go without an audit event? */
 export function isOperational(key: Key): boolean {
@@ -84,6 +87,8 @@ export const keys = {
   manifests: (repository?: RepositoryName): Key => (repository === undefined ? ["manifest"] : ["manifest", repository]),
   manifestName: (repository: RepositoryName, sha512: Digest): Key => ["manifest-name", repository, sha512],
   manifestContent: (repository: RepositoryName, manifest: Digest): Key => ["manifest-content", repository, manifest],
+  manifestRepository: (manifest: Digest, repository: RepositoryName): Key => ["manifest-repository", manifest, repository],
+  manifestRepositories: (manifest: Digest): Key => ["manifest-repository", manifest],
   artifactState: (state: State, repository: RepositoryName, manifest: Digest): Key => ["artifact-state", state, repository, manifest],
   artifactsIn: (state: State, repository?: RepositoryName): Key =>
     repository === undefined ? ["artifact-state", state] : ["artifact-state", state, repository],
@@ -131,6 +136,10 @@ export const keys = {
   tagOf: (repository: RepositoryName, manifest: Digest, tag: Tag): Key => ["tag-of", repository, manifest, tag],
   tagsOf: (repository: RepositoryName, manifest: Digest): Key => ["tag-of", repository, manifest],
   revokedEverywhere: (digest: Digest): Key => ["revoked-everywhere", digest],
+  everywherePending: (manifest: Digest): Key => ["everywhere-pending", manifest],
+  everywheresPending: (): Key => ["everywhere-pending"],
+  treePending: (repository: RepositoryName, manifest: Digest): Key => ["tree-pending", repository, manifest],
+  treesPending: (): Key => ["tree-pending"],
   servingEpoch: (): Key => ["serving-epoch"],
   lease: (job: string): Key => ["lease", job],
   job: (name: string): Key => ["job", name],

@@ -95,9 +95,32 @@ export const blobRecord = z.strictObject({
 });
 export type BlobRecord = z.infer<typeof blobRecord>;
 
-/** Value of a reach or denied row: the manifests between the root and the digest, so that a revocation everywhere cuts a branch at once. */
-export const reachRecord = z.strictObject({ v: z.literal(1), via: z.array(digestSchema) });
+/**
+ * Value of a reach or denied row: the manifests between the root and the digest, so that a revocation everywhere cuts a branch at
+ * once. The registry's own statements stay readable whatever becomes of their root.
+ */
+export const reachRecord = z.strictObject({ v: z.literal(1), via: z.array(digestSchema), statement: z.boolean() });
 export type ReachRecord = z.infer<typeof reachRecord>;
+
+/** The same by root, to tell what a transition changes. */
+export const rootReachRecord = z.strictObject({ ...reachRecord.shape, denied: z.boolean() });
+export type RootReachRecord = z.infer<typeof rootReachRecord>;
+
+/** A link of an artifact's chain; `manifest` is null until its manifest is written, with the statement that follows (RULES 28). */
+export const statementRecord = z.strictObject({
+  v: z.literal(1),
+  payload: z.string(),
+  digest: digestSchema,
+  manifest: digestSchema.nullable(),
+  state: stateSchema,
+  at: time,
+  actor: z.string(),
+  reason: z.string().nullable(),
+});
+export type StatementRecord = z.infer<typeof statementRecord>;
+
+/** What the last promotion of a root covers, by canonical manifest digest. */
+export const coversRecord = z.strictObject({ v: z.literal(1), digests: z.array(digestSchema) });
 
 export const tagRecord = z.strictObject({ v: z.literal(1), digest: digestSchema, by: z.string(), at: time });
 export type TagRecord = z.infer<typeof tagRecord>;
