@@ -1,0 +1,130 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createWriteStream } from "node:fs";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+/** The checkout that is tried. */
+export const CHECKOUT = fileURLToPath(new URL("..", import.meta.url));
+
+const READY_LIMIT_MS = 60_000;
+const STOP_LIMIT_MS = 60_000;
+const POLL_MS = 50;
+
+/** A registry that runs on loopback over a data directory of its own. */
+export interface RunningRegistry {
+  readonly url: string;
+  /** host:port, as clients write it before a repository. */
+  readonly host: string;
+  readonly pid: number;
+  readonly dataDirectory: string;
+  /** Everything that the server has written to standard output and standard error so far. */
+  output(): string;
+  /** The API key of a first-start identity: `operator`, `publisher` or `runtime`. */
+  key(identity: string): Promise<string>;
+  /** SIGTERM and wait; throws unless the server ends by itself with exit code 0. The data directory stays. */
+  stop(): Promise<void>;
+  /** Stop, and remove the data directory whatever happens. */
+  dispose(): Promise<void>;
+}
+
+/** The variables a child gets: nothing of the caller's own registry settings leaks into the trial. */
+export function plainEnvironment(more: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
+  const kept = ["PATH", "HOME", "LANG", "TMPDIR", "XDG_CACHE_HOME", "GOFLAGS", "GOPROXY", "SSL_CERT_FILE"];
+  const inherited = kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]] as const]));
+  return { ...Object.fromEntries(inherited), ...more };
+}
+
+/** A port of 127.0.0.1 that was free a moment ago. */
+export async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const address = probe.address();
+  probe.close();
+  await once(probe, "close");
+  if (address === null || typeof address === "string") throw new Error("the system gave no port");
+  return address.port;
+}
+
+/** Waits until the URL answers 200, or throws with what the process has said. */
+export async function untilReady(url: string, child: ChildProcess, output: () => string): Promise<void> {
+  const deadline = performance.now() + READY_LIMIT_MS;
+  while (performance.now() < deadline) {
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the server ended at start:\n${output()}`);
+    const answer = await fetch(url).catch(() => undefined);
+    await answer?.body?.cancel();
+    if (answer?.status === 200) return;
+    await sleep(POLL_MS);
+  }
+  throw new Error(`${url} did not answer 200 within ${READY_LIMIT_MS / 1000} s:\n${output()}`);
+}
+
+/** Ends a child that this program started: SIGTERM, and SIGKILL when it does not go. Answers its exit code, null when it had to be killed. */
+export async function endChild(child: ChildProcess): Promise<number | null> {
+  if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+  const ended = once(child, "exit");
+  child.kill("SIGTERM");
+  const limit = AbortSignal.timeout(STOP_LIMIT_MS);
+  const killer = (): void => void child.kill("SIGKILL");
+  limit.addEventListener("abort", killer);
+  await ended;
+  limit.removeEventListener("abort", killer);
+  return child.exitCode;
+}
+
+/** Starts `src/main.ts` as it comes, with all its workers, over a fresh data directory (or the one given) and waits until it is ready. */
+export async function startRegistry(dataDirectory?: string): Promise<RunningRegistry> {
+  const folder = dataDirectory ?? (await mkdtemp(join(tmpdir(), "ai-model-registry-data-")));
+  const host = `127.0.0.1:${await freePort()}`;
+  const url = `http://${host}`;
+  const child = spawn(process.execPath, ["src/main.ts"], {
+    cwd: CHECKOUT,
+    env: plainEnvironment({ BIND_ADDR: host, REGISTRY_DIR: folder }),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const log = createWriteStream(`${folder}.log`, { flags: "a" });
+  const said: Buffer[] = [];
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on("data", (chunk: Buffer) => {
+      said.push(chunk);
+      log.write(chunk);
+    });
+  }
+  const output = (): string => Buffer.concat(said).toString("utf8");
+  const stop = async (): Promise<void> => {
+    const code = await endChild(child);
+    log.end();
+    if (code !== 0) throw new Error(`the server ended with ${code ?? "a signal"} instead of 0:\n${output().slice(-4000)}`);
+  };
+  const dispose = async (): Promise<void> => {
+    try {
+      await stop();
+    } finally {
+      await rm(folder, { recursive: true, force: true });
+      await rm(`${folder}.log`, { force: true });
+    }
+  };
+  try {
+    await untilReady(`${url}/health`, child, output);
+  } catch (error) {
+    await endChild(child);
+    throw error;
+  }
+  const key = async (identity: string): Promise<string> => (await readFile(join(folder, "credentials", identity), "utf8")).trim();
+  return { url, host, pid: child.pid ?? 0, dataDirectory: folder, output, key, stop, dispose };
+}
+
+/** As the operator, makes a namespace that `publisher` owns: what is pushed there comes from an ordinary publisher. */
+export async function createNamespace(registry: RunningRegistry, name: string): Promise<void> {
+  const answer = await fetch(`${registry.url}/v1/namespaces`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${await registry.key("operator")}`, "content-type": "application/json" },
+    body: JSON.stringify({ name, owner: "publisher" }),
+  });
+  if (!answer.ok) throw new Error(`the namespace ${name} was refused: ${answer.status} ${await answer.text()}`);
+  await answer.body?.cancel();
+}
