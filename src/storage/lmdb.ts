@@ -1,0 +1,155 @@
+import { statfs } from "node:fs/promises";
+import { constants } from "node:os";
+import { type RootDatabase, open } from "lmdb";
+import { type Link, append, linkSchema } from "../audit/chain.ts";
+import type { AuditEvent } from "../audit/event.ts";
+import { StorageFullError } from "./blob-store.ts";
+import { isOperational, keys } from "./keys.ts";
+import { decodeKey, encodeKey, encodeKeyBriefly } from "./lmdb-key.ts";
+import type { Change, Entry, Key, KeyRange, MetadataStore, Outcome } from "./metadata-store.ts";
+import { decodeRecord, encodeRecord, setVersion, versionOf } from "./record-encoding.ts";
+
+export interface LmdbOptions {
+  /** Address space that is reserved at first, in bytes; the map grows beyond it when it has to. */
+  readonly mapSize?: number;
+}
+
+const MAP_SIZE = 64 * 1024 ** 3;
+const HEAD = keys.auditHead();
+const CHANGE = ["change"] as const;
+/** Only the driver writes these. */
+const OWN: ReadonlySet<string> = new Set([CHANGE[0], HEAD[0], keys.audits()[0]]);
+
+/** Opens the metadata in an LMDB environment, which is made when there is none. Any number of processes may open the same one. */
+export async function openLmdb(directory: string, options: LmdbOptions = {}): Promise<MetadataStore> {
+  const database = open<Buffer, Buffer>({
+    path: directory,
+    keyEncoding: "binary",
+    encoding: "binary",
+    mapSize: options.mapSize ?? MAP_SIZE,
+    // What others read would not be durable yet with it, and they could acknowledge what a power cut takes back.
+    overlappingSync: false,
+    // It makes promises of its own that nobody can await: a failed commit would end the process as an unhandled rejection.
+    eventTurnBatching: false,
+  });
+  return new Lmdb(database, directory);
+}
+
+/** A change, encoded outside of the write transaction: what cannot be encoded never gets as far as that. */
+interface Encoded {
+  readonly expect: readonly { readonly key: Buffer; readonly version: number | "absent" }[];
+  readonly put: readonly { readonly key: Buffer; readonly record: Buffer }[];
+  readonly remove: readonly Buffer[];
+  readonly audit: readonly AuditEvent[];
+}
+
+class Lmdb implements MetadataStore {
+  readonly #db: RootDatabase<Buffer, Buffer>;
+  readonly #directory: string;
+
+  constructor(db: RootDatabase<Buffer, Buffer>, directory: string) {
+    this.#db = db;
+    this.#directory = directory;
+  }
+
+  async get(key: Key): Promise<Entry | undefined> {
+    this.#seeNewest();
+    const record = this.#db.getBinaryFast(encodeKeyBriefly(key));
+    return record && { key, value: decodeRecord(record, record.length), version: versionOf(record) };
+  }
+
+  async list(range: KeyRange): Promise<readonly Entry[]> {
+    this.#seeNewest();
+    const [start, end] = [encodeKey(range.start), encodeKey(range.end)];
+    if (range.limit <= 0 || Buffer.compare(start, end) >= 0) return [];
+    const rows = range.reverse
+      ? this.#db.getRange({ start: end, end: start, exclusiveStart: true, inclusiveEnd: true, reverse: true, limit: range.limit })
+      : this.#db.getRange({ start, end, limit: range.limit });
+    return Array.from(rows, ({ key, value }) => ({ key: decodeKey(key), value: decodeRecord(value), version: versionOf(value) }));
+  }
+
+  async commit(change: Change): Promise<Outcome> {
+    const encoded = encode(change);
+    try {
+      // Not transaction(): that keeps what was written before a throw.
+      return await this.#db.childTransaction(() => this.#apply(encoded));
+    } catch (error) {
+      throw await causeOf(error, this.#directory);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#db.close();
+  }
+
+  /** lmdb keeps a snapshot for a while; another process may have committed, and answered, since. */
+  #seeNewest(): void {}
+
+  /** Runs inside the write transaction: synchronous, so that nothing can come between the checks and the writes. */
+  #apply({ expect, put, remove, audit }: Encoded): Outcome {
+    if (!expect.every(({ key, version }) => (this.#versionOf(key) ?? "absent") === version)) return "conflict";
+    const last = this.#db.getBinaryFast(encodeKeyBriefly(CHANGE));
+    const version = (last === undefined ? 0 : versionOf(last)) + 1;
+    const write = (key: Buffer, record: Buffer): void => {
+      setVersion(record, version);
+      this.#db.putSync(key, record);
+    };
+    for (const { key, record } of put) write(key, record);
+    for (const key of remove) this.#db.removeSync(key);
+    let head = this.#head(audit);
+    for (const event of audit) {
+      head = append(head, event);
+      write(encodeKey(keys.audit(head.sequence)), encodeRecord(head));
+    }
+    if (head !== undefined) write(encodeKey(HEAD), encodeRecord(head));
+    write(encodeKey(CHANGE), encodeRecord(null));
+    return "committed";
+  }
+
+  #head(audit: readonly AuditEvent[]): Link | undefined {
+    const record = audit.length === 0 ? undefined : this.#db.getBinaryFast(encodeKeyBriefly(HEAD));
+    return record && linkSchema.parse(decodeRecord(record, record.length));
+  }
+
+  #versionOf(key: Buffer): number | undefined {
+    const record = this.#db.getBinaryFast(key);
+    return record && versionOf(record);
+  }
+}
+
+function encode({ expect, put, remove, audit }: Change): Encoded {
+  const written = [...put.map(({ key }) => key), ...remove];
+  if (written.some((key) => OWN.has(key[0]))) throw new TypeError("a change may not write the audit chain or the sequence of changes");
+  if (audit.length === 0 && !written.every(isOperational))
+    throw new TypeError("a change needs an audit event unless all its keys are operational");
+  return {
+    expect: expect.map(({ key, version }) => ({ key: encodeKey(key), version })),
+    put: put.map(({ key, value }) => ({ key: encodeKey(key), record: encodeRecord(value) })),
+    remove: remove.map(encodeKey),
+    audit,
+  };
+}
+
+const FULL: ReadonlySet<unknown> = new Set([constants.errno.ENOSPC, constants.errno.EDQUOT, -30792 /* MDB_MAP_FULL */]);
+/** With less than this left (bytes) on the file system, a failed write is taken to have failed for lack of room. */
+const NO_ROOM = 1024 ** 2;
+
+/** The true cause of a failed commit. lmdb hides it one promise deeper, and LMDB says EIO for the short write of a full disk. */
+async function causeOf(error: unknown, directory: string): Promise<unknown> {
+  const cause = error instanceof Error && "commitError" in error ? await rejectionOf(error.commitError) : error;
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  const full = FULL.has(code) || (code === constants.errno.EIO && (await isFull(directory)));
+  return full ? new StorageFullError("there is no room left for metadata", { cause }) : cause;
+}
+
+async function rejectionOf(promise: unknown): Promise<unknown> {
+  return Promise.resolve(promise).then(
+    () => new Error("the commit failed"),
+    (reason: unknown) => reason,
+  );
+}
+
+async function isFull(directory: string): Promise<boolean> {
+  const { bavail, bsize } = await statfs(directory);
+  return bavail * bsize < NO_ROOM;
+}
