@@ -17,6 +17,9 @@ export const tokenAccessSchema = z.strictObject({
 });
 export type TokenAccess = z.infer<typeof tokenAccessSchema>;
 
+/** The two values of the setting `duties` (identity.md 6.5): under `strict` some permissions of a role need an elevation. */
+export type DutyProfile = "standard" | "strict";
+
 /** Who is asking, as loaded for one request. Live roles decide; a token only caps them. */
 export interface Principal {
   readonly name: string;
@@ -24,6 +27,8 @@ export interface Principal {
   readonly bindings: readonly Binding[];
   /** For duties (identity.md 6.5): whose person this counts as; the principal itself when nobody made it. */
   readonly countsAs: string;
+  /** Under which profile its roles are read. */
+  readonly duties: DutyProfile;
   /** Id of the credential, for the audit. */
   readonly credential: string | undefined;
   /** The token's scopes; undefined when the caller did not come with a token of ours. */
