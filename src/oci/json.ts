@@ -1,0 +1,100 @@
+/** A text that is not the JSON this registry accepts; `message` is a short reason, safe to show. */
+export class JsonError extends Error {
+  override readonly name = "JsonError";
+}
+
+/** Nesting that no request of an API needs. */
+const API_DEPTH = 16;
+
+/**
+ * Parses JSON from others: strict UTF-8, no key twice in one object, nesting of at most `maxDepth` (16 unless given).
+ * Readers disagree on which of two equal keys counts, so a text that has them means different things to different programs.
+ * Throws `JsonError`.
+ */
+export function parseJson(text: string | Uint8Array, limits: { readonly maxDepth?: number } = {}): unknown {
+  const source = typeof text === "string" ? text : decode(text);
+  const members = countMembers(source, limits.maxDepth ?? API_DEPTH);
+  const value = parse(source);
+  // Equal keys fall together in the parsed value, however they were escaped: fewer keys than members means that some key came twice.
+  if (countKeys(value) !== members) throw new JsonError("an object has the same key twice");
+  return value;
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    // A byte order mark is kept, so that JSON.parse refuses it (RFC 8259 §8.1 forbids to send one).
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw new JsonError("the text is not UTF-8");
+  }
+}
+
+function parse(source: string): unknown {
+  try {
+    return JSON.parse(source);
+  } catch {
+    // The engine's own message would quote the input.
+    throw new JsonError("the text is not JSON");
+  }
+}
+
+const QUOTE = 0x22;
+const COLON = 0x3a;
+const BACKSLASH = 0x5c;
+const OPEN_BRACKET = 0x5b;
+const CLOSE_BRACKET = 0x5d;
+const OPEN_BRACE = 0x7b;
+const CLOSE_BRACE = 0x7d;
+
+/** The number of object members, which is that of colons outside of strings in any valid text. One pass; strings are skipped by search. */
+function countMembers(source: string, maxDepth: number): number {
+  let members = 0;
+  let depth = 0;
+  for (let at = 0; at < source.length; at += 1) {
+    switch (source.charCodeAt(at)) {
+      case QUOTE:
+        at = endOfString(source, at);
+        break;
+      case COLON:
+        members += 1;
+        break;
+      case OPEN_BRACKET:
+      case OPEN_BRACE:
+        depth += 1;
+        if (depth > maxDepth) throw new JsonError(`the text is nested more than ${maxDepth} deep`);
+        break;
+      case CLOSE_BRACKET:
+      case CLOSE_BRACE:
+        depth -= 1;
+        break;
+      default:
+    }
+  }
+  return members;
+}
+
+/** Where the string that opens at `start` closes; the end of the text when it does not, which JSON.parse then refuses. */
+function endOfString(source: string, start: number): number {
+  for (let end = source.indexOf('"', start + 1); end !== -1; end = source.indexOf('"', end + 1)) {
+    let escapes = 0;
+    while (source.charCodeAt(end - 1 - escapes) === BACKSLASH) escapes += 1;
+    if (escapes % 2 === 0) return end;
+  }
+  return source.length;
+}
+
+/** The number of keys of all objects in a value. Recursion is safe: its depth was bounded before. */
+function countKeys(value: unknown): number {
+  let keys = 0;
+  if (Array.isArray(value)) {
+    for (const item of value) keys += countKeys(item);
+  } else if (isRecord(value)) {
+    // Four times as fast as Object.values on many small objects; what JSON.parse makes inherits nothing that can be enumerated.
+    for (const key in value) keys += 1 + countKeys(value[key]);
+  }
+  return keys;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
