@@ -12,6 +12,8 @@ export interface Env {
     requestId: string;
     /** The socket's peer address. */
     address: string;
+    /** What a body must keep up, see `progress.ts`. */
+    pace: { readonly bytesPerSecond: number; readonly windowMilliseconds: number };
   };
 }
 

@@ -1,0 +1,135 @@
+import { Hono } from "hono";
+import type { Logger } from "../log.ts";
+import { RegistryError } from "../oci/errors.ts";
+import { NAME_PATTERN, type RepositoryName, isRepositoryName } from "../oci/reference.ts";
+import type { Caller } from "../registry/ports.ts";
+import { answerError } from "./errors.ts";
+import { setEdgeHeaders } from "./headers.ts";
+import { type Limited, Limiter, addressKey } from "./limits.ts";
+import { DEFAULT_PACE, type Pace } from "./progress.ts";
+import type { Action, Ask, Door, Env } from "./route.ts";
+
+/** Tells who knocks: the caller, when the credential that came along lets it do this; throws `UNAUTHORIZED` or `DENIED` otherwise. */
+export interface Gatekeeper {
+  admit(c: Ask, action: Exclude<Action, "open">, repository: RepositoryName | undefined): Promise<Caller>;
+}
+
+/** What the edge is made of. */
+export interface Edges {
+  readonly doors: readonly Door[];
+  readonly gatekeeper: Gatekeeper;
+  readonly services: { readonly log: Logger; readonly newId: () => string; readonly settings: { readonly publicUrl: string } };
+  readonly limiter?: Limiter;
+  readonly pace?: Pace;
+  /** Is the server about to stop? Then every answer asks for the end of its connection. */
+  readonly draining?: () => boolean;
+}
+
+const MAX_URL = 8192;
+const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
+/** The places below a repository; what stands before the last of them is meant as a name. */
+const UNDER_REPOSITORY = /^\/v2\/(.*)\/(?:blobs|manifests|tags|referrers)(?:\/|$)/s;
+
+/** The registry's HTTP application: every door behind the gatekeeper, and one answer for everything that is no door. */
+export function createApp(edges: Edges): Hono<Env> {
+  const edge = new RequestEdge(edges);
+  const app = new Hono<Env>();
+  const seen = new Set<string>();
+  for (const door of edges.doors) {
+    const id = `${door.method} ${door.path}`;
+    if (seen.has(id)) throw new TypeError(`two doors for ${id}`);
+    seen.add(id);
+    app.on(door.method, pathOf(door), (c) => edge.answer(c, () => edge.enter(c, door)));
+  }
+  const allowedAt = (path: string): string[] => METHODS.filter((method) => app.router.match(method, path)[0].length > 0);
+  app.notFound((c) => edge.answer(c, () => edge.refuse(c, allowedAt(c.req.path))));
+  return app;
+}
+
+/** `:name` stands for a repository's name, which may have several components. */
+function pathOf(door: Door): string {
+  return "inRepository" in door ? door.path.replace(/:name(?![\w{])/, `:name{${NAME_PATTERN}}`) : door.path;
+}
+
+class RequestEdge {
+  readonly #edges: Edges;
+  readonly #limiter: Limiter;
+  readonly #pace: Pace;
+  readonly #secure: boolean;
+
+  constructor(edges: Edges) {
+    this.#edges = edges;
+    this.#limiter = edges.limiter ?? new Limiter();
+    this.#pace = edges.pace ?? DEFAULT_PACE;
+    this.#secure = edges.services.settings.publicUrl.startsWith("https:");
+  }
+
+  /** Everything that every request gets, around whatever answers it. */
+  async answer(c: Ask, handle: () => Promise<Response>): Promise<Response> {
+    const { log, newId } = this.#edges.services;
+    const requestId = newId();
+    c.set("requestId", requestId);
+    c.set("address", peerOf(c));
+    c.set("pace", this.#pace);
+    setEdgeHeaders(c.env.outgoing, { requestId, secure: this.#secure, closing: this.#edges.draining?.() ?? false });
+    try {
+      if ((c.env.incoming.url?.length ?? 0) > MAX_URL) throw new RegistryError("URL_TOO_LONG");
+      return await handle();
+    } catch (error) {
+      return answerError(c, this.#charged(c, error), log);
+    }
+  }
+
+  async enter(c: Ask, door: Door): Promise<Response> {
+    if (door.action === "open") {
+      if (door.path.startsWith("/auth/")) this.#limiter.take(c, "token", addressKey(c.get("address")));
+      return door.handle(c);
+    }
+    const { gatekeeper } = this.#edges;
+    if (!("inRepository" in door)) {
+      const caller = await gatekeeper.admit(c, door.action, undefined);
+      this.#limit(c, door, caller);
+      return door.handle(c, caller);
+    }
+    const name = c.req.param("name") ?? "";
+    if (!isRepositoryName(name)) return this.refuse(c, []);
+    const caller = await gatekeeper.admit(c, door.action, name);
+    this.#limit(c, door, caller);
+    return door.handle(c, caller, name);
+  }
+
+  /** What is no door. Under `/v2/` a stranger learns nothing, not even which paths and names there could be. */
+  async refuse(c: Ask, allowed: readonly string[]): Promise<Response> {
+    const { path } = c.req;
+    if (path === "/v2" || path.startsWith("/v2/")) {
+      await this.#edges.gatekeeper.admit(c, "credential", undefined);
+      const name = UNDER_REPOSITORY.exec(path)?.[1];
+      if (name !== undefined && !isRepositoryName(name)) throw new RegistryError("NAME_INVALID");
+    }
+    if (allowed.length === 0) throw new RegistryError("NOT_FOUND");
+    const allow = allowed.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])).join(", ");
+    throw new RegistryError("UNSUPPORTED", `${c.req.method} is not supported here; ${allow} are`, { headers: { Allow: allow } });
+  }
+
+  #limit(c: Ask, door: Door, caller: Caller): void {
+    if (door.method === "GET" || door.method === "HEAD") return;
+    this.#limiter.take(c, door.method === "POST" && door.action === "push" ? "upload-start" : "mutate", caller.principal.name);
+  }
+
+  /** A 401 costs the address a unit; a credential that was refused, one of a smaller store. When they are used up the answer is 429. */
+  #charged(c: Ask, thrown: unknown): unknown {
+    if (!(thrown instanceof RegistryError) || thrown.code !== "UNAUTHORIZED") return thrown;
+    const limited: Limited = c.req.header("authorization") === undefined ? "unauthenticated" : "auth-fail";
+    try {
+      this.#limiter.take(c, limited, addressKey(c.get("address")));
+      return thrown;
+    } catch (error) {
+      return error;
+    }
+  }
+}
+
+/** The socket's peer; an IPv4 address in IPv6 clothes is shown as what it is. */
+function peerOf(c: Ask): string {
+  return (c.env.incoming.socket.remoteAddress ?? "").replace(/^::ffff:(?=\d+\.)/, "");
+}

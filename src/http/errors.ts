@@ -1,0 +1,84 @@
+import { STATUS_CODES } from "node:http";
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
+import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { z } from "zod";
+import type { Logger } from "../log.ts";
+import { ERRORS, RegistryError } from "../oci/errors.ts";
+import { storageFailure } from "../registry/storage-failure.ts";
+import type { Ask } from "./route.ts";
+
+/** How many faults of one body an answer names. */
+const MAX_ISSUES = 20;
+
+/** Does this path speak the distribution-spec's error format? All others speak RFC 9457. */
+export function speaksOci(path: string): boolean {
+  return path === "/v2" || path.startsWith("/v2/") || path.startsWith("/auth/");
+}
+
+/**
+ * The only place where an error becomes an answer. Whatever is not a `RegistryError` and not a failure of the storage is a
+ * fault of ours: it is logged, and the caller learns nothing but the request id.
+ */
+export function answerError(c: Ask, thrown: unknown, log: Logger): Response {
+  const { outgoing } = c.env;
+  if (outgoing.headersSent || outgoing.destroyed) {
+    // Nothing can be taken back: a cut connection tells the client that the answer is not whole.
+    log.info({ err: thrown, requestId: c.get("requestId") }, "answer ended early");
+    outgoing.destroy();
+    return RESPONSE_ALREADY_SENT;
+  }
+  const error = known(c, thrown, log);
+  for (const [name, value] of Object.entries(error.headers)) c.header(name, value);
+  if (ERRORS[error.code].status === 408) c.header("Connection", "close");
+  return render(c, error);
+}
+
+function known(c: Ask, thrown: unknown, log: Logger): RegistryError {
+  if (thrown instanceof RegistryError) return thrown;
+  const requestId = c.get("requestId");
+  const failure = storageFailure(thrown);
+  if (failure !== undefined) {
+    if (failure.code !== "UPLOAD_BUSY") log.error({ err: thrown, requestId }, "storage failed");
+    return failure;
+  }
+  // A caller who hung up in the middle of a body is no fault of ours.
+  if (c.env.incoming.destroyed && !c.env.incoming.complete) log.info({ err: thrown, requestId }, "request ended early");
+  else log.error({ err: thrown, requestId }, "request failed");
+  return new RegistryError("INTERNAL", undefined, { detail: { requestId }, cause: thrown });
+}
+
+/** What does not fit its schema: where and which rule, never the value, which may be a secret in the wrong place. */
+export function invalid(error: z.ZodError): RegistryError {
+  const errors = error.issues.slice(0, MAX_ISSUES).map(({ path, code }) => ({ pointer: pointerOf(path), code }));
+  const named = errors.map(({ pointer, code }) => `${pointer === "" ? "the body" : pointer} (${code})`).join(", ");
+  return new RegistryError("INVALID", `the request does not fit its schema: ${named}`, { detail: { errors } });
+}
+
+/** RFC 6901. */
+function pointerOf(path: readonly PropertyKey[]): string {
+  return path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1").slice(0, 64)}`).join("");
+}
+
+function render(c: Ask, error: RegistryError): Response {
+  const { oci } = ERRORS[error.code];
+  const status: ContentfulStatusCode = ERRORS[error.code].status;
+  if (c.req.method === "HEAD") return c.body(null, status);
+  if (speaksOci(c.req.path)) {
+    const detail = error.detail === undefined ? {} : { detail: error.detail };
+    return c.json({ errors: [{ code: oci, message: error.message, ...detail }] }, status);
+  }
+  return c.body(JSON.stringify(problem(error, status)), status, { "Content-Type": "application/problem+json" });
+}
+
+/** RFC 9457; the structured facts are extension members, which never replace the standard ones. */
+function problem(error: RegistryError, status: number): Record<string, unknown> {
+  const facts = z.record(z.string(), z.unknown()).safeParse(error.detail);
+  return {
+    ...(facts.success ? facts.data : error.detail === undefined ? {} : { details: error.detail }),
+    type: "about:blank",
+    title: STATUS_CODES[status] ?? "Error",
+    status,
+    code: error.code.toLowerCase(),
+    detail: error.message,
+  };
+}

@@ -1,0 +1,40 @@
+import type { ServerResponse } from "node:http";
+
+/**
+ * Headers of every answer, whoever asks for whatever (identity.md §10). What a registry serves is data: no browser is to run,
+ * frame, sniff or embed it. A door that shows pages sets a policy of its own over this one.
+ */
+const ALWAYS = {
+  "X-Content-Type-Options": "nosniff",
+  "X-Frame-Options": "DENY",
+  "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; sandbox",
+  "Referrer-Policy": "no-referrer",
+  "Cross-Origin-Resource-Policy": "same-origin",
+} as const;
+
+/** Two years, as browsers' preload lists want it. */
+const STRICT_TRANSPORT = "max-age=63072000; includeSubDomains";
+
+/** What is known about the connection that an answer goes out on. */
+export interface Edge {
+  readonly requestId: string;
+  /** Clients reach the registry by https, so that they may insist on it. */
+  readonly secure: boolean;
+  /** The server is about to stop, and keeps no connection open. */
+  readonly closing: boolean;
+}
+
+/** The headers of every answer as name → value. */
+export function edgeHeaders({ requestId, secure, closing }: Edge): Readonly<Record<string, string>> {
+  return {
+    ...ALWAYS,
+    ...(secure && { "Strict-Transport-Security": STRICT_TRANSPORT }),
+    ...(closing && { Connection: "close" }),
+    "X-Request-Id": requestId,
+  };
+}
+
+/** Sets them on the socket's answer itself, so that doors which stream past Hono carry them as well. */
+export function setEdgeHeaders(outgoing: ServerResponse, edge: Edge): void {
+  for (const [name, value] of Object.entries(edgeHeaders(edge))) outgoing.setHeader(name, value);
+}

@@ -1,0 +1,133 @@
+import type { Readable } from "node:stream";
+import { RegistryError } from "../oci/errors.ts";
+import type { Ask } from "./route.ts";
+
+/** What a body must keep up, averaged over the window, which is the grace at its beginning as well. */
+export interface Pace {
+  /** Zero: any pace will do. */
+  readonly bytesPerSecond: number;
+  readonly windowMilliseconds: number;
+}
+
+/** As identity.md 8.6 advises: 4 KiB a second over half a minute. */
+export const DEFAULT_PACE: Pace = { bytesPerSecond: 4096, windowMilliseconds: 30_000 };
+
+/** How often a waiting body is looked at, as a part of its window. */
+const LOOKS = 15;
+
+/**
+ * The bytes of a request's body, straight from the socket, while they keep up the pace that the server was set to; else it throws
+ * `TOO_SLOW`. There is no limit on the time of a body that makes progress. The socket survives, so that the refusal can be answered.
+ */
+export function guardedBody(c: Ask): AsyncIterable<Uint8Array> {
+  return paced(c.env.incoming, c.get("pace"));
+}
+
+/** The chunks of a stream while they keep up the pace. One timer a body, and nothing that grows with its length. */
+export async function* paced(source: Readable, pace: Pace): AsyncGenerator<Uint8Array> {
+  const waiter = new Waiter(source);
+  const credit = new Credit(pace);
+  let slow = false;
+  const look = (): void => {
+    slow = credit.isSpent();
+    if (slow) waiter.wake();
+  };
+  const timer = pace.bytesPerSecond > 0 ? setInterval(look, pace.windowMilliseconds / LOOKS) : undefined;
+  try {
+    for (;;) {
+      const chunk: unknown = source.read();
+      if (chunk instanceof Uint8Array) {
+        credit.earn(chunk.length);
+        yield chunk;
+        continue;
+      }
+      if (waiter.isOver()) return;
+      credit.startWaiting();
+      await waiter.next();
+      credit.stopWaiting();
+      if (slow) throw new RegistryError("TOO_SLOW");
+    }
+  } finally {
+    clearInterval(timer);
+    waiter.release();
+  }
+}
+
+/**
+ * Time that the sender lets us wait is taken from a credit of one window, each byte gives some back. Only waiting counts: a sender
+ * is not blamed for a disk that is slow.
+ */
+class Credit {
+  readonly #pace: Pace;
+  #left: number;
+  #waitingSince: number | undefined;
+
+  constructor(pace: Pace) {
+    this.#pace = pace;
+    this.#left = pace.windowMilliseconds;
+  }
+
+  earn(bytes: number): void {
+    const { bytesPerSecond, windowMilliseconds } = this.#pace;
+    this.#left = Math.min(windowMilliseconds, this.#left + (bytes / bytesPerSecond) * 1000);
+  }
+
+  startWaiting(): void {
+    this.#waitingSince = performance.now();
+  }
+
+  stopWaiting(): void {
+    this.#left -= this.#waited();
+    this.#waitingSince = undefined;
+  }
+
+  isSpent(): boolean {
+    return this.#waitingSince !== undefined && this.#left <= this.#waited();
+  }
+
+  #waited(): number {
+    return this.#waitingSince === undefined ? 0 : performance.now() - this.#waitingSince;
+  }
+}
+
+/** Waits for one stream's next event without a promise that outlives it. */
+class Waiter {
+  readonly #source: Readable;
+  #wake: () => void = () => undefined;
+  #error: Error | undefined;
+  readonly #onEvent = (): void => this.#wake();
+  readonly #onError = (error: Error): void => {
+    this.#error = error;
+    this.#wake();
+  };
+
+  constructor(source: Readable) {
+    this.#source = source;
+    for (const event of ["readable", "end", "close"]) source.on(event, this.#onEvent);
+    source.on("error", this.#onError);
+  }
+
+  /** Has the stream given everything? Throws when it broke off. */
+  isOver(): boolean {
+    const error = this.#error ?? this.#source.errored;
+    if (error !== null) throw error;
+    if (this.#source.readableEnded) return true;
+    if (this.#source.destroyed) throw new Error("the body broke off");
+    return false;
+  }
+
+  next(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  wake(): void {
+    this.#wake();
+  }
+
+  release(): void {
+    for (const event of ["readable", "end", "close"]) this.#source.off(event, this.#onEvent);
+    this.#source.off("error", this.#onError);
+  }
+}
