@@ -60,3 +60,8 @@ export function entryOf({ sequence, previous, hash, event }: Link): AuditEntry {
 export function linkOf({ sequence, previous, hash, time, ...event }: AuditEntry): Link {
   return { sequence, previous, hash, event: { ...event, time: Date.parse(time) } };
 }
+
+/** How the API shows the end of the chain, or that it is empty. */
+export function headOf(link: Link | undefined): z.infer<typeof auditHeadSchema> | null {
+  return link === undefined ? null : { sequence: link.sequence, hash: link.hash };
+}

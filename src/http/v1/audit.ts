@@ -1,0 +1,66 @@
+import { type AuditPage, type AuditQuery, type AuditVerification, auditQuerySchema, entryOf, headOf } from "../../api/audit.ts";
+import type { Caller, Services } from "../../registry/ports.ts";
+import { type AuditFilter, auditHead, readAudit, streamAudit } from "../../registry/read-audit.ts";
+import { verifyAudit } from "../../registry/verify-audit.ts";
+import { invalid } from "../errors.ts";
+import type { Ask, Door } from "../route.ts";
+
+const PAGE = 100;
+const AUDIT = { permission: "audit", on: "registry" } as const;
+
+/** The doors to the audit: its pages, and the proof of its chain. */
+export function auditDoors(services: Pick<Services, "metadata">): readonly Door[] {
+  return [
+    { method: "GET", path: "/v1/audit", action: AUDIT, handle: (c: Ask, caller: Caller) => list(services, c, caller) },
+    { method: "GET", path: "/v1/audit/verify", action: AUDIT, handle: (c: Ask) => prove(services, c) },
+  ];
+}
+
+async function list(services: Pick<Services, "metadata">, c: Ask, caller: Caller): Promise<Response> {
+  const query = parseQuery(c);
+  const filter = filterFor(caller, query);
+  const plain = caller.principal.kind === "service-token" && Object.keys(query).length === 0;
+  if (plain) return c.body(arrayOf(streamAudit(services, filter)), 200, { "Content-Type": "application/json" });
+  const { links, next } = await readAudit(services, { after: query.after ?? 0, limit: query.limit ?? PAGE, filter });
+  const page: AuditPage = { events: links.map(entryOf), next: next ?? null, head: headOf(await auditHead(services)) };
+  return c.json(page);
+}
+
+async function prove(services: Pick<Services, "metadata">, c: Ask): Promise<Response> {
+  const query = parseQuery(c);
+  const { checked, last, broken, next } = await verifyAudit(services, query.after ?? 0);
+  const answer: AuditVerification = {
+    intact: broken === undefined,
+    checked,
+    next: next ?? null,
+    head: headOf(last),
+    broken: broken ?? null,
+  };
+  return c.json(answer);
+}
+
+function parseQuery(c: Ask): AuditQuery {
+  const query = auditQuerySchema.safeParse(c.req.query());
+  if (!query.success) throw invalid(query.error);
+  return query.data;
+}
+
+/** The service token reads what its predecessor's audit held: what happened to artifacts, and no logins or grants. */
+function filterFor({ principal }: Caller, { actor, artifact, type }: AuditQuery): AuditFilter {
+  const artifactsOnly = principal.kind === "service-token" && type?.startsWith("artifact.") !== true;
+  return { actor, artifact, type: artifactsOnly ? "artifact" : type };
+}
+
+/** The predecessor's plain array, written while it is read: a chain of any length in constant memory. */
+function arrayOf(links: ReturnType<typeof streamAudit>): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  async function* text(): AsyncGenerator<Uint8Array> {
+    let before = "[";
+    for await (const link of links) {
+      yield encoder.encode(`${before}\n${JSON.stringify(entryOf(link))}`);
+      before = ",";
+    }
+    yield encoder.encode(before === "[" ? "[]\n" : "\n]\n");
+  }
+  return ReadableStream.from(text());
+}
