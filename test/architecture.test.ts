@@ -27,7 +27,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   ui: ["oci", "lifecycle", "api"],
   http: ["oci", "identity", "lifecycle", "api", "registry", "ui", "log"],
   cli: ["oci", "formats", "trust", "audit", "api", "log"],
-  config: ["oci"],
+  settings: ["oci"],
+  config: ["oci", "settings"],
   services: [...FOLDERS, "config", "log"],
   main: [...FOLDERS, "config", "services", "log"],
 };
@@ -47,6 +48,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   lmdb: ["storage"],
   pg: ["storage"],
   pino: ["log"],
+  yaml: ["config"],
 };
 
 const files = readdirSync("src", { recursive: true, encoding: "utf8" })

@@ -1,0 +1,148 @@
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join, resolve } from "node:path";
+import { parse } from "yaml";
+import { z } from "zod";
+import { type Address, RULES, type Settings, byProxy, settings } from "./settings.ts";
+
+/** What the server is told. It holds no secret, only the paths of files that do. */
+export interface Config {
+  readonly bind: Address;
+  readonly dataDirectory: string;
+  /** Undefined: the service token of the data directory. */
+  readonly serviceTokenPath: string | undefined;
+  readonly lockPath: string;
+  readonly integrityResultPath: string;
+  readonly insecureDevMode: boolean;
+  /** As configured, without a trailing slash. */
+  readonly publicUrl: string | undefined;
+  readonly tls: { readonly cert: string; readonly key: string } | undefined;
+  readonly tlsTerminatedByProxy: boolean;
+  readonly workers: number;
+  readonly logLevel: string;
+  readonly duties: "standard" | "strict";
+  readonly times: Times;
+  /** Bytes a second that a body must keep up; zero turns the guard off. */
+  readonly minUploadRate: number;
+  /** Of all workers together. */
+  readonly maxConnections: number;
+}
+
+/** Durations in milliseconds. */
+export interface Times {
+  readonly uploadExpiry: number;
+  readonly uploadWindow: number;
+  readonly collectInterval: number;
+  readonly collectGrace: number;
+  readonly shutdownGrace: number;
+  readonly headers: number;
+  readonly keepAlive: number;
+  readonly idle: number;
+}
+
+/** Why the server refuses to start: every reason, a line each. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly reasons: readonly string[];
+
+  constructor(reasons: readonly string[]) {
+    super(`the configuration is refused:\n${reasons.map((reason) => `  - ${reason}`).join("\n")}`);
+    this.reasons = reasons;
+  }
+}
+
+/** Variables that begin with REGISTRY_ and are no settings: the file's path, and securectl's address of the server. */
+const NOT_SETTINGS: ReadonlySet<string> = new Set(["REGISTRY_CONFIG", "REGISTRY_URL"]);
+
+/** Reads the environment and the file that it names; throws `ConfigError` with every reason to refuse. */
+export function loadConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {
+  const reasons: string[] = [];
+  const raw = { ...fromFile(env["REGISTRY_CONFIG"], reasons), ...fromEnvironment(env, reasons) };
+  const chosen = understand(raw, reasons);
+  if (reasons.length > 0) throw new ConfigError(reasons);
+  return configOf(chosen);
+}
+
+/** The settings as far as they can be understood: what was is judged all the same, so that nobody mends a file one reason at a time. */
+function understand(raw: Readonly<Record<string, unknown>>, reasons: string[]): Settings {
+  const { data, error } = settings.safeParse(raw);
+  const failed = new Set<string>();
+  for (const issue of error?.issues ?? []) {
+    const name = String(issue.path[0] ?? "");
+    failed.add(name);
+    reasons.push(
+      issue.code === "unrecognized_keys" ? `unknown in the file: ${shown(issue.keys)}` : `${name.toUpperCase()}: ${issue.message}`,
+    );
+  }
+  const usable = Object.entries(raw).filter(([name]) => Object.hasOwn(settings.shape, name) && !failed.has(name));
+  const chosen = data ?? settings.parse(Object.fromEntries(usable));
+  for (const rule of RULES) if (!rule.about.some((name) => failed.has(name)) && rule.broken(chosen)) reasons.push(rule.reason);
+  return chosen;
+}
+
+/** An empty variable is one that is not set, as compose files and units write it. */
+function fromEnvironment(env: Readonly<Record<string, string | undefined>>, reasons: string[]): Record<string, string> {
+  const names = new Map(Object.keys(settings.shape).map((name) => [name.toUpperCase(), name]));
+  const set = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== "");
+  const unknown = set.map(([name]) => name).filter((name) => name.startsWith("REGISTRY_") && !names.has(name) && !NOT_SETTINGS.has(name));
+  if (unknown.length > 0) {
+    reasons.push(
+      `unknown in the environment: ${shown(unknown)} (in Kubernetes, enableServiceLinks: false keeps variables of services out)`,
+    );
+  }
+  return Object.fromEntries(set.flatMap(([variable, value]) => (names.has(variable) ? [[names.get(variable) ?? "", value]] : [])));
+}
+
+function fromFile(file: string | undefined, reasons: string[]): Record<string, unknown> {
+  if (file === undefined || file === "") return {};
+  try {
+    const content: unknown = parse(readFileSync(file, "utf8"), { uniqueKeys: true, maxAliasCount: 0, logLevel: "error" });
+    const read = z.record(z.string(), z.unknown()).safeParse(content ?? {});
+    if (read.success) return read.data;
+    reasons.push("REGISTRY_CONFIG: the file must be a YAML mapping of settings");
+  } catch (error) {
+    // The parser's message would quote the file, which may hold what is secret.
+    const code = error instanceof Error && "code" in error ? String(error.code) : "not readable";
+    reasons.push(`REGISTRY_CONFIG: the file cannot be used (${code})`);
+  }
+  return {};
+}
+
+/** Names come from whoever wrote them: bounded and without control characters. */
+function shown(names: readonly string[]): string {
+  return names
+    .slice(0, 20)
+    .map((name) => name.replaceAll(/[^\x20-\x7e]/g, "?").slice(0, 64))
+    .join(", ");
+}
+
+function configOf(chosen: Settings): Config {
+  const dataDirectory = resolve(chosen.registry_dir);
+  const { tls_cert_path: cert, tls_key_path: key } = chosen;
+  return {
+    bind: chosen.bind_addr,
+    dataDirectory,
+    serviceTokenPath: chosen.service_token_path && resolve(chosen.service_token_path),
+    lockPath: resolve(chosen.registry_lock_path),
+    integrityResultPath: resolve(chosen.integrity_result_path ?? join(dataDirectory, "integrity-last.json")),
+    insecureDevMode: chosen.insecure_dev_mode ?? false,
+    publicUrl: chosen.public_url,
+    tls: cert !== undefined && key !== undefined ? { cert: resolve(cert), key: resolve(key) } : undefined,
+    tlsTerminatedByProxy: byProxy(chosen),
+    workers: chosen.workers ?? availableParallelism(),
+    logLevel: chosen.log_level,
+    duties: chosen.registry_duties,
+    minUploadRate: chosen.registry_min_upload_rate,
+    maxConnections: chosen.registry_max_connections,
+    times: {
+      uploadExpiry: chosen.registry_upload_expiry,
+      uploadWindow: chosen.registry_upload_window,
+      collectInterval: chosen.registry_gc_interval,
+      collectGrace: chosen.registry_gc_grace,
+      shutdownGrace: chosen.registry_shutdown_grace,
+      headers: chosen.registry_headers_timeout,
+      keepAlive: chosen.registry_keep_alive_timeout,
+      idle: chosen.registry_idle_timeout,
+    },
+  };
+}
