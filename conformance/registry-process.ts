@@ -51,8 +51,8 @@ export async function freePort(): Promise<number> {
 }
 
 /** Waits until the URL answers 200, or throws with what the process has said. */
-export async function untilReady(url: string, child: ChildProcess, output: () => string): Promise<void> {
-  const deadline = performance.now() + READY_LIMIT_MS;
+export async function untilReady(url: string, child: ChildProcess, output: () => string, limitMs = READY_LIMIT_MS): Promise<void> {
+  const deadline = performance.now() + limitMs;
   while (performance.now() < deadline) {
     if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the server ended at start:\n${output()}`);
     const answer = await fetch(url).catch(() => undefined);
@@ -60,7 +60,7 @@ export async function untilReady(url: string, child: ChildProcess, output: () =>
     if (answer?.status === 200) return;
     await sleep(POLL_MS);
   }
-  throw new Error(`${url} did not answer 200 within ${READY_LIMIT_MS / 1000} s:\n${output()}`);
+  throw new Error(`${url} did not answer 200 within ${limitMs / 1000} s:\n${output()}`);
 }
 
 /** Ends a child that this program started: SIGTERM, and SIGKILL when it does not go. Answers its exit code, null when it had to be killed. */
