@@ -8,6 +8,7 @@ import { setEdgeHeaders } from "./headers.ts";
 import { type Limited, Limiter, addressKey } from "./limits.ts";
 import { DEFAULT_PACE, type Pace } from "./progress.ts";
 import type { Action, Ask, Door, Env } from "./route.ts";
+import { MAX_HEADERS } from "./server.ts";
 
 /** Tells who knocks: the caller, when the credential that came along lets it do this; throws `UNAUTHORIZED` or `DENIED` otherwise. */
 export interface Gatekeeper {
@@ -73,7 +74,7 @@ class RequestEdge {
     c.set("pace", this.#pace);
     setEdgeHeaders(c.env.outgoing, { requestId, secure: this.#secure, closing: this.#edges.draining?.() ?? false });
     try {
-      if ((c.env.incoming.url?.length ?? 0) > MAX_URL) throw new RegistryError("URL_TOO_LONG");
+      checkSize(c);
       return await handle();
     } catch (error) {
       return answerError(c, this.#charged(c, error), log);
@@ -127,6 +128,13 @@ class RequestEdge {
       return error;
     }
   }
+}
+
+/** Both are bounds of ours: Node has none for the URL, and drops headers over its own silently, among them what a proxy appends. */
+function checkSize(c: Ask): void {
+  const { url, rawHeaders } = c.env.incoming;
+  if ((url?.length ?? 0) > MAX_URL) throw new RegistryError("URL_TOO_LONG");
+  if (rawHeaders.length > 2 * MAX_HEADERS) throw new RegistryError("HEADERS_TOO_LARGE");
 }
 
 /** The socket's peer; an IPv4 address in IPv6 clothes is shown as what it is. */

@@ -50,6 +50,7 @@ export const ERRORS = {
   INVALID: { oci: "UNSUPPORTED", status: 400, message: "the request is invalid" },
   TOO_LARGE: { oci: "SIZE_INVALID", status: 413, message: "the request body is too large" },
   URL_TOO_LONG: { oci: "SIZE_INVALID", status: 414, message: "a request's URL may have at most 8192 bytes" },
+  HEADERS_TOO_LARGE: { oci: "SIZE_INVALID", status: 431, message: "a request may have at most 64 headers" },
   TOO_SLOW: { oci: "BLOB_UPLOAD_INVALID", status: 408, message: "the body arrived too slowly; GET the upload to learn where to go on" },
   NOT_FOUND: { oci: "UNSUPPORTED", status: 404, message: "there is nothing here" },
   CONFLICT: { oci: "UNSUPPORTED", status: 409, message: "the state of the artifact does not allow this" },

@@ -1,0 +1,56 @@
+import { RegistryError } from "../oci/errors.ts";
+import { countStates } from "../registry/count-states.ts";
+import type { Services } from "../registry/ports.ts";
+import { Readiness } from "../registry/readiness.ts";
+import type { Gatekeeper } from "./app.ts";
+import type { Ask, Door } from "./route.ts";
+
+/** What the health doors tell of. */
+export interface HealthParts {
+  readonly services: Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "log">;
+  readonly gatekeeper: Gatekeeper;
+  /** Is the server about to stop? */
+  readonly draining: () => boolean;
+  readonly insecureDevMode: boolean;
+}
+
+/** `/health`, `/livez` and `/readyz`: without a credential nothing that tells a stranger what is here (RULES 32). */
+export function healthDoors(parts: HealthParts): readonly Door[] {
+  const readiness = new Readiness(parts.services);
+  const open = { method: "GET", action: "open" } as const;
+  return [
+    { ...open, path: "/livez", handle: (c: Ask) => answer(c, "ok") },
+    { ...open, path: "/readyz", handle: async (c: Ask) => answer(c, await stateOf(parts, readiness)) },
+    { ...open, path: "/health", handle: (c: Ask) => health(c, parts) },
+  ];
+}
+
+async function stateOf({ draining }: HealthParts, readiness: Readiness): Promise<"ok" | "draining" | "unavailable"> {
+  if (draining()) return "draining";
+  return (await readiness.isReady()) ? "ok" : "unavailable";
+}
+
+function answer(c: Ask, status: "ok" | "draining" | "unavailable"): Response {
+  return c.json({ status }, status === "ok" ? 200 : 503, { "Cache-Control": "no-store" });
+}
+
+async function health(c: Ask, { services, gatekeeper, insecureDevMode }: HealthParts): Promise<Response> {
+  const status = { status: "ok", ...(insecureDevMode && { insecure_dev_mode: true }) };
+  c.header("Cache-Control", "no-store");
+  if (!(await isKnown(c, gatekeeper))) return c.json(status);
+  const { counts, complete } = await countStates(services);
+  const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
+  return c.json({ ...status, auth_required: true, model_count: total, trusted_count: counts.trusted, state_counts: counts, complete });
+}
+
+/** A wrong credential is told no more than none: a probe is to learn that the registry is up, and nothing else. */
+async function isKnown(c: Ask, gatekeeper: Gatekeeper): Promise<boolean> {
+  if (c.req.header("authorization") === undefined) return false;
+  try {
+    await gatekeeper.admit(c, "credential", undefined);
+    return true;
+  } catch (error) {
+    if (error instanceof RegistryError && (error.code === "UNAUTHORIZED" || error.code === "DENIED")) return false;
+    throw error;
+  }
+}
