@@ -76,16 +76,19 @@ export interface ServedBlob {
   readonly serving: Serving;
   /** Set exactly when the repository holds a link to a present blob; to be used only when `serving` allows it. */
   readonly blob: { readonly link: LinkRecord; readonly record: BlobRecord } | undefined;
+  /** Does a trusted root reach it? What is served without one is untrusted. */
+  readonly trusted: boolean;
 }
 
 /** May this reader see this blob of this repository? */
 export async function serveBlob(needs: Needs, reader: Reader, repository: RepositoryName, digest: Digest): Promise<ServedBlob> {
   const [link, blob] = [await needs.metadata.get(keys.link(repository, digest)), await needs.metadata.get(keys.blob(digest))];
-  if (link === undefined || blob === undefined) return { serving: serve(reader, undefined), blob: undefined };
+  if (link === undefined || blob === undefined) return { serving: serve(reader, undefined), blob: undefined, trusted: false };
   const found = { link: linkRecord.parse(link.value), record: blobRecord.parse(blob.value) };
   const reach = await reachOf(needs, repository, digest);
   const namedBy = reach.by !== "trusted" && reader.pullAny ? await namedByOf(needs, reader, repository, digest) : NOT_NAMED;
-  return { serving: serve(reader, { kind: "blob", damaged: found.record.damaged, namedBy, reach }), blob: found };
+  const serving = serve(reader, { kind: "blob", damaged: found.record.damaged, namedBy, reach });
+  return { serving, blob: found, trusted: reach.by === "trusted" };
 }
 
 const NOT_NAMED: BlobFacts["namedBy"] = { by: "none" };
