@@ -25,7 +25,7 @@ export class StorageFullError extends Error {
  * process that died is void.
  */
 export interface BlobStore {
-  /** Size in bytes of a published blob. */
+  /** Size in bytes of a published blob, and since when it has been there as it is (epoch, ms). */
   stat(digest: Digest): Promise<{ readonly size: number; readonly modifiedAt: number } | undefined>;
   /** The bytes of a published blob, or a part of them; rejects with code ENOENT when there is none. */
   open(digest: Digest, range?: ByteRange): Promise<Readable>;
@@ -43,13 +43,17 @@ export interface BlobStore {
   /**
    * Shows an upload's bytes under their digest: fsync, link, fsync of the folder. The upload itself stays until `discard`, so that
    * a crash before the metadata is committed loses nothing. With `replace` an existing (damaged) blob is atomically replaced,
-   * otherwise an existing blob stays as it is. The caller has verified the digest.
+   * otherwise an existing blob stays as it is. The caller has verified the digest of `size` bytes: when the upload has another size by
+   * now, it is a `RangeError` and nothing is shown.
    */
-  publish(upload: string, digest: Digest, options?: { readonly replace?: boolean }): Promise<void>;
+  publish(upload: string, digest: Digest, options?: { readonly replace?: boolean; readonly size?: number }): Promise<void>;
   /** Forgets an upload; one that does not exist is fine. Throws `UploadBusyError` while somebody writes to it. */
   discard(upload: string): Promise<void>;
-  /** Removes a published blob; one that does not exist is fine. */
-  remove(digest: Digest): Promise<void>;
+  /**
+   * Removes a published blob if `still` holds; one that does not exist is fine. Between the question and the removal no other removal
+   * comes, in any process, and a slow one cannot take what was published after `still` began to say no.
+   */
+  remove(digest: Digest, still: () => Promise<boolean>): Promise<void>;
   /** All published blobs, by digest. */
   list(after?: Digest): AsyncIterable<Digest>;
   /** All uploads, in no order. */

@@ -1,0 +1,272 @@
+import { randomUUID } from "node:crypto";
+import { constants } from "node:fs";
+import { type FileHandle, chmod, link, mkdir, open, opendir, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Digest, algorithmOf, encodedOf, isDigest } from "../oci/digest.ts";
+import { AppendWriter } from "./append-writer.ts";
+import { type BlobStore, type ByteRange, StorageFullError, UploadBusyError } from "./blob-store.ts";
+import { type Claim, claim, hasCode, noneWhenMissing, withCurrentName } from "./claim.ts";
+
+export interface FilesystemOptions {
+  /** How files are opened; for a file system that is reached in another way than by paths of this machine. */
+  readonly openFile?: (path: string, flags: number, mode?: number) => Promise<FileHandle>;
+}
+
+const PRIVATE_FOLDER = 0o700;
+/** Published bytes never change, and a reader over a hard link must not be able to change them (RULES 23). */
+const PUBLISHED = 0o444;
+/** Larger reads are no faster, and each stream holds one of them (bytes). */
+const READ_SIZE = 512 * 1024;
+/** The staged bytes of an upload, in a folder of its own. */
+const DATA = "data";
+/** A second link to them on its way into the place of a damaged blob. */
+const REPLACEMENT = "replacement";
+/** Who holds this file, in `blobs/removal`, may remove blobs. */
+const REMOVAL = "removal";
+/** How often, and how long in between (ms), a removal waits for another one. */
+const REMOVAL_TRIES = 500;
+const REMOVAL_WAIT = 10;
+
+/**
+ * Blobs as files: `blobs/<algorithm>/<2 hex>/<hex>` and `uploads/<id>/data`, which its writer renames while it writes (`claim.ts`).
+ * Any number of processes of one machine may open the same folder.
+ */
+export async function openFilesystem(root: string, { openFile = open }: FilesystemOptions = {}): Promise<BlobStore> {
+  const [blobs, uploads] = [join(root, "blobs"), join(root, "uploads")];
+  await mkdir(blobs, { recursive: true, mode: PRIVATE_FOLDER });
+  await mkdir(uploads, { recursive: true, mode: PRIVATE_FOLDER });
+  await makeRemovalToken(blobs);
+  return new Filesystem(blobs, uploads, openFile);
+}
+
+/** Made whole elsewhere and then moved, since there must be exactly one. */
+async function makeRemovalToken(blobs: string): Promise<void> {
+  const [folder, temporary] = [join(blobs, REMOVAL), join(blobs, `${REMOVAL}.${randomUUID()}`)];
+  if ((await stat(folder).catch(noneWhenMissing)) !== undefined) return;
+  await mkdir(temporary, { mode: PRIVATE_FOLDER });
+  await (await open(join(temporary, REMOVAL), "w", 0o600)).close();
+  // A folder that is there by now and holds the token is in the way, which is right.
+  await rename(temporary, folder).catch(async (error: unknown) => {
+    if (!hasCode(error, "ENOTEMPTY", "EEXIST")) throw error;
+    await rm(temporary, { recursive: true });
+  });
+}
+
+class Filesystem implements BlobStore {
+  readonly #blobs: string;
+  readonly #uploads: string;
+  readonly #openFile: NonNullable<FilesystemOptions["openFile"]>;
+  /** Folders whose entry in their parent this process has made durable. */
+  readonly #durable = new Set<string>();
+
+  constructor(blobs: string, uploads: string, openFile: NonNullable<FilesystemOptions["openFile"]>) {
+    this.#blobs = blobs;
+    this.#uploads = uploads;
+    this.#openFile = openFile;
+  }
+
+  async stat(digest: Digest): Promise<{ readonly size: number; readonly modifiedAt: number } | undefined> {
+    const found = await stat(this.#pathOf(digest)).catch(noneWhenMissing);
+    // Not mtime, which is older than the publishing of bytes that were staged a while ago.
+    return found && { size: found.size, modifiedAt: found.ctimeMs };
+  }
+
+  async open(digest: Digest, range?: ByteRange): Promise<Readable> {
+    const handle = await this.#openFile(this.#pathOf(digest), constants.O_RDONLY);
+    return handle.createReadStream({ ...range, highWaterMark: READ_SIZE });
+  }
+
+  async stage(upload: string): Promise<void> {
+    const folder = this.#folderOf(upload);
+    await full(async () => {
+      await mkdir(folder, { mode: PRIVATE_FOLDER });
+      await (await this.#openFile(join(folder, DATA), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)).close();
+    });
+  }
+
+  async staged(upload: string): Promise<{ readonly size: number; readonly touchedAt: number } | undefined> {
+    const folder = this.#folderOf(upload);
+    const found = await withCurrentName(folder, DATA, (path) => stat(path));
+    if (found !== undefined) return { size: found.size, touchedAt: found.mtimeMs };
+    // An upload that is just beginning, or what a crash left of one: it expires like any other.
+    const empty = await stat(folder).catch(noneWhenMissing);
+    return empty && { size: 0, touchedAt: empty.mtimeMs };
+  }
+
+  async openStaged(upload: string, start: number): Promise<Readable> {
+    const handle = await withCurrentName(this.#folderOf(upload), DATA, (path) => this.#openFile(path, constants.O_RDONLY));
+    if (handle === undefined) throw Object.assign(new Error("no such upload"), { code: "ENOENT" });
+    const { size } = await handle.stat();
+    if (start < size) return handle.createReadStream({ start, end: size - 1, highWaterMark: READ_SIZE });
+    await handle.close();
+    return Readable.from([]);
+  }
+
+  async append(upload: string, bytes: AsyncIterable<Uint8Array>, offset: number): Promise<number> {
+    return this.#claimed(upload, async ({ path }) => {
+      const { size, nlink } = await stat(path);
+      if (size !== offset) throw new RangeError(`the upload has ${size} bytes`);
+      const openEnd = async (): Promise<FileHandle> => {
+        if (nlink > 1) throw new RangeError("the upload is published and does not grow any more");
+        return this.#openFile(path, constants.O_WRONLY);
+      };
+      return full(() => copy(bytes, new AppendWriter(openEnd, offset)));
+    });
+  }
+
+  async publish(
+    upload: string,
+    digest: Digest,
+    { replace = false, size: verified }: { readonly replace?: boolean; readonly size?: number } = {},
+  ): Promise<void> {
+    const target = this.#pathOf(digest);
+    await this.#claimed(upload, ({ path }) =>
+      full(async () => {
+        const size = await this.#sync(path);
+        if (verified !== undefined && size !== verified) throw new RangeError(`the upload has ${size} bytes`);
+        await this.#makeFolder(dirname(target));
+        await chmod(path, PUBLISHED);
+        if (replace) await replaceBy(path, target);
+        else await linkUnlessThere(path, target, size);
+        await this.#sync(dirname(target));
+      }),
+    );
+  }
+
+  async discard(upload: string): Promise<void> {
+    const folder = this.#folderOf(upload);
+    await claim(folder, DATA).then((held) => held.remove(), noneWhenMissing);
+    await rm(join(folder, REPLACEMENT), { force: true });
+    await rmdir(folder).catch((error: unknown) => {
+      // Not empty: somebody is just beginning an upload of this id.
+      if (!hasCode(error, "ENOENT", "ENOTEMPTY", "EEXIST")) throw error;
+    });
+  }
+
+  async remove(digest: Digest, still: () => Promise<boolean>): Promise<void> {
+    const token = await this.#removalToken();
+    try {
+      if (await still()) await rm(this.#pathOf(digest), { force: true });
+    } finally {
+      await token.release();
+    }
+  }
+
+  async *list(after?: Digest): AsyncIterable<Digest> {
+    for (const algorithm of ["sha256", "sha512"]) {
+      for (const prefix of await namesIn(join(this.#blobs, algorithm))) {
+        // "g" sorts after every hex digit.
+        if (after !== undefined && `${algorithm}:${prefix}g` < after) continue;
+        const digests = (await namesIn(join(this.#blobs, algorithm, prefix))).map((encoded) => `${algorithm}:${encoded}`);
+        yield* digests.filter(isDigest).filter((digest) => after === undefined || digest > after);
+      }
+    }
+  }
+
+  async *listStaged(): AsyncIterable<string> {
+    for await (const { name } of await opendir(this.#uploads)) if (isUploadId(name)) yield name;
+  }
+
+  #pathOf(digest: Digest): string {
+    const encoded = encodedOf(digest);
+    return join(this.#blobs, algorithmOf(digest), encoded.slice(0, 2), encoded);
+  }
+
+  #folderOf(upload: string): string {
+    if (!isUploadId(upload)) throw new TypeError("not the id of an upload");
+    return join(this.#uploads, upload);
+  }
+
+  async #claimed<T>(upload: string, use: (held: Claim) => Promise<T>): Promise<T> {
+    const held = await claim(this.#folderOf(upload), DATA);
+    try {
+      return await use(held);
+    } finally {
+      await held.release();
+    }
+  }
+
+  async #removalToken(): Promise<Claim> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await claim(join(this.#blobs, REMOVAL), REMOVAL);
+      } catch (error) {
+        if (!(error instanceof UploadBusyError) || tries >= REMOVAL_TRIES) throw error;
+        await sleep(REMOVAL_WAIT);
+      }
+    }
+  }
+
+  /** Makes a folder, and durable with all its parents below `blobs`, also when another process made it a moment ago. */
+  async #makeFolder(folder: string): Promise<void> {
+    if (folder === this.#blobs || this.#durable.has(folder)) return;
+    await this.#makeFolder(dirname(folder));
+    await mkdir(folder, { mode: PRIVATE_FOLDER }).catch((error: unknown) => {
+      if (!hasCode(error, "EEXIST")) throw error;
+    });
+    await this.#sync(dirname(folder));
+    this.#durable.add(folder);
+  }
+
+  /** fsync(2) of a file or folder; its size. */
+  async #sync(path: string): Promise<number> {
+    const handle = await this.#openFile(path, constants.O_RDONLY);
+    try {
+      await handle.sync();
+      return (await handle.stat()).size;
+    } finally {
+      await handle.close();
+    }
+  }
+}
+
+async function copy(bytes: AsyncIterable<Uint8Array>, writer: AppendWriter): Promise<number> {
+  try {
+    for await (const piece of bytes) await writer.add(piece);
+  } catch (error) {
+    await writer.end();
+    throw error;
+  }
+  return writer.end();
+}
+
+/** Two links to one file: the upload's own, and the one under its digest. */
+async function linkUnlessThere(path: string, target: string, size: number): Promise<void> {
+  try {
+    await link(path, target);
+  } catch (error) {
+    if (!hasCode(error, "EEXIST")) throw error;
+    const there = await stat(target).catch(noneWhenMissing);
+    // Another size cannot be these bytes, and nothing at all has just been removed.
+    if (there?.size !== size) await replaceBy(path, target);
+  }
+}
+
+async function replaceBy(path: string, target: string): Promise<void> {
+  const replacement = join(dirname(path), REPLACEMENT);
+  await rm(replacement, { force: true });
+  await link(path, replacement);
+  await rename(replacement, target);
+  // rename(2) does nothing, and leaves it, when both are links to one file already.
+  await rm(replacement, { force: true });
+}
+
+/** Runs something that may find no room left. */
+async function full<T>(action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    throw hasCode(error, "ENOSPC", "EDQUOT") ? new StorageFullError("there is no room left for blobs", { cause: error }) : error;
+  }
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  return (await readdir(folder).catch(noneWhenMissing))?.toSorted() ?? [];
+}
+
+/** The port's rule for ids; no path leads out of the folder by one. */
+function isUploadId(id: string): boolean {
+  return /^[\w.-]{1,128}$/.test(id) && id !== "." && id !== "..";
+}
