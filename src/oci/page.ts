@@ -7,7 +7,8 @@ export interface Page {
 }
 
 const DEFAULT_N = 1_000;
-const MAX_N = 10_000;
+/** The most entries of any page. */
+export const MAX_PAGE = 10_000;
 
 /**
  * Reads `n` and `last` of a list (distribution-spec §Listing Tags). An `n` over 10 000 is cut, as a page may always be smaller when it
@@ -19,7 +20,7 @@ export function parsePage(n: string | undefined, last: string | undefined): Page
   if (last !== undefined && !/^[\x20-\x7e]{0,255}$/.test(last)) {
     throw new RegistryError("PAGE_INVALID", "last must be an entry of the list, or text of at most 255 ASCII characters in its place");
   }
-  return { n: n === undefined ? DEFAULT_N : Math.min(Number(n), MAX_N), last: last === "" ? undefined : last };
+  return { n: n === undefined ? DEFAULT_N : Math.min(Number(n), MAX_PAGE), last: last === "" ? undefined : last };
 }
 
 /** A Link header to the next page of a list (RFC 8288), relative to the registry. `path` is a checked one; values are encoded. */

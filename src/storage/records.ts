@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { bindingSchema } from "../identity/principal.ts";
 import { stateSchema } from "../lifecycle/state.ts";
+import { annotationsSchema } from "../oci/descriptor.ts";
 import { digestSchema } from "../oci/digest.ts";
 
 /** The records that `keys.ts` names, each with a version, so that a later form can be told from an earlier one. */
@@ -42,6 +43,35 @@ export const credentialRecord = z.strictObject({
 });
 export type CredentialRecord = z.infer<typeof credentialRecord>;
 
+/** When and from where a credential was last used; written at most every few minutes. */
+export const credentialUseRecord = z.strictObject({ v: z.literal(1), at: time, address: z.string() });
+export type CredentialUseRecord = z.infer<typeof credentialUseRecord>;
+
+/** Failed logins by one name, or with one secret, from one address. */
+export const lockoutRecord = z.strictObject({
+  v: z.literal(1),
+  failures: z.number().int().positive(),
+  lockedUntil: time,
+  lastAt: time,
+  /** Tells the secret of the last failure, when the same attempt may come again in another form (identity.md 2.2). */
+  repeats: z.string().nullable(),
+});
+export type LockoutRecord = z.infer<typeof lockoutRecord>;
+
+export const tokenKeyRecord = z.strictObject({
+  v: z.literal(1),
+  /** RFC 7638 thumbprint. */
+  kid: z.string(),
+  /** SPKI. */
+  publicPem: z.string(),
+  /** PKCS #8 in DER, encrypted under a key of the registry's secret. */
+  sealedPrivateKey: z.instanceof(Uint8Array),
+  createdAt: time,
+  /** Signs until then; what it signed is in force for a token's lifetime longer. */
+  signsUntil: time,
+});
+export type TokenKeyRecord = z.infer<typeof tokenKeyRecord>;
+
 export const repositoryRecord = z.strictObject({ v: z.literal(1), createdAt: time, trusted: z.number().int().nonnegative() });
 export type RepositoryRecord = z.infer<typeof repositoryRecord>;
 
@@ -70,7 +100,7 @@ export const manifestRecord = z.strictObject({
   previous: digestSchema.nullable(),
   onceTrusted: z.boolean(),
   revocation: revocation.nullable(),
-  /** Everybody who put it in this generation (RULES 17). */
+  /** The persons (`countsAs`) who put it in this generation (RULES 17). */
   uploaders: z.array(z.string()),
   pushedBy: z.string(),
   pushedAt: time,
@@ -103,7 +133,7 @@ export const reachRecord = z.strictObject({ v: z.literal(1), via: z.array(digest
 export type ReachRecord = z.infer<typeof reachRecord>;
 
 /** The same by root, to tell what a transition changes. */
-export const rootReachRecord = z.strictObject({ ...reachRecord.shape, denied: z.boolean() });
+export const rootReachRecord = z.strictObject({ ...reachRecord.shape, denied: z.boolean(), manifest: z.boolean() });
 export type RootReachRecord = z.infer<typeof rootReachRecord>;
 
 /** A link of an artifact's chain; `manifest` is null until its manifest is written, with the statement that follows (RULES 28). */
@@ -128,3 +158,16 @@ export type TagRecord = z.infer<typeof tagRecord>;
 /** A digest that is revoked in every repository; there is one row for each of its names. */
 export const everywhereRecord = z.strictObject({ v: z.literal(1), reason: z.string(), permanent: z.boolean(), by: z.string(), at: time });
 export type EverywhereRecord = z.infer<typeof everywhereRecord>;
+
+/** Value of a referrer row: what the list of referrers shows. */
+export const referrerRecord = z.strictObject({
+  v: z.literal(1),
+  descriptor: z.strictObject({
+    mediaType: z.string(),
+    digest: digestSchema,
+    size: z.number().int().nonnegative(),
+    artifactType: z.string().exactOptional(),
+    annotations: annotationsSchema.exactOptional(),
+  }),
+});
+export type ReferrerRecord = z.infer<typeof referrerRecord>;

@@ -1,0 +1,67 @@
+import { mayResolvePushedTags, rightsOn } from "../identity/authorize.ts";
+import type { Rights } from "../identity/permission.ts";
+import type { Serving } from "../lifecycle/serving.ts";
+import type { Digest } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
+import type { Page } from "../oci/page.ts";
+import { type RepositoryName, type Tag, tagSchema } from "../oci/reference.ts";
+import { keys, under } from "../storage/keys.ts";
+import { tagRecord } from "../storage/records.ts";
+import { rowsOf } from "./ordered-rows.ts";
+import type { Caller, Services } from "./ports.ts";
+import { findManifest, readerOf, serveManifest } from "./serving.ts";
+
+type Needs = Pick<Services, "metadata">;
+
+/** The most rows that one page looks at: where very many tags in a row are hidden, a page may be short, and the next one goes on. */
+const MAX_SCANNED = 20_000;
+
+/** A page of tags in ASCII order. */
+export interface TagPage {
+  readonly tags: readonly Tag[];
+  /** The value of `last` that gives the next page; undefined on the last one. */
+  readonly next: Tag | undefined;
+}
+
+/**
+ * The tags of a repository that the caller sees (distribution-spec §Listing Tags): those that were pushed, or for readers those that
+ * were promoted (DESIGN §1). Each is asked of `serve`; a hidden one leaves no gap. Throws NAME_UNKNOWN where the caller sees nothing.
+ */
+export async function listTags(needs: Needs, { principal }: Caller, repository: RepositoryName, { n, last }: Page): Promise<TagPage> {
+  const rights = rightsOn(principal, repository);
+  if (!(await isKnown(needs, rights, repository))) throw new RegistryError("NAME_UNKNOWN");
+  if (n === 0) return { tags: [], next: undefined };
+  const family = mayResolvePushedTags(principal, repository) ? keys.tagsPushed(repository) : keys.tagsListed(repository);
+  const effectOf = effects(needs, rights, repository);
+  const tags: Tag[] = [];
+  let scanned = 0;
+  for await (const { key, value } of rowsOf(needs, [under(family, n + 1, last === undefined ? [] : [last])])) {
+    const tag = tagSchema.parse(key[2]);
+    const shown = (await effectOf(tagRecord.parse(value).digest)) === "allow";
+    // One more that could be shown: the page before it is full, and not the last.
+    if (shown && tags.length === n) return { tags, next: tags.at(-1) };
+    if (shown) tags.push(tag);
+    scanned += 1;
+    if (scanned === MAX_SCANNED) return { tags, next: tag };
+  }
+  return { tags, next: undefined };
+}
+
+/** Is there anything in the repository that the caller may see? */
+async function isKnown({ metadata }: Needs, rights: Rights, repository: RepositoryName): Promise<boolean> {
+  const row = await metadata.get(rights.has("pull:any") ? keys.repository(repository) : keys.trustedRepository(repository));
+  return row !== undefined && (rights.has("pull") || rights.has("pull:any"));
+}
+
+/** Asks `serve` once a digest: many tags may point to one. */
+function effects(needs: Needs, rights: Rights, repository: RepositoryName): (digest: Digest) => Promise<Serving["effect"]> {
+  const reader = readerOf(rights);
+  const known = new Map<Digest, Serving["effect"]>();
+  return async (digest) => {
+    const before = known.get(digest);
+    if (before !== undefined) return before;
+    const { effect } = await serveManifest(needs, reader, repository, (await findManifest(needs, repository, digest))?.record);
+    known.set(digest, effect);
+    return effect;
+  };
+}
