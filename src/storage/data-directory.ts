@@ -1,0 +1,109 @@
+import { randomBytes } from "node:crypto";
+import { chmod, link, mkdir, open, readFile, rm, stat } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { noneWhenMissing } from "./claim.ts";
+import { InUseError, type ProcessLock, lockDirectory } from "./process-lock.ts";
+
+/** Why a data directory cannot be used, for the operator who starts the registry. */
+export class DataDirectoryError extends Error {
+  override readonly name = "DataDirectoryError";
+}
+
+/** The folders of a data directory and their modes: what a runtime mounts is open to read, all else is the registry's own. */
+const MODES = { credentials: 0o700, metadata: 0o700, blobs: 0o700, uploads: 0o700, trusted: 0o755 } as const;
+const FOLDERS = ["credentials", "metadata", "blobs", "uploads", "trusted"] as const;
+type Folder = (typeof FOLDERS)[number];
+
+const SECRET_BYTES = 32;
+
+export interface DataDirectory {
+  /** Absolute paths: the directory itself, and its folders. */
+  readonly paths: Readonly<Record<Folder | "root", string>>;
+  /** The registry's root secret, 32 bytes, from which every other one is derived. */
+  readonly secret: Uint8Array;
+  /** Lets another process start over the directory. */
+  release(): Promise<void>;
+}
+
+/**
+ * Opens the data directory of a registry and makes what is missing in it. One registry at a time: a second one is refused with a
+ * `DataDirectoryError`. With `worker`, for a process that belongs to the registry which holds the directory, it is only read.
+ */
+export async function openDataDirectory(path: string, options: { readonly worker?: boolean } = {}): Promise<DataDirectory> {
+  const paths = pathsOf(resolve(path));
+  if (options.worker === true) return { paths, secret: await readSecret(paths.metadata), release: async () => {} };
+  await mkdir(paths.root, { recursive: true });
+  for (const folder of FOLDERS) await makeFolder(paths[folder], MODES[folder]);
+  await refuseSeveralFilesystems(paths);
+  const lock = await takeLock(paths);
+  try {
+    await makeSecret(paths.metadata);
+    return { paths, secret: await readSecret(paths.metadata), release: () => lock.release() };
+  } catch (error) {
+    await lock.release();
+    throw error;
+  }
+}
+
+function pathsOf(root: string): DataDirectory["paths"] {
+  const [credentials, metadata, blobs] = [join(root, "credentials"), join(root, "metadata"), join(root, "blobs")];
+  return { root, credentials, metadata, blobs, uploads: join(root, "uploads"), trusted: join(root, "trusted") };
+}
+
+async function makeFolder(folder: string, mode: number): Promise<void> {
+  await mkdir(folder, { recursive: true, mode });
+  // The umask may have taken bits away, and an older folder may have too many.
+  if (((await stat(folder)).mode & 0o777) !== mode) await chmod(folder, mode);
+}
+
+async function refuseSeveralFilesystems({ root, blobs, uploads, trusted }: DataDirectory["paths"]): Promise<void> {
+  const devices = await Promise.all([blobs, uploads, trusted].map(async (folder) => (await stat(folder)).dev));
+  if (new Set(devices).size === 1) return;
+  throw new DataDirectoryError(`blobs, uploads and trusted in ${root} must lie on one file system, because hard links join them`);
+}
+
+async function takeLock({ root, metadata }: DataDirectory["paths"]): Promise<ProcessLock> {
+  try {
+    return await lockDirectory(metadata);
+  } catch (error) {
+    if (!(error instanceof InUseError)) throw error;
+    throw new DataDirectoryError(`${root} is in use by another registry: stop that one first, or set REGISTRY_DIR to another directory`);
+  }
+}
+
+/** Made whole under another name first, so that a crash leaves no half of one. */
+async function makeSecret(metadata: string): Promise<void> {
+  const path = join(metadata, "secret");
+  if ((await stat(path).catch(noneWhenMissing)) !== undefined) return;
+  const temporary = `${path}.new`;
+  await rm(temporary, { force: true });
+  const file = await open(temporary, "wx", 0o600);
+  try {
+    await file.writeFile(randomBytes(SECRET_BYTES));
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  await link(temporary, path);
+  await rm(temporary);
+  await syncFolder(metadata);
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+async function readSecret(metadata: string): Promise<Uint8Array> {
+  const path = join(metadata, "secret");
+  const { mode } = await stat(path);
+  if ((mode & 0o077) !== 0)
+    throw new DataDirectoryError(`others can read ${path}: make it private with chmod 600, and rotate every credential`);
+  const secret = await readFile(path);
+  if (secret.length !== SECRET_BYTES) throw new DataDirectoryError(`${path} must have ${SECRET_BYTES} bytes: restore it from a backup`);
+  return new Uint8Array(secret);
+}
