@@ -3,6 +3,7 @@ import { chmod, link, mkdir, open, readFile, rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { noneWhenMissing } from "./claim.ts";
 import { InUseError, type ProcessLock, lockDirectory } from "./process-lock.ts";
+import { syncPath } from "./sync.ts";
 
 /** Why a data directory cannot be used, for the operator who starts the registry. */
 export class DataDirectoryError extends Error {
@@ -86,16 +87,7 @@ async function makeSecret(metadata: string): Promise<void> {
   }
   await link(temporary, path);
   await rm(temporary);
-  await syncFolder(metadata);
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
+  await syncPath(metadata);
 }
 
 async function readSecret(metadata: string): Promise<Uint8Array> {

@@ -170,8 +170,7 @@ class Filesystem implements BlobStore {
   }
 
   #pathOf(digest: Digest): string {
-    const encoded = encodedOf(digest);
-    return join(this.#blobs, algorithmOf(digest), encoded.slice(0, 2), encoded);
+    return blobPath(this.#blobs, digest);
   }
 
   #folderOf(upload: string): string {
@@ -220,6 +219,12 @@ class Filesystem implements BlobStore {
       await handle.close();
     }
   }
+}
+
+/** Where a published blob stands below the folder `blobs`. */
+export function blobPath(blobs: string, digest: Digest): string {
+  const encoded = encodedOf(digest);
+  return join(blobs, algorithmOf(digest), encoded.slice(0, 2), encoded);
 }
 
 async function copy(bytes: AsyncIterable<Uint8Array>, writer: AppendWriter): Promise<number> {

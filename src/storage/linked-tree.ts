@@ -1,0 +1,168 @@
+import { randomUUID } from "node:crypto";
+import { constants } from "node:fs";
+import { chmod, copyFile, link, mkdir, opendir, rename, rm, rmdir, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { type Digest, algorithmOf, encodedOf } from "../oci/digest.ts";
+import type { RepositoryName } from "../oci/reference.ts";
+import { StorageFullError } from "./blob-store.ts";
+import { hasCode, noneWhenMissing } from "./claim.ts";
+import { blobPath } from "./filesystem.ts";
+import { syncPath } from "./sync.ts";
+import type { RuntimeFile, RuntimeTree } from "./runtime-tree.ts";
+
+/** Runtimes of other users walk the tree (RULES 23). */
+const OPEN_FOLDER = 0o755;
+const READ_ONLY = 0o444;
+/** Folders on their way into the tree or out of it, in `uploads`, where no runtime looks; no upload has such an id. */
+const UNDER_WAY = "+tree.";
+/** After this time (ms) such a folder is taken for what a crash left. */
+const ABANDONED = 24 * 60 * 60 * 1000;
+/** Each try lost means that another removal has just taken an empty parent away, or another promotion was first. */
+const MAX_TRIES = 16;
+
+/** The tree `trusted/` of a data directory. Any number of processes of one machine may open it. */
+export async function openLinkedTree(root: string): Promise<RuntimeTree> {
+  const uploads = join(root, "uploads");
+  for await (const { name } of await opendir(uploads)) {
+    const path = join(uploads, name);
+    if (name.startsWith(UNDER_WAY) && (await isAbandoned(path))) await rm(path, { recursive: true, force: true });
+  }
+  return new LinkedTree(root);
+}
+
+async function isAbandoned(path: string): Promise<boolean> {
+  const found = await stat(path).catch(noneWhenMissing);
+  return found !== undefined && found.ctimeMs < Date.now() - ABANDONED;
+}
+
+class LinkedTree implements RuntimeTree {
+  readonly #blobs: string;
+  readonly #uploads: string;
+  readonly #trusted: string;
+
+  constructor(root: string) {
+    [this.#blobs, this.#uploads, this.#trusted] = [join(root, "blobs"), join(root, "uploads"), join(root, "trusted")];
+  }
+
+  async link(repository: RepositoryName, manifest: Digest, files: readonly RuntimeFile[]): Promise<void> {
+    const paths = files.map(({ path }) => path);
+    if (!paths.every(isSafePath)) throw new TypeError("a file of a trusted artifact has no safe relative path");
+    const made = join(this.#uploads, `${UNDER_WAY}${randomUUID()}`);
+    try {
+      await this.#build(made, files);
+      await this.#moveIn(made, this.#folderOf(repository, manifest));
+    } catch (error) {
+      await rm(made, { recursive: true, force: true });
+      throw hasCode(error, "ENOSPC", "EDQUOT") ? new StorageFullError("there is no room left for links", { cause: error }) : error;
+    }
+  }
+
+  async unlink(repository: RepositoryName, manifest: Digest): Promise<void> {
+    const folder = this.#folderOf(repository, manifest);
+    await this.#moveOut(folder);
+    // Gone for good: a power cut does not bring it back.
+    await syncPath(dirname(folder)).catch(noneWhenMissing);
+    for (let parent = dirname(folder); parent !== this.#trusted; parent = dirname(parent)) {
+      if (!(await removeIfEmpty(parent))) return;
+    }
+  }
+
+  async pathOf(repository: RepositoryName, manifest: Digest): Promise<string | undefined> {
+    const folder = this.#folderOf(repository, manifest);
+    return (await stat(folder).catch(noneWhenMissing)) && folder;
+  }
+
+  #folderOf(repository: RepositoryName, manifest: Digest): string {
+    return join(this.#trusted, repository, `${algorithmOf(manifest)}-${encodedOf(manifest)}`);
+  }
+
+  async #build(folder: string, files: readonly RuntimeFile[]): Promise<void> {
+    const folders = new Set([folder]);
+    await makeFolder(folder);
+    for (const { path, blob } of files) {
+      const target = join(folder, path);
+      for (const parent of parentsOf(folder, target)) {
+        if (!folders.has(parent)) await makeFolder(parent);
+        folders.add(parent);
+      }
+      await linkOrCopy(blobPath(this.#blobs, blob), target);
+    }
+    for (const made of folders) await syncPath(made);
+  }
+
+  async #moveIn(made: string, folder: string): Promise<void> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        await this.#makeParents(folder);
+        await rename(made, folder);
+        break;
+      } catch (error) {
+        if (!hasCode(error, "ENOENT", "ENOTEMPTY", "EEXIST") || tries >= MAX_TRIES) throw error;
+        if (!hasCode(error, "ENOENT")) await this.#moveOut(folder);
+      }
+    }
+    await syncPath(dirname(folder));
+  }
+
+  /** Makes a folder disappear at once, however much is in it. */
+  async #moveOut(folder: string): Promise<void> {
+    const removed = join(this.#uploads, `${UNDER_WAY}${randomUUID()}`);
+    await rename(folder, removed).catch(noneWhenMissing);
+    await rm(removed, { recursive: true, force: true });
+  }
+
+  async #makeParents(folder: string): Promise<void> {
+    for (const parent of parentsOf(this.#trusted, folder)) {
+      await makeFolder(parent);
+      await syncPath(dirname(parent));
+    }
+  }
+}
+
+/** The folders between a root and a path, the outermost first. */
+function parentsOf(root: string, path: string): string[] {
+  const parents: string[] = [];
+  for (let parent = dirname(path); parent.length > root.length; parent = dirname(parent)) parents.unshift(parent);
+  return parents;
+}
+
+async function makeFolder(path: string): Promise<void> {
+  await mkdir(path, { mode: OPEN_FOLDER }).catch((error: unknown) => {
+    if (!hasCode(error, "EEXIST")) throw error;
+  });
+  // Whatever the umask has taken away.
+  await chmod(path, OPEN_FOLDER);
+}
+
+async function linkOrCopy(blob: string, target: string): Promise<void> {
+  try {
+    await link(blob, target);
+  } catch (error) {
+    // A file system bounds the links of one file (65 000 on ext4), and a tokenizer may well be in more artifacts.
+    if (!hasCode(error, "EMLINK")) throw error;
+    await copyFile(blob, target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    await chmod(target, READ_ONLY);
+    await syncPath(target);
+  }
+}
+
+async function removeIfEmpty(folder: string): Promise<boolean> {
+  try {
+    await rmdir(folder);
+    return true;
+  } catch (error) {
+    if (!hasCode(error, "ENOENT", "ENOTEMPTY", "EEXIST")) throw error;
+    return false;
+  }
+}
+
+/** Stays below its folder, whatever the caller has checked already: relative, no empty, `.` or `..` part, nothing that a shell or terminal would misread. */
+function isSafePath(path: string): boolean {
+  const parts = path.split("/");
+  return Buffer.byteLength(path) <= 1024 && parts.every(isSafeName);
+}
+
+function isSafeName(name: string): boolean {
+  if (name === "" || name === "." || name === ".." || Buffer.byteLength(name) > 255) return false;
+  return !name.includes("\\") && !/\p{C}/u.test(name);
+}
