@@ -49,7 +49,7 @@ export function createApp(edges: Edges): Hono<Env> {
 
 /** `:name` stands for a repository's name, which may have several components. */
 function pathOf(door: Door): string {
-  return "inRepository" in door ? door.path.replace(/:name(?![\w{])/, `:name{${NAME_PATTERN}}`) : door.path;
+  return door.inRepository === true ? door.path.replace(/:name(?![\w{])/, `:name{${NAME_PATTERN}}`) : door.path;
 }
 
 class RequestEdge {
@@ -87,7 +87,7 @@ class RequestEdge {
       return door.handle(c);
     }
     const { gatekeeper } = this.#edges;
-    if (!("inRepository" in door)) {
+    if (door.inRepository !== true) {
       const caller = await gatekeeper.admit(c, door.action, undefined);
       this.#limit(c, door, caller);
       return door.handle(c, caller);

@@ -22,28 +22,25 @@ export function speaksOci(path: string): boolean {
 export function answerError(c: Ask, thrown: unknown, log: Logger): Response {
   const { outgoing } = c.env;
   if (outgoing.headersSent || outgoing.destroyed) {
-    // Nothing can be taken back: a cut connection tells the client that the answer is not whole.
-    log.info({ err: thrown, requestId: c.get("requestId") }, "answer ended early");
+    // Nothing can be taken back: a cut connection tells the client that the answer is not whole. Often it hung up itself.
+    log.info({ err: thrown, requestId: c.get("requestId") }, "request ended early");
     outgoing.destroy();
     return RESPONSE_ALREADY_SENT;
   }
-  const error = known(c, thrown, log);
+  const error = known(thrown, c.get("requestId"), log);
   for (const [name, value] of Object.entries(error.headers)) c.header(name, value);
   if (ERRORS[error.code].status === 408) c.header("Connection", "close");
   return render(c, error);
 }
 
-function known(c: Ask, thrown: unknown, log: Logger): RegistryError {
+function known(thrown: unknown, requestId: string, log: Logger): RegistryError {
   if (thrown instanceof RegistryError) return thrown;
-  const requestId = c.get("requestId");
   const failure = storageFailure(thrown);
   if (failure !== undefined) {
     if (failure.code !== "UPLOAD_BUSY") log.error({ err: thrown, requestId }, "storage failed");
     return failure;
   }
-  // A caller who hung up in the middle of a body is no fault of ours.
-  if (c.env.incoming.destroyed && !c.env.incoming.complete) log.info({ err: thrown, requestId }, "request ended early");
-  else log.error({ err: thrown, requestId }, "request failed");
+  log.error({ err: thrown, requestId }, "request failed");
   return new RegistryError("INTERNAL", undefined, { detail: { requestId }, cause: thrown });
 }
 

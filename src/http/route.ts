@@ -42,12 +42,14 @@ interface DoorAt {
 /** A door without a caller: health, the token endpoint. */
 export interface OpenDoor extends DoorAt {
   readonly action: "open";
+  readonly inRepository?: never;
   readonly handle: (c: Ask) => Promise<Response> | Response;
 }
 
 /** A door that knows who knocks. */
 export interface CallerDoor extends DoorAt {
   readonly action: Exclude<Action, "open">;
+  readonly inRepository?: never;
   readonly handle: (c: Ask, caller: Caller) => Promise<Response> | Response;
 }
 
