@@ -9,6 +9,8 @@ const IN_TOTO = "application/vnd.in-toto+json";
 const STATEMENT_CONFIG = "application/vnd.ai-model-registry.lifecycle.config.v1+json";
 /** Never `{}`: clients push and delete that blob themselves, and a statement's config may not go (protocol.md §5.4). */
 const CONFIG_BYTES = new TextEncoder().encode('{"kind":"lifecycle","version":1}');
+/** The config blob that all statements share. */
+export const STATEMENT_CONFIG_DIGEST = digestOf(CONFIG_BYTES);
 
 /** One link of the chain of an artifact (trust.md §5.2). `at` is epoch milliseconds. */
 export interface StatementFacts {
@@ -77,7 +79,7 @@ export function statementManifest(
     schemaVersion: 2,
     mediaType: IMAGE_MANIFEST,
     artifactType: UNSIGNED_STATEMENT,
-    config: { mediaType: STATEMENT_CONFIG, digest: digestOf(CONFIG_BYTES), size: CONFIG_BYTES.byteLength },
+    config: { mediaType: STATEMENT_CONFIG, digest: STATEMENT_CONFIG_DIGEST, size: CONFIG_BYTES.byteLength },
     layers: [{ mediaType: IN_TOTO, digest: digestOf(bytes), size: bytes.byteLength }],
     subject: { mediaType: subject.mediaType, digest: subject.digest, size: subject.size },
     annotations: {

@@ -54,7 +54,11 @@ function promotion({ revocation, mayReinstate }: Circumstances): Transition {
     return { kind: "refuse", because: "state", reason: "it was revoked permanently: push a corrected artifact, which has another digest" };
   }
   if (revocation !== null && !mayReinstate) {
-    return { kind: "refuse", because: "permission", reason: "it was revoked: promoting it again needs the permission reinstate besides promote" };
+    return {
+      kind: "refuse",
+      because: "permission",
+      reason: "it was revoked: promoting it again needs the permission reinstate besides promote",
+    };
   }
   return { kind: "move", to: "trusted" };
 }

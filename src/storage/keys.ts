@@ -10,12 +10,16 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   audit-head                        the last link of the audit chain
  *   audit/<seq>                       a link of the audit chain
  *   namespace/<ns>                    who owns a namespace
+ *   namespace-skeleton/<folded>       the namespace that every name that looks like it would be mistaken for
  *   identity/<name>                   an identity and its roles
+ *   person-identity/<person>/<name>   the identities that count as one person for duties
+ *   identity-credential/<name>/<id>   the credentials of an identity, oldest first
  *   credential/<id>                   an API key or refresh token, without its secret
  *   credential-secret/<hmac>          HMAC of a secret → id of the credential
  *   credential-use/<id>             * last use
  *   lockout/<what>                  * failed logins
  *   token-key/<kid>                   a signing key of access tokens
+ *   token-key-active                  the one that signs now
  *   repository/<repo>                 a repository, with the number of its trusted manifests
  *   repository-trusted/<repo>         exists while something there is trusted: the readers' catalog
  *   manifest/<repo>/<m>               the artifact record
@@ -31,6 +35,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   link/<repo>/<d>                   the repository's own link to a blob
  *   blob-repository/<d>/<repo>        the same, by blob
  *   blob/<d>                          a published blob; every writer of its links puts it
+ *   blob-removal/<2 hex>              raised whenever the removal of a blob whose hex begins so is decided: absence has no version
  *   edge/<repo>/<d>/<m>               <m>, not revoked, names <d> (config, layer, blob, child manifest)
  *   dead-edge/<repo>/<d>/<m>          <m>, revoked, names <d>
  *   reach/<repo>/<d>/<m>              the trusted root <m> reaches or covers <d>
@@ -42,7 +47,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   tag-of/<repo>/<m>/<tag>           the tags of a manifest
  *   revoked-everywhere/<d>            a manifest's digest, by both of its names
  *   everywhere-pending/<m>            a revocation everywhere whose statements are not all written yet
- *   tree-pending/<repo>/<m>         * a manifest whose folder in trusted/ has to be made or removed
+ *   tree-pending/<repo>/<m>/<id>    * a manifest whose folder in trusted/ a change left to be made or removed
  *   serving-epoch                     raised by every change that can end a download
  *   lease/<job>                     * who runs a job
  *   job/<name>                      * how far a job has come
@@ -57,7 +62,7 @@ export function isOperational(key: Key): boolean {
 }
 
 /** Sorts after every text and number that a key holds. */
-const LAST = "\uffff";
+const LAST = "\u{10ffff}";
 
 /** All keys that begin with a prefix, from after a given rest of a key (exclusive), at most `limit`. */
 export function under(prefix: Key, limit: number, after: readonly (string | number)[] = []): KeyRange {
@@ -70,15 +75,23 @@ export const keys = {
   audits: (): Key => ["audit"],
   namespace: (name: string): Key => ["namespace", name],
   namespaces: (): Key => ["namespace"],
+  namespaceSkeleton: (folded: string): Key => ["namespace-skeleton", folded],
   identity: (name: string): Key => ["identity", name],
   identities: (): Key => ["identity"],
+  personIdentity: (person: string, name: string): Key => ["person-identity", person, name],
+  personIdentities: (person: string): Key => ["person-identity", person],
+  identityCredential: (identity: string, id: string): Key => ["identity-credential", identity, id],
+  identityCredentials: (identity: string): Key => ["identity-credential", identity],
+  identitiesCredentials: (): Key => ["identity-credential"],
   credential: (id: string): Key => ["credential", id],
   credentials: (): Key => ["credential"],
   credentialSecret: (hmac: string): Key => ["credential-secret", hmac],
   credentialUse: (id: string): Key => ["credential-use", id],
   lockout: (what: string): Key => ["lockout", what],
+  lockouts: (): Key => ["lockout"],
   tokenKey: (kid: string): Key => ["token-key", kid],
   tokenKeys: (): Key => ["token-key"],
+  activeTokenKey: (): Key => ["token-key-active"],
   repository: (repository: RepositoryName): Key => ["repository", repository],
   repositories: (): Key => ["repository"],
   trustedRepository: (repository: RepositoryName): Key => ["repository-trusted", repository],
@@ -118,6 +131,7 @@ export const keys = {
   blobRepositories: (blob: Digest): Key => ["blob-repository", blob],
   blob: (blob: Digest): Key => ["blob", blob],
   blobs: (): Key => ["blob"],
+  blobRemoval: (blob: Digest): Key => ["blob-removal", blob.slice(blob.indexOf(":") + 1).slice(0, 2)],
   edge: (repository: RepositoryName, child: Digest, parent: Digest): Key => ["edge", repository, child, parent],
   edges: (repository: RepositoryName, child: Digest): Key => ["edge", repository, child],
   deadEdge: (repository: RepositoryName, child: Digest, parent: Digest): Key => ["dead-edge", repository, child, parent],
@@ -138,7 +152,8 @@ export const keys = {
   revokedEverywhere: (digest: Digest): Key => ["revoked-everywhere", digest],
   everywherePending: (manifest: Digest): Key => ["everywhere-pending", manifest],
   everywheresPending: (): Key => ["everywhere-pending"],
-  treePending: (repository: RepositoryName, manifest: Digest): Key => ["tree-pending", repository, manifest],
+  treePending: (repository: RepositoryName, manifest: Digest, id: string): Key => ["tree-pending", repository, manifest, id],
+  treesPendingOf: (repository: RepositoryName, manifest: Digest): Key => ["tree-pending", repository, manifest],
   treesPending: (): Key => ["tree-pending"],
   servingEpoch: (): Key => ["serving-epoch"],
   lease: (job: string): Key => ["lease", job],

@@ -1,0 +1,56 @@
+import { z } from "zod";
+import { stateSchema } from "../lifecycle/state.ts";
+import { digestSchema } from "../oci/digest.ts";
+import { repositoryNameSchema, tagSchema } from "../oci/reference.ts";
+
+/** The native API for any artifact (interface.md §5): bodies and answers. */
+const MAX_LIST = 1_000;
+const reason = z.string().min(1).max(1024);
+const tags = z.array(tagSchema).max(100);
+const digests = z.array(digestSchema).max(MAX_LIST);
+
+/** Body of quarantine. */
+export const quarantineRequest = z.strictObject({ reason: reason.optional() });
+
+/** Body of revoke: a reason is mandatory, since every door shows it. */
+export const revokeRequest = z.strictObject({ reason, permanent: z.boolean().default(false), everywhere: z.boolean().default(false) });
+
+/** Body of evaluate. */
+export const evaluateRequest = z.strictObject({
+  reason: reason.optional(),
+  tags: tags.default([]),
+  covers: digests.default([]),
+  evidence: digests.default([]),
+});
+
+/** Body of promote. */
+export const promoteRequest = evaluateRequest.extend({ expected: digestSchema.optional() });
+
+/** Query of the list. */
+export const listRequest = z.strictObject({
+  repository: repositoryNameSchema.optional(),
+  state: stateSchema.optional(),
+  cursor: z.string().max(1024).optional(),
+  limit: z.coerce.number().int().min(1).max(MAX_LIST).default(100),
+});
+
+/** Query of DELETE. */
+export const deleteRequest = z.strictObject({ reason: reason.optional() });
+
+/** Body of PUT on a tag's promoted pointer; that of DELETE has no digest. */
+export const promotedTagRequest = z.strictObject({ digest: digestSchema, reason: reason.optional() });
+export const removePromotedTagRequest = z.strictObject({ reason: reason.optional() });
+
+/** One transition, as history shows it. */
+export interface HistoryEntry {
+  readonly sequence: number;
+  readonly state: z.infer<typeof stateSchema>;
+  /** RFC 3339. */
+  readonly at: string;
+  readonly actor: string;
+  readonly reason: string | null;
+  /** Digest of the statement's payload, which the next one names. */
+  readonly statement: string;
+  /** Digest of the statement's manifest; null until the transition that follows. */
+  readonly manifest: string | null;
+}

@@ -1,0 +1,120 @@
+import {
+  deleteRequest,
+  evaluateRequest,
+  listRequest,
+  promoteRequest,
+  promotedTagRequest,
+  quarantineRequest,
+  removePromotedTagRequest,
+  revokeRequest,
+} from "../../api/artifacts.ts";
+import { isDigest } from "../../oci/digest.ts";
+import { RegistryError } from "../../oci/errors.ts";
+import { type Reference, type RepositoryName, type Tag, isRepositoryName, isTag } from "../../oci/reference.ts";
+import { deleteArtifact } from "../../registry/delete-artifact.ts";
+import { evaluatePromotion } from "../../registry/evaluate.ts";
+import { type FoundArtifact, type TagMeaning, demand, findArtifact } from "../../registry/find-artifact.ts";
+import { listArtifacts } from "../../registry/list-artifacts.ts";
+import type { Caller } from "../../registry/ports.ts";
+import { promote } from "../../registry/promote.ts";
+import { setPromotedTag } from "../../registry/promoted-tag.ts";
+import { quarantine } from "../../registry/quarantine.ts";
+import { revoke } from "../../registry/revoke.ts";
+import { type ShownArtifact, artifactHistory, showArtifact } from "../../registry/show-artifact.ts";
+import type { TransitionServices } from "../../registry/transition.ts";
+import { conform, jsonBody } from "../body.ts";
+import type { Ask, CallerDoor, Door } from "../route.ts";
+
+/** A repository's name, then `@` and a digest or `:` and a tag; an action follows as a path component of its own. */
+const REF = "/v1/artifacts/:ref{[^@:]+[@:][^/]+}";
+const PROMOTED_TAG = "/v1/tags/:ref{[^@:]+:[^/]+}/promoted";
+
+/** The doors to artifacts and their lifecycle (interface.md §5). Use cases ask for the rights: what a caller may not see is absent first. */
+export function artifactDoors(services: TransitionServices): readonly Door[] {
+  return [
+    door("GET", "/v1/artifacts", async (c, caller) => {
+      const { repository, state, cursor, limit } = conform(listRequest, c.req.query());
+      return c.json(await listArtifacts(services, caller, { repository, state, cursor, limit }));
+    }),
+    door("GET", REF, async (c, caller) => c.json(await shown(services, await artifactAt(services, c, caller, "seen")))),
+    door("GET", `${REF}/history`, async (c, caller) => {
+      const { repository, record } = await artifactAt(services, c, caller, "seen");
+      const history = await artifactHistory(services, repository, record.digest);
+      return c.json({ repository, digest: record.names[0] ?? record.digest, history });
+    }),
+    door("POST", `${REF}/quarantine`, async (c, caller) => {
+      const artifact = await artifactAt(services, c, caller, "pushed");
+      const { reason } = await jsonBody(c, quarantineRequest);
+      return after(services, c, artifact, await quarantine(services, caller, artifact, reason ?? null));
+    }),
+    door("POST", `${REF}/evaluate`, async (c, caller) => evaluate(services, c, caller)),
+    door("POST", `${REF}/promote`, async (c, caller) => {
+      const artifact = await artifactAt(services, c, caller, "pushed");
+      const { reason, expected, ...request } = await jsonBody(c, promoteRequest);
+      const promotion = { ...request, refTag: artifact.refTag, reason: reason ?? null, expected };
+      const { record } = await promote(services, caller, artifact, promotion);
+      return after(services, c, artifact, record);
+    }),
+    door("POST", `${REF}/revoke`, async (c, caller) => {
+      const artifact = await artifactAt(services, c, caller, "only");
+      return after(services, c, artifact, await revoke(services, caller, artifact, await jsonBody(c, revokeRequest)));
+    }),
+    door("DELETE", REF, async (c, caller) => {
+      const artifact = await artifactAt(services, c, caller, "only");
+      const { reason } = conform(deleteRequest, c.req.query());
+      return after(services, c, artifact, await deleteArtifact(services, caller, artifact, reason ?? null));
+    }),
+    door("PUT", PROMOTED_TAG, async (c, caller) => {
+      const { digest, reason } = await jsonBody(c, promotedTagRequest);
+      return c.json(await setPromotedTag(services, caller, tagAt(c), { digest, reason: reason ?? null }));
+    }),
+    door("DELETE", PROMOTED_TAG, async (c, caller) => {
+      const { reason } = await jsonBody(c, removePromotedTagRequest);
+      return c.json(await setPromotedTag(services, caller, tagAt(c), { digest: null, reason: reason ?? null }));
+    }),
+  ];
+}
+
+function door(method: CallerDoor["method"], path: string, handle: CallerDoor["handle"]): CallerDoor {
+  return { method, path, action: "credential", handle };
+}
+
+async function evaluate(services: TransitionServices, c: Ask, caller: Caller): Promise<Response> {
+  const artifact = await artifactAt(services, c, caller, "pushed");
+  demand(artifact.rights, "pull:any", "evaluating");
+  const { tags, covers, evidence } = await jsonBody(c, evaluateRequest);
+  const { decision } = await evaluatePromotion(services, artifact.repository, artifact, {
+    refTag: artifact.refTag,
+    tags,
+    covers,
+    evidence,
+  });
+  return c.json(decision);
+}
+
+async function artifactAt(services: TransitionServices, c: Ask, caller: Caller, meaning: TagMeaning): Promise<FoundArtifact> {
+  return findArtifact(services, caller, parseRef(c), meaning);
+}
+
+async function after(services: TransitionServices, c: Ask, artifact: FoundArtifact, record: FoundArtifact["record"]): Promise<Response> {
+  return c.json(await shown(services, { ...artifact, record }));
+}
+
+async function shown(services: TransitionServices, { repository, record, rights }: FoundArtifact): Promise<ShownArtifact> {
+  return showArtifact(services, repository, record, { pushedTags: rights.has("pull:any") || rights.has("audit"), full: true });
+}
+
+function parseRef(c: Ask): { readonly repository: RepositoryName; readonly reference: Reference } {
+  const [, repository = "", separator, rest = ""] = /^([^@:]+)([@:])(.+)$/.exec(c.req.param("ref") ?? "") ?? [];
+  if (isRepositoryName(repository)) {
+    if (separator === "@" && isDigest(rest)) return { repository, reference: { digest: rest } };
+    if (separator === ":" && isTag(rest)) return { repository, reference: { tag: rest } };
+  }
+  throw new RegistryError("INVALID", "an artifact is named <repository>@<digest> or <repository>:<tag>");
+}
+
+function tagAt(c: Ask): { readonly repository: RepositoryName; readonly tag: Tag } {
+  const { repository, reference } = parseRef(c);
+  if (!("tag" in reference)) throw new RegistryError("INVALID", "a tag is named <repository>:<tag>");
+  return { repository, tag: reference.tag };
+}

@@ -1,0 +1,125 @@
+import { canonicalJson } from "../oci/canonical-json.ts";
+import { type Digest, digestOf } from "../oci/digest.ts";
+
+/** Which policy decided; the built-in one asks for a complete, intact closure and nothing else. */
+export const BUILT_IN_POLICY = "built-in/closure@1";
+
+/** One check of a decision: what was asked, the answer and why, and the digests that it rests on. */
+export interface Check {
+  readonly id: string;
+  readonly status: "pass" | "warn" | "fail";
+  readonly message: string;
+  readonly inputs: readonly Digest[];
+}
+
+/** What the checks look at, loaded beforehand. */
+export interface PromotionFacts {
+  readonly artifact: Digest;
+  readonly state: string;
+  readonly revocation: { readonly permanent: boolean } | null;
+  /** What is wrong with the closure (RULES 2): each a digest and what ails it. */
+  readonly incomplete: readonly Fault[];
+  readonly damaged: readonly Digest[];
+  readonly revokedChildren: readonly Digest[];
+  /** The name that two different layers of one manifest share (RULES 23). */
+  readonly nameClashes: readonly Fault[];
+  /** Layers over 64 KiB that a revoked manifest names too (RULES 13). */
+  readonly sharesRevoked: readonly (Fault & { readonly severe: boolean })[];
+  /** Why something in `covers` cannot be covered. */
+  readonly uncoverable: readonly Fault[];
+  /** Evidence that was left out of the default covers by their bound. */
+  readonly notConsidered: number;
+  readonly covers: readonly Digest[];
+  readonly manifests: number;
+  readonly blobs: number;
+  readonly sizeBytes: number;
+  readonly tags: TagPlan;
+}
+
+export interface Fault {
+  readonly digest: Digest;
+  readonly problem: string;
+}
+
+/** What would become of the tags of the artifact (RULES 8). */
+export interface TagPlan {
+  readonly moves: readonly string[];
+  /** Tags of the artifact that are promoted elsewhere and were not named. */
+  readonly stays: readonly string[];
+}
+
+/** A promotion decision; `digest` is over everything else in it, so that `expected` can hold a promotion to what was shown (RULES 6). */
+export interface Decision {
+  readonly allowed: boolean;
+  readonly policy: string;
+  readonly artifact: Digest;
+  readonly checks: readonly Check[];
+  readonly covers: readonly Digest[];
+  readonly not_considered: number;
+  readonly tags: TagPlan;
+  readonly size_bytes: number;
+  readonly digest: Digest;
+}
+
+/** Every check is evaluated, so that a person sees all that is wrong at once. The same facts give the same bytes. */
+export function decidePromotion(facts: PromotionFacts): Decision {
+  const checks = [
+    revocationCheck(facts),
+    closureCheck(facts),
+    faultCheck(
+      "closure-intact",
+      "every byte of the closure is intact",
+      facts.damaged.map((digest) => ({ digest, problem: "is damaged: push it again" })),
+    ),
+    faultCheck(
+      "closure-not-revoked",
+      "nothing in the closure is revoked",
+      facts.revokedChildren.map((digest) => ({ digest, problem: "is revoked: leave it out or promote it anew first" })),
+    ),
+    faultCheck("file-names", "every layer has a file name of its own", facts.nameClashes),
+    faultCheck("covers", `covers ${facts.covers.length} referrers`, facts.uncoverable),
+    sharesRevokedCheck(facts),
+  ];
+  const decision = {
+    allowed: checks.every(({ status }) => status !== "fail"),
+    policy: BUILT_IN_POLICY,
+    artifact: facts.artifact,
+    checks,
+    covers: facts.covers,
+    not_considered: facts.notConsidered,
+    tags: facts.tags,
+    size_bytes: facts.sizeBytes,
+  };
+  return { ...decision, digest: digestOf(canonicalJson(decision)) };
+}
+
+function revocationCheck({ artifact, revocation }: PromotionFacts): Check {
+  const id = "not-permanently-revoked";
+  if (revocation === null) return { id, status: "pass", message: "no revocation is in force", inputs: [artifact] };
+  if (revocation.permanent) return { id, status: "fail", message: "it was revoked permanently", inputs: [artifact] };
+  return { id, status: "warn", message: "it was revoked; promoting it needs the permission reinstate besides promote", inputs: [artifact] };
+}
+
+function closureCheck({ incomplete, manifests, blobs, sizeBytes }: PromotionFacts): Check {
+  return faultCheck("closure-complete", `${manifests} manifests and ${blobs} blobs, ${sizeBytes} bytes, are all here`, incomplete);
+}
+
+function sharesRevokedCheck({ sharesRevoked }: PromotionFacts): Check {
+  const id = "shares-revoked-content";
+  if (sharesRevoked.length === 0) return { id, status: "pass", message: "shares no large layer with a revoked artifact", inputs: [] };
+  const status = sharesRevoked.some(({ severe }) => severe) ? "fail" : "warn";
+  return { id, status, message: listed(sharesRevoked), inputs: sharesRevoked.map(({ digest }) => digest) };
+}
+
+function faultCheck(id: string, fine: string, faults: readonly Fault[]): Check {
+  if (faults.length === 0) return { id, status: "pass", message: fine, inputs: [] };
+  return { id, status: "fail", message: listed(faults), inputs: faults.map(({ digest }) => digest).slice(0, MAX_LISTED) };
+}
+
+const MAX_LISTED = 20;
+
+function listed(faults: readonly Fault[]): string {
+  const shown = faults.slice(0, MAX_LISTED).map(({ digest, problem }) => `${digest} ${problem}`);
+  const rest = faults.length - shown.length;
+  return rest > 0 ? `${shown.join("; ")}; and ${rest} more` : shown.join("; ");
+}

@@ -1,0 +1,192 @@
+import type { AuditEvent } from "../audit/event.ts";
+import { canonicalJson } from "../oci/canonical-json.ts";
+import type { Digest } from "../oci/digest.ts";
+import type { Manifest } from "../oci/manifest.ts";
+import type { RepositoryName } from "../oci/reference.ts";
+import { keys } from "../storage/keys.ts";
+import type { Change, Expectation, Key, Put } from "../storage/metadata-store.ts";
+import { type ManifestRecord, coversRecord, repositoryRecord } from "../storage/records.ts";
+import type { Overlay } from "./closure.ts";
+import { contentKeys, edgesOf } from "./manifest-rows.ts";
+import type { Services } from "./ports.ts";
+import { type ReachChange, changeReach, removeReach, rootsOf } from "./reach.ts";
+import { type FoundManifest, findManifest } from "./serving.ts";
+import { type Said, type WrittenStatements, writeStatements } from "./statements.ts";
+import { tagsOf } from "./tags.ts";
+
+type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "settings">;
+
+/** A transition that was decided: the record before, and as it will be (sequence and previous are still those of the last link). */
+export interface DecidedTransition {
+  readonly repository: RepositoryName;
+  readonly before: FoundManifest;
+  readonly after: ManifestRecord;
+  readonly manifest: Manifest;
+  readonly said: Said;
+  /** What the promotion covers; undefined: as before. */
+  readonly covers?: readonly Digest[];
+  /** More that belongs to the change, such as the pointers of tags. */
+  readonly also?: Rows;
+  readonly audit: readonly AuditEvent[];
+}
+
+export interface Rows {
+  readonly expect: readonly Expectation[];
+  readonly put: readonly Put[];
+  readonly remove: readonly Key[];
+}
+
+/** What changes, and whose folders in `trusted/` follow once it is committed. */
+export interface BuiltTransition {
+  /** Undefined when there is nothing to change. */
+  readonly change: Change | undefined;
+  readonly record: ManifestRecord;
+  readonly folders: ReadonlySet<Digest>;
+  /** Names the rows that say so until it is done. */
+  readonly pending: string;
+}
+
+/**
+ * The one change of a transition (DESIGN §1, "one truth"): record, statement, reach rows of every root that it touches, the readers' tags
+ * and catalog, the pending folders of `trusted/`, and the audit event. Nothing is visible before it is committed, and all of it is then.
+ */
+export async function buildTransition(services: Needs, decided: DecidedTransition): Promise<BuiltTransition> {
+  const { repository, before, after } = decided;
+  const statements = await writeStatements(services, repository, after, decided.said);
+  const record = { ...after, sequence: statements.sequence, previous: statements.previous };
+  const reach = await reachRows(services, { ...decided, after: record }, statements);
+  const folders = new Set(reach.flatMap(({ manifests }) => [...manifests]));
+  const rows = [
+    recordRows(repository, before, record),
+    edgeRows(decided),
+    coverRows(decided),
+    await tagListRows(services, decided),
+    await repositoryRows(services, decided),
+    decided.also ?? NOTHING,
+  ];
+  const now = services.clock();
+  const pending = services.newId();
+  const change: Change = {
+    expect: [...statements.expect, ...rows.flatMap(({ expect }) => expect)],
+    put: [
+      ...statements.put,
+      ...reach.flatMap(({ put }) => put),
+      ...rows.flatMap(({ put }) => put),
+      ...[...folders].map((manifest) => ({ key: keys.treePending(repository, manifest, pending), value: { at: now } })),
+      { key: keys.servingEpoch(), value: { at: now } },
+    ],
+    remove: [...reach.flatMap(({ remove }) => remove), ...rows.flatMap(({ remove }) => remove)],
+    audit: decided.audit,
+  };
+  return { change: withoutDuplicates(change), record, folders, pending };
+}
+
+const NOTHING: Rows = { expect: [], put: [], remove: [] };
+
+/** A key that is both removed and put in one change is put: the families above describe the state afterwards. */
+function withoutDuplicates(change: Change): Change {
+  const put = new Set(change.put.map(({ key }) => canonicalJson(key)));
+  return { ...change, remove: change.remove.filter((key) => !put.has(canonicalJson(key))) };
+}
+
+function recordRows(repository: RepositoryName, before: FoundManifest, record: ManifestRecord): Rows {
+  const key = keys.manifest(repository, record.digest);
+  const old = keys.artifactState(before.record.state, repository, record.digest);
+  return {
+    expect: [{ key, version: before.version }],
+    put: [
+      { key, value: record },
+      { key: keys.artifactState(record.state, repository, record.digest), value: {} },
+    ],
+    remove: before.record.state === record.state ? [] : [old],
+  };
+}
+
+/** The rows of every root that the transition touches: the artifact itself, and those that reach it when its branch opens or closes. */
+async function reachRows(services: Needs, decided: DecidedTransition, statements: WrittenStatements): Promise<readonly ReachChange[]> {
+  const { repository, before, after } = decided;
+  const own = after.digest;
+  const overlay: Overlay = { records: new Map([[own, after]]), lifted: new Set(after.state === "trusted" ? [own] : []) };
+  const changes: ReachChange[] = [];
+  if (after.state === "deleted") return [await removeReach(services, repository, own)];
+  const newStatements = statements.digests;
+  if (after.onceTrusted) {
+    const covers = decided.covers ?? (await coversOf(services, repository, own));
+    changes.push(await changeReach(services, repository, { record: after, covers, newStatements }, overlay));
+  }
+  const others = [...(await rootsOf(services, repository, own))].filter((root) => root !== own);
+  const branchChanges = (before.record.state === "revoked") !== (after.state === "revoked");
+  for (const root of branchChanges ? others : []) {
+    const found = await findManifest(services, repository, root);
+    if (found === undefined) continue;
+    const covers = await coversOf(services, repository, root);
+    changes.push(await changeReach(services, repository, { record: found.record, covers, newStatements }, overlay));
+  }
+  return changes;
+}
+
+/** What the last promotion of a root covers. */
+export async function coversOf(
+  { metadata }: Pick<Services, "metadata">,
+  repository: RepositoryName,
+  root: Digest,
+): Promise<readonly Digest[]> {
+  const entry = await metadata.get(keys.covers(repository, root));
+  return entry === undefined ? [] : coversRecord.parse(entry.value).digests;
+}
+
+function coverRows({ repository, after, covers }: DecidedTransition): Rows {
+  const key = keys.covers(repository, after.digest);
+  if (after.state === "deleted") return { ...NOTHING, remove: [key] };
+  return covers === undefined ? NOTHING : { ...NOTHING, put: [{ key, value: { v: 1, digests: [...covers] } }] };
+}
+
+/** Edges of a revoked manifest are dead: what only they name is revoked content (RULES 14). Those of a deleted one are gone. */
+function edgeRows({ repository, before, after, manifest }: DecidedTransition): Rows {
+  const written = { repository, record: after, manifest };
+  if (after.state === "deleted") return { ...NOTHING, remove: contentKeys(written) };
+  if ((before.record.state === "revoked") === (after.state === "revoked")) return NOTHING;
+  const children = edgesOf(written);
+  const alive = children.map((child) => keys.edge(repository, child, after.digest));
+  const dead = children.map((child) => keys.deadEdge(repository, child, after.digest));
+  const [put, remove] = after.state === "revoked" ? [dead, alive] : [alive, dead];
+  return { ...NOTHING, put: put.map((key) => ({ key, value: {} })), remove };
+}
+
+/** The readers' tag list follows the state of the digest that a tag was promoted to; a deleted digest loses its tags. */
+async function tagListRows(services: Needs, decided: DecidedTransition): Promise<Rows> {
+  const { repository, before, after } = decided;
+  if (after.state === "deleted") return tagsGone(services, repository, after);
+  const isTrusted = after.state === "trusted";
+  if (isTrusted === (before.record.state === "trusted")) return NOTHING;
+  const promoted = (await tagsOf(services, repository, after.digest)).filter((use) => use.promoted);
+  const listed = promoted.map(({ tag }) => keys.tagListed(repository, tag));
+  const value = { v: 1, digest: after.names[0] ?? after.digest, by: after.changedBy, at: after.changedAt };
+  return isTrusted ? { ...NOTHING, put: listed.map((key) => ({ key, value })) } : { ...NOTHING, remove: listed };
+}
+
+async function tagsGone(services: Needs, repository: RepositoryName, { digest }: ManifestRecord): Promise<Rows> {
+  const remove = (await tagsOf(services, repository, digest)).flatMap(({ tag, pushed, promoted }) => [
+    keys.tagOf(repository, digest, tag),
+    ...(pushed ? [keys.tagPushed(repository, tag)] : []),
+    ...(promoted ? [keys.tagPromoted(repository, tag), keys.tagListed(repository, tag)] : []),
+  ]);
+  return { ...NOTHING, remove };
+}
+
+/** The number of trusted artifacts of a repository, and its row in the readers' catalog. */
+async function repositoryRows({ metadata }: Needs, { repository, before, after }: DecidedTransition): Promise<Rows> {
+  const change = Number(after.state === "trusted") - Number(before.record.state === "trusted");
+  if (change === 0) return NOTHING;
+  const key = keys.repository(repository);
+  const entry = await metadata.get(key);
+  if (entry === undefined) return NOTHING;
+  const record = repositoryRecord.parse(entry.value);
+  const trusted = record.trusted + change;
+  const row = keys.trustedRepository(repository);
+  return {
+    expect: [{ key, version: entry.version }],
+    put: [{ key, value: { ...record, trusted } }, ...(trusted > 0 ? [{ key: row, value: {} }] : [])],
+    remove: trusted > 0 ? [] : [row],
+  };
+}

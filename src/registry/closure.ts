@@ -1,0 +1,139 @@
+import type { Descriptor } from "../oci/descriptor.ts";
+import type { Digest } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
+import { type Manifest, parseManifest } from "../oci/manifest.ts";
+import type { RepositoryName } from "../oci/reference.ts";
+import { keys } from "../storage/keys.ts";
+import type { ManifestRecord } from "../storage/records.ts";
+import type { Services } from "./ports.ts";
+import { findManifest, revokedEverywhere } from "./serving.ts";
+
+type Needs = Pick<Services, "metadata">;
+
+/** RULES 2: a closure beyond these is not promoted. */
+const MAX_DEPTH = 8;
+const MAX_MANIFESTS = 10_000;
+const MAX_BLOBS = 100_000;
+
+/** Records as a change under way will leave them, by canonical digest, and those whose revocation everywhere it lifts. */
+export interface Overlay {
+  readonly records: ReadonlyMap<Digest, ManifestRecord>;
+  readonly lifted: ReadonlySet<Digest>;
+}
+export const NO_OVERLAY: Overlay = { records: new Map(), lifted: new Set() };
+
+export interface ClosureManifest {
+  readonly record: ManifestRecord;
+  readonly version: number;
+  readonly manifest: Manifest;
+  /** The manifests on the way here, the start first; empty for a start. */
+  readonly via: readonly Digest[];
+  /** The descriptor that led here; undefined for a start. */
+  readonly named: Descriptor | undefined;
+}
+
+export interface ClosureBlob {
+  readonly descriptor: Descriptor;
+  /** The manifests on the way here, the one that names it last. */
+  readonly via: readonly Digest[];
+}
+
+/** Everything that some manifests reach (RULES 2): `subject` reaches nothing. */
+export interface Closure {
+  /** By canonical digest. */
+  readonly manifests: ReadonlyMap<Digest, ClosureManifest>;
+  /** By digest as named, config, layers and blobs. */
+  readonly blobs: ReadonlyMap<Digest, ClosureBlob>;
+  /** Child manifests that the repository does not hold. */
+  readonly missing: readonly Descriptor[];
+  /** Where the walk stopped because `enter` said no: revoked branches. */
+  readonly cut: readonly ClosureManifest[];
+}
+
+interface Visit {
+  readonly digest: Digest;
+  readonly via: readonly Digest[];
+  readonly named: Descriptor | undefined;
+}
+
+/** A walk from some starts; `enter` decides for each manifest whether its branch is taken. */
+export class ClosureWalk implements Closure {
+  readonly manifests = new Map<Digest, ClosureManifest>();
+  readonly blobs = new Map<Digest, ClosureBlob>();
+  readonly missing: Descriptor[] = [];
+  readonly cut: ClosureManifest[] = [];
+  readonly #needs: Needs;
+  readonly #repository: RepositoryName;
+  readonly #overlay: Overlay;
+
+  constructor(needs: Needs, repository: RepositoryName, overlay: Overlay) {
+    this.#needs = needs;
+    this.#repository = repository;
+    this.#overlay = overlay;
+  }
+
+  /** Follows the starts breadth first. Throws CONFLICT when the tree is deeper or larger than RULES 2 allows. */
+  async follow(starts: readonly Digest[], enter: (record: ManifestRecord) => Promise<boolean>): Promise<this> {
+    let level: Visit[] = starts.map((digest) => ({ digest, via: [], named: undefined }));
+    for (let depth = 0; level.length > 0; depth += 1) {
+      if (depth > MAX_DEPTH) throw new RegistryError("CONFLICT", `an artifact may nest manifests at most ${MAX_DEPTH} deep`);
+      const next: Visit[] = [];
+      for (const visit of level) next.push(...(await this.#visit(visit, enter)));
+      level = next;
+    }
+    return this;
+  }
+
+  async #visit(visit: Visit, enter: (record: ManifestRecord) => Promise<boolean>): Promise<Visit[]> {
+    const found = await this.#load(visit.digest);
+    if (found === undefined) {
+      if (visit.named !== undefined) this.missing.push(visit.named);
+      return [];
+    }
+    const { digest } = found.record;
+    if (this.manifests.has(digest)) return [];
+    const node = { ...found, via: visit.via, named: visit.named };
+    if (!(await enter(found.record))) {
+      this.cut.push(node);
+      return [];
+    }
+    this.#keep(digest, node);
+    const via = [...visit.via, digest];
+    return found.manifest.manifestReferences.map((child) => ({ digest: child.digest, via, named: child }));
+  }
+
+  #keep(digest: Digest, node: ClosureManifest): void {
+    this.manifests.set(digest, node);
+    const via = [...node.via, digest];
+    for (const descriptor of node.manifest.blobReferences) {
+      if (!this.blobs.has(descriptor.digest)) this.blobs.set(descriptor.digest, { descriptor, via });
+    }
+    if (this.manifests.size > MAX_MANIFESTS || this.blobs.size > MAX_BLOBS) {
+      throw new RegistryError("CONFLICT", `an artifact may reach at most ${MAX_MANIFESTS} manifests and ${MAX_BLOBS} blobs`);
+    }
+  }
+
+  async #load(named: Digest): Promise<{ record: ManifestRecord; version: number; manifest: Manifest } | undefined> {
+    const found = await findManifest(this.#needs, this.#repository, named);
+    if (found === undefined) return undefined;
+    const record = this.#overlay.records.get(found.record.digest) ?? found.record;
+    if (record.state === "deleted") return undefined;
+    const manifest = await loadManifest(this.#needs, this.#repository, record);
+    return manifest && { record, version: found.version, manifest };
+  }
+}
+
+/** The parsed manifest behind a record; undefined when its content is gone. */
+export async function loadManifest(
+  { metadata }: Needs,
+  repository: RepositoryName,
+  record: Pick<ManifestRecord, "digest" | "mediaType">,
+): Promise<Manifest | undefined> {
+  const content = await metadata.get(keys.manifestContent(repository, record.digest));
+  return content?.value instanceof Uint8Array ? parseManifest(content.value, record.mediaType) : undefined;
+}
+
+/** Is a manifest revoked, here or everywhere? A revoked node prunes its whole branch (RULES 5). */
+export async function isRevoked(needs: Needs, record: ManifestRecord): Promise<boolean> {
+  return record.state === "revoked" || (await revokedEverywhere(needs, record.digest)) !== undefined;
+}

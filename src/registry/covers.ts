@@ -1,0 +1,172 @@
+import type { Digest } from "../oci/digest.ts";
+import { digestSchema } from "../oci/digest.ts";
+import { type EvidenceKind, evidenceKind } from "../oci/evidence.ts";
+import type { Manifest } from "../oci/manifest.ts";
+import type { RepositoryName } from "../oci/reference.ts";
+import type { Fault } from "../policy/promotion.ts";
+import { keys, under } from "../storage/keys.ts";
+import type { Expectation } from "../storage/metadata-store.ts";
+import type { ManifestRecord } from "../storage/records.ts";
+import { type Closure, isRevoked, loadManifest } from "./closure.ts";
+import { blobFaults } from "./closure-faults.ts";
+import type { Services } from "./ports.ts";
+import { findManifest } from "./serving.ts";
+
+type Needs = Pick<Services, "metadata">;
+
+/** RULES 6: what a promotion covers by default, at most. */
+const MAX_COVERS = 1_000;
+const MAX_COVER_BYTES = 16 * 1024 * 1024;
+/** Rows of evidence that are looked at; the rest is reported as not considered. */
+const MAX_SCANNED = 5_000;
+const PAGE = 500;
+/** `referrerRank` of what is no evidence. */
+const NO_EVIDENCE_RANK = 9;
+
+export interface CoverRequest {
+  /** Covered whatever its type, when it can be. */
+  readonly covers: readonly Digest[];
+  /** Considered before all other evidence (RULES 7). */
+  readonly evidence: readonly Digest[];
+}
+
+export interface Covers {
+  readonly digests: readonly Digest[];
+  readonly notConsidered: number;
+  readonly uncoverable: readonly Fault[];
+  readonly expect: readonly Expectation[];
+}
+
+interface Candidate {
+  readonly record: ManifestRecord;
+  readonly version: number;
+  readonly manifest: Manifest;
+  readonly kind: EvidenceKind;
+}
+
+/** The referrers that a promotion of this closure would make visible with it. */
+export async function gatherCovers(needs: Needs, repository: RepositoryName, closure: Closure, request: CoverRequest): Promise<Covers> {
+  const scan = new EvidenceScan(needs, repository);
+  const subjects = [...closure.manifests.values()].map(({ record }) => record);
+  const attached = await scan.evidenceOf(subjects, () => true);
+  const signatures = await scan.evidenceOf(
+    attached.map(({ record }) => record),
+    (kind) => kind === "signature",
+  );
+  const found = [...attached, ...signatures];
+  const chosen = byTurns(found, request.evidence).slice(0, MAX_COVERS);
+  const covered = new Map<Digest, Expectation>();
+  for (const { record, version } of chosen) covered.set(record.digest, { key: keys.manifest(repository, record.digest), version });
+  const known = new Set([...subjects, ...found.map(({ record }) => record)].flatMap(namesOf));
+  const uncoverable = await addNamed(needs, repository, { named: request.covers, subjects: known, covered });
+  return {
+    digests: [...covered.keys()].toSorted(),
+    notConsidered: found.length - chosen.length + scan.skipped,
+    uncoverable,
+    expect: [...covered.values()],
+  };
+}
+
+/** Finds evidence by the rows of subjects, evidence ranks only, within one bound for the whole decision. */
+class EvidenceScan {
+  /** Rows beyond the bound: there are at least that many. */
+  skipped = 0;
+  readonly #needs: Needs;
+  readonly #repository: RepositoryName;
+  readonly #seen = new Set<Digest>();
+  #budget = MAX_SCANNED;
+
+  constructor(needs: Needs, repository: RepositoryName) {
+    this.#needs = needs;
+    this.#repository = repository;
+  }
+
+  async evidenceOf(subjects: readonly ManifestRecord[], wanted: (kind: EvidenceKind) => boolean): Promise<readonly Candidate[]> {
+    const found: Candidate[] = [];
+    for (const name of subjects.flatMap(namesOf)) {
+      for await (const digest of this.#referrers(name)) {
+        const candidate = await this.#candidate(digest);
+        if (candidate !== undefined && wanted(candidate.kind)) found.push(candidate);
+      }
+    }
+    return found;
+  }
+
+  async *#referrers(subject: Digest): AsyncGenerator<Digest> {
+    let after: readonly (string | number)[] = [];
+    for (;;) {
+      const prefix = keys.referrers(this.#repository, subject);
+      const page = await this.#needs.metadata.list(under(prefix, PAGE, after));
+      for (const { key } of page) {
+        if (Number(key[3]) >= NO_EVIDENCE_RANK) return;
+        if (this.#budget <= 0) {
+          this.skipped += 1;
+          continue;
+        }
+        this.#budget -= 1;
+        yield digestSchema.parse(key[4]);
+      }
+      const last = page.at(-1);
+      if (last === undefined || page.length < PAGE || this.#budget <= 0) return;
+      after = last.key.slice(prefix.length);
+    }
+  }
+
+  async #candidate(digest: Digest): Promise<Candidate | undefined> {
+    if (this.#seen.has(digest)) return undefined;
+    this.#seen.add(digest);
+    const found = await findManifest(this.#needs, this.#repository, digest);
+    if (found === undefined || (await whyNotCovered(this.#needs, this.#repository, found.record)) !== undefined) return undefined;
+    const manifest = await loadManifest(this.#needs, this.#repository, found.record);
+    const kind = manifest && evidenceKind(manifest);
+    return kind === undefined || manifest === undefined ? undefined : { ...found, manifest, kind };
+  }
+}
+
+/** First what was named, then the oldest of each pusher by turns, so that nobody's junk delays another's evidence. */
+function byTurns(found: readonly Candidate[], first: readonly Digest[]): readonly Candidate[] {
+  const isFirst = new Set<string>(first);
+  const queues = Map.groupBy(
+    found.filter(({ record }) => !isFirst.has(record.digest)).toSorted((a, b) => a.record.pushedAt - b.record.pushedAt),
+    ({ record }) => record.pushedBy,
+  );
+  const turns: Candidate[] = [];
+  for (let turn = 0; turns.length < found.length && turn < MAX_COVERS; turn += 1) {
+    for (const queue of queues.values()) turns.push(...queue.slice(turn, turn + 1));
+  }
+  return [...found.filter(({ record }) => isFirst.has(record.digest)), ...turns];
+}
+
+async function addNamed(
+  needs: Needs,
+  repository: RepositoryName,
+  { named, subjects, covered }: { named: readonly Digest[]; subjects: ReadonlySet<Digest>; covered: Map<Digest, Expectation> },
+): Promise<readonly Fault[]> {
+  const faults: Fault[] = [];
+  for (const digest of named) {
+    const found = await findManifest(needs, repository, digest);
+    const problem =
+      found === undefined || found.record.subject === null || !subjects.has(found.record.subject)
+        ? "is attached neither to the artifact, nor to a part of it, nor to its evidence"
+        : await whyNotCovered(needs, repository, found.record);
+    if (found === undefined || problem !== undefined) faults.push({ digest, problem: problem ?? "is not here" });
+    else covered.set(found.record.digest, { key: keys.manifest(repository, found.record.digest), version: found.version });
+  }
+  return faults;
+}
+
+async function whyNotCovered(needs: Needs, repository: RepositoryName, record: ManifestRecord): Promise<string | undefined> {
+  if (record.statement) return "is one of the registry's own statements, which are served anyway";
+  if (record.state === "quarantined" || record.state === "deleted") return `is ${record.state}`;
+  if (await isRevoked(needs, record)) return "is revoked";
+  if (record.closureBytes > MAX_COVER_BYTES) return `is larger than ${MAX_COVER_BYTES} bytes`;
+  const manifest = await loadManifest(needs, repository, record);
+  if (manifest === undefined) return "is not here";
+  if (manifest.manifestReferences.length > 0) return "has children: promote it by itself";
+  const [fault] = (await blobFaults(needs, repository, manifest.blobReferences)).faults;
+  return fault && `is incomplete: ${fault.digest} ${fault.problem}`;
+}
+
+function namesOf({ digest, sha512 }: ManifestRecord): readonly Digest[] {
+  return [digest, sha512];
+}

@@ -1,0 +1,67 @@
+import { mayDeleteOthersUploads } from "../identity/authorize.ts";
+import { RegistryError } from "../oci/errors.ts";
+import type { ManifestRecord } from "../storage/records.ts";
+import { auditEvent } from "./audit-event.ts";
+import { buildTransition } from "./change-state.ts";
+import { type FoundArtifact, changed, reload } from "./find-artifact.ts";
+import type { Caller } from "./ports.ts";
+import { rootsOf } from "./reach.ts";
+import { type TransitionServices, commitTransition, contentOf, decideTransition, noOtherTransition, unchanged } from "./transition.ts";
+
+/**
+ * Deletes softly: content and tags go, the record and its chain stay (DESIGN §2). What is or was trusted needs `delete:any`; what a
+ * trusted or once-trusted root reaches or covers goes only with that root (RULES 11).
+ */
+export async function deleteArtifact(
+  services: TransitionServices,
+  caller: Caller,
+  artifact: FoundArtifact,
+  reason: string | null,
+): Promise<ManifestRecord> {
+  const { repository } = artifact;
+  return commitTransition(services, repository, async () => {
+    const epoch = await noOtherTransition(services);
+    const now = await reload(services, artifact);
+    const { record } = now;
+    const decided = await decideTransition(services, now, "delete");
+    if (decided.kind === "same") return unchanged(record);
+    await mayDelete(services, caller, now);
+    const at = services.clock();
+    const by = caller.principal.name;
+    return buildTransition(services, {
+      repository,
+      before: now,
+      after: changed(record, by, { state: decided.to, reason, changedAt: at }),
+      manifest: await contentOf(services, repository, record),
+      said: { everywhere: false, actor: by, permanent: false, inputs: [], at, reason, policy: null },
+      also: { expect: [epoch], put: [], remove: [] },
+      audit: [
+        auditEvent(services, caller.actor, {
+          type: "artifact.delete",
+          target: { kind: "artifact", name: repository, digest: record.digest },
+          ...(reason === null ? {} : { reason }),
+          before: { state: record.state },
+          after: { state: decided.to },
+        }),
+      ],
+    });
+  });
+}
+
+async function mayDelete(services: TransitionServices, { principal }: Caller, artifact: FoundArtifact): Promise<void> {
+  const { repository, record, rights } = artifact;
+  if (record.statement) throw new RegistryError("DENIED", "statements of the registry itself cannot be deleted");
+  const others = [...(await rootsOf(services, repository, record.digest))].filter((root) => root !== record.digest);
+  if (others.length > 0) {
+    throw new RegistryError("DENIED", `the trusted or once-trusted artifact ${others[0]} contains or covers it: delete that one instead`);
+  }
+  if (rights.has("delete:any")) return;
+  if (record.onceTrusted || record.revocation !== null) {
+    throw new RegistryError("DENIED", "deleting what is or was trusted or revoked needs the permission delete:any on this repository");
+  }
+  if (!rights.has("delete")) throw new RegistryError("DENIED", "deleting needs the permission delete on this repository");
+  const own = record.pushedBy === principal.name || record.uploaders.includes(principal.countsAs);
+  if (!own && !mayDeleteOthersUploads(principal, repository)) {
+    throw new RegistryError("DENIED", "you may delete only what you uploaded yourself; a maintainer may delete the rest");
+  }
+}

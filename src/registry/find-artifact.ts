@@ -1,0 +1,100 @@
+import type { Permission, Rights } from "../identity/permission.ts";
+import { mayResolvePushedTags, rightsOn } from "../identity/authorize.ts";
+import type { Digest } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
+import type { Reference, RepositoryName, Tag } from "../oci/reference.ts";
+import { type ManifestRecord, manifestRecord } from "../storage/records.ts";
+import type { Caller, Services } from "./ports.ts";
+import { type FoundManifest, findManifest, readerOf, serveManifest } from "./serving.ts";
+import { promotedPointer, pushedPointer } from "./tags.ts";
+
+type Needs = Pick<Services, "metadata">;
+
+/** `pushed`: transitions mean what was pushed last. `seen`: whatever the caller sees. `only`: refused when the two pointers differ (RULES 9). */
+export type TagMeaning = "pushed" | "seen" | "only";
+
+/** An artifact that the caller may see, with its rights there. */
+export interface FoundArtifact extends FoundManifest {
+  readonly repository: RepositoryName;
+  readonly rights: Rights;
+  readonly refTag: Tag | undefined;
+}
+
+/**
+ * The artifact that a reference means to this caller. What the caller may not see is NOT_FOUND, in the same words as what does not
+ * exist; holders of `audit` see records and statements of all (RULES 14).
+ */
+export async function findArtifact(
+  needs: Needs,
+  { principal }: Caller,
+  at: { readonly repository: RepositoryName; readonly reference: Reference },
+  meaning: TagMeaning,
+): Promise<FoundArtifact> {
+  const { repository, reference } = at;
+  const rights = rightsOn(principal, repository);
+  const reader = readerOf(rights);
+  const resolved = await resolve(needs, { ...at, resolvesPushed: reader.pullAny && mayResolvePushedTags(principal, repository) }, meaning);
+  const found = resolved && (await findManifest(needs, repository, resolved));
+  const serving = await serveManifest(needs, reader, repository, found?.record);
+  if (found === undefined || found.record.statement || (serving.effect === "absent" && !seesRecord(rights, reader.pullAny))) {
+    throw new RegistryError("NOT_FOUND", "no such artifact, or none that you may see");
+  }
+  return { ...found, repository, rights, refTag: "tag" in reference ? reference.tag : undefined };
+}
+
+/**
+ * The manifest that a DELETE on `/v2` names (distribution-spec end-9): absent in the words of a pull, and denied when its reader is.
+ */
+export async function findContent(needs: Needs, { principal }: Caller, repository: RepositoryName, digest: Digest): Promise<FoundArtifact> {
+  const rights = rightsOn(principal, repository);
+  const found = await findManifest(needs, repository, digest);
+  const serving = await serveManifest(needs, readerOf(rights), repository, found?.record);
+  if (serving.effect === "denied") throw new RegistryError("DENIED", serving.reason);
+  if (found === undefined || serving.effect === "absent") throw new RegistryError("MANIFEST_UNKNOWN");
+  return { ...found, repository, rights, refTag: undefined };
+}
+
+/** Holders of `pull:any` see the record of what was deleted, holders of `audit` every record. */
+function seesRecord(rights: Rights, pullAny: boolean): boolean {
+  return pullAny || rights.has("audit");
+}
+
+async function resolve(
+  needs: Needs,
+  at: { readonly repository: RepositoryName; readonly reference: Reference; readonly resolvesPushed: boolean },
+  meaning: TagMeaning,
+): Promise<Digest | undefined> {
+  const { repository, reference } = at;
+  if ("digest" in reference) return reference.digest;
+  const promoted = (await promotedPointer(needs, repository, reference.tag))?.record.digest;
+  if (!at.resolvesPushed) return promoted;
+  const pushed = (await pushedPointer(needs, repository, reference.tag))?.record.digest;
+  if (meaning === "only") refuseTwoMeanings(reference.tag, pushed, promoted);
+  return pushed ?? (meaning === "pushed" ? undefined : promoted);
+}
+
+function refuseTwoMeanings(tag: Tag, pushed: Digest | undefined, promoted: Digest | undefined): void {
+  if (pushed === undefined || promoted === undefined || pushed === promoted) return;
+  const message = `the tag ${tag} was pushed as ${pushed} and promoted as ${promoted}: name the digest that you mean`;
+  throw new RegistryError("CONFLICT", message, { detail: { pushed, promoted } });
+}
+
+/** Refuses what the caller has no right to; what it may not even see was answered as absent before. */
+export function demand(rights: Rights, permission: Permission, what: string): void {
+  if (!rights.has(permission)) throw new RegistryError("DENIED", `${what} needs the permission ${permission} on this repository`);
+}
+
+/** The same artifact, loaded anew. */
+export async function reload(needs: Needs, artifact: FoundArtifact): Promise<FoundArtifact> {
+  const found = await findManifest(needs, artifact.repository, artifact.record.digest);
+  return found === undefined ? artifact : { ...artifact, ...found };
+}
+
+/** A record with what a transition changes; checked, so that no field is forgotten. */
+export function changed(
+  record: ManifestRecord,
+  by: string,
+  changes: Partial<ManifestRecord> & { readonly changedAt: number },
+): ManifestRecord {
+  return manifestRecord.parse({ ...record, ...changes, changedBy: by });
+}

@@ -1,0 +1,62 @@
+import type { Digest } from "../oci/digest.ts";
+import type { Manifest } from "../oci/manifest.ts";
+import { referrerDescriptor, referrerRank } from "../oci/referrer.ts";
+import type { RepositoryName } from "../oci/reference.ts";
+import { keys } from "../storage/keys.ts";
+import type { Key, Put } from "../storage/metadata-store.ts";
+import type { ManifestRecord } from "../storage/records.ts";
+
+/** What a manifest is written from. */
+export interface WrittenManifest {
+  readonly repository: RepositoryName;
+  readonly record: ManifestRecord;
+  readonly manifest: Manifest;
+}
+
+/** The rows that hold a manifest which the repository did not have, or had deleted; its record included. */
+export function newManifestRows({ repository, record, manifest }: WrittenManifest, bytes: Uint8Array): readonly Put[] {
+  const { digest, sha512 } = record;
+  const put: Put[] = [
+    { key: keys.manifest(repository, digest), value: record },
+    { key: keys.manifestContent(repository, digest), value: bytes },
+    { key: keys.manifestName(repository, sha512), value: digest },
+    { key: keys.manifestRepository(digest, repository), value: {} },
+    ...edgesOf({ repository, record, manifest }).map((child) => ({ key: keys.edge(repository, child, digest), value: {} })),
+  ];
+  const referrer = referrerRow({ repository, record, manifest });
+  if (referrer !== undefined) put.push(referrer);
+  if (!record.statement) put.push({ key: keys.artifactState(record.state, repository, digest), value: {} });
+  return put;
+}
+
+/** The keys to remove when a manifest's content goes; its record, chain and decisions stay (DESIGN §2). */
+export function contentKeys({ repository, record, manifest }: WrittenManifest): readonly Key[] {
+  const { digest } = record;
+  const referrer = referrerRow({ repository, record, manifest });
+  return [
+    keys.manifestContent(repository, digest),
+    ...edgesOf({ repository, record, manifest }).flatMap((child) => [
+      keys.edge(repository, child, digest),
+      keys.deadEdge(repository, child, digest),
+    ]),
+    ...(referrer === undefined ? [] : [referrer.key, servedReferrerKey(referrer.key)]),
+  ];
+}
+
+/** What a manifest names: its blobs and child manifests, each once. */
+export function edgesOf({ manifest }: WrittenManifest): readonly Digest[] {
+  return [...new Set([...manifest.blobReferences, ...manifest.manifestReferences].map(({ digest }) => digest))];
+}
+
+/** The row that lists a manifest under its subject; undefined for one without. */
+export function referrerRow({ repository, record, manifest }: WrittenManifest): Put | undefined {
+  if (record.subject === null) return undefined;
+  const rank = referrerRank(manifest, record.statement);
+  const descriptor = referrerDescriptor(manifest, record.names[0] ?? record.digest, record.size);
+  return { key: keys.referrer(repository, record.subject, rank, record.digest), value: { v: 1, descriptor } };
+}
+
+/** The readers' twin of a referrer row. */
+export function servedReferrerKey(referrer: Key): Key {
+  return ["referrer-served", ...referrer.slice(1)];
+}

@@ -1,0 +1,50 @@
+import { type Digest, digestOf } from "../oci/digest.ts";
+import type { RepositoryName } from "../oci/reference.ts";
+import { keys } from "../storage/keys.ts";
+import type { Expectation, Put } from "../storage/metadata-store.ts";
+import { findBlob, linkRows } from "./link-blob.ts";
+import type { Services } from "./ports.ts";
+
+type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId">;
+
+/** Rows and expectations by which a change links blobs that the registry itself wrote. */
+export interface OwnBlobs {
+  readonly expect: readonly Expectation[];
+  readonly put: readonly Put[];
+}
+
+/** Who links the registry's own blobs; no identity can have this name. */
+export const REGISTRY_ITSELF = "system:registry";
+
+/** Publishes small blobs that the registry itself writes; they become visible with the change that takes the rows. */
+export async function publishOwnBlobs(needs: Needs, repository: RepositoryName, contents: readonly Uint8Array[]): Promise<OwnBlobs> {
+  const expect: Expectation[] = [];
+  const put: Put[] = [];
+  const distinct = new Map(contents.map((bytes) => [digestOf(bytes), bytes]));
+  for (const [digest, bytes] of distinct) {
+    const found = await findBlob(needs, digest);
+    const isIntact = found?.record.damaged === false;
+    const isLinked = (await needs.metadata.get(keys.link(repository, digest))) !== undefined;
+    if (isIntact && isLinked) continue;
+    if (!isIntact) await publish(needs, digest, { bytes, replace: found !== undefined });
+    expect.push({ key: keys.blob(digest), version: found?.version ?? "absent" });
+    put.push(...linkRows(repository, digest, { size: bytes.byteLength, by: REGISTRY_ITSELF, at: needs.clock() }));
+  }
+  return { expect, put };
+}
+
+async function publish(
+  needs: Needs,
+  digest: Digest,
+  { bytes, replace }: { readonly bytes: Uint8Array; readonly replace: boolean },
+): Promise<void> {
+  const upload = `own.${needs.newId()}`;
+  await needs.blobs.stage(upload);
+  await needs.blobs.append(upload, oneChunk(bytes), 0);
+  await needs.blobs.publish(upload, digest, { replace });
+  await needs.blobs.discard(upload);
+}
+
+async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes;
+}

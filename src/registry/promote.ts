@@ -1,0 +1,207 @@
+import { dutyOfPromoting } from "../identity/duties.ts";
+import type { Digest } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
+import type { RepositoryName } from "../oci/reference.ts";
+import type { Decision } from "../policy/promotion.ts";
+import { keys } from "../storage/keys.ts";
+import type { Change, Expectation, Key, Put } from "../storage/metadata-store.ts";
+import { type ManifestRecord, everywhereRecord } from "../storage/records.ts";
+import { auditEvent } from "./audit-event.ts";
+import { type BuiltTransition, type Rows, buildTransition } from "./change-state.ts";
+import { type Evaluated, type PromotionRequest, evaluatePromotion } from "./evaluate.ts";
+import { type FoundArtifact, changed, demand, reload } from "./find-artifact.ts";
+import type { Caller } from "./ports.ts";
+import { movePointer } from "./tags.ts";
+import { type TransitionServices, commitTransition, contentOf, decideTransition, noOtherTransition } from "./transition.ts";
+
+export interface Promotion extends PromotionRequest {
+  readonly reason: string | null;
+  /** The decision that evaluate showed; another one now is a CONFLICT (RULES 6). */
+  readonly expected: Digest | undefined;
+}
+
+/**
+ * Makes an artifact trusted when the policy allows it. The decision is recorded whether it does or not; a refusal is thrown as REFUSED
+ * with the decision.
+ */
+export async function promote(
+  services: TransitionServices,
+  caller: Caller,
+  artifact: FoundArtifact,
+  promotion: Promotion,
+): Promise<{ readonly record: ManifestRecord; readonly decision: Decision }> {
+  demand(artifact.rights, "promote", "promoting");
+  let decision: Decision | undefined;
+  const record = await commitTransition(services, artifact.repository, async () => {
+    const now = await reload(services, artifact);
+    const { evaluated, built } = await decidePromotion(services, caller, now, promotion);
+    decision = evaluated.decision;
+    return built;
+  });
+  if (decision === undefined) throw new RegistryError("INTERNAL");
+  if (!decision.allowed) throw new RegistryError("REFUSED", undefined, { detail: { decision } });
+  return { record, decision };
+}
+
+interface DecidedPromotion {
+  readonly evaluated: Evaluated;
+  readonly built: BuiltTransition;
+}
+
+async function decidePromotion(
+  services: TransitionServices,
+  caller: Caller,
+  artifact: FoundArtifact,
+  promotion: Promotion,
+): Promise<DecidedPromotion> {
+  const { repository, record } = artifact;
+  const epoch = record.state === "revoked" ? [await noOtherTransition(services)] : [];
+  await decideTransition(services, artifact, "promote");
+  const lifted = await liftEverywhere(services, artifact);
+  const evaluated = await evaluatePromotion(services, repository, artifact, promotion);
+  const { decision } = evaluated;
+  if (promotion.expected !== undefined && promotion.expected !== decision.digest) {
+    throw new RegistryError("CONFLICT", "what the expected decision rests on has changed: look at the new one and ask again", {
+      detail: { decision },
+    });
+  }
+  const duty = dutyOfPromoting(caller.principal, { uploaders: evaluated.uploaders, approvers: [] }, 0);
+  if (duty.effect === "forbid") throw new RegistryError("DENIED", duty.reason);
+  const waived = duty.waived === undefined ? {} : { duty: `waived (${duty.waived})` };
+  if (!decision.allowed) return { evaluated, built: refusal(services, caller, artifact, decision) };
+  return {
+    evaluated,
+    built: await trustedTransition(services, caller, {
+      artifact,
+      promotion,
+      evaluated,
+      expect: [...evaluated.expect, ...epoch],
+      lifted,
+      waived,
+    }),
+  };
+}
+
+/** Promoting what is revoked everywhere lifts that, for whoever may revoke everywhere; never a permanent one. */
+async function liftEverywhere({ metadata }: TransitionServices, { record, rights }: FoundArtifact): Promise<readonly Key[]> {
+  const entry = await metadata.get(keys.revokedEverywhere(record.digest));
+  if (entry === undefined) return [];
+  if (everywhereRecord.parse(entry.value).permanent) {
+    throw new RegistryError("CONFLICT", "it was revoked everywhere, permanently: push a corrected artifact, which has another digest");
+  }
+  demand(rights, "reinstate", "promoting what was revoked");
+  demand(rights, "revoke:everywhere", "lifting a revocation everywhere");
+  if ((await metadata.get(keys.everywherePending(record.digest))) !== undefined) {
+    throw new RegistryError("CONFLICT", "its revocation everywhere is still being written to other repositories: try again in a moment");
+  }
+  return [record.digest, record.sha512].map((name) => keys.revokedEverywhere(name));
+}
+
+interface Allowed {
+  readonly artifact: FoundArtifact;
+  readonly promotion: Promotion;
+  readonly evaluated: Evaluated;
+  readonly expect: readonly Expectation[];
+  readonly lifted: readonly Key[];
+  readonly waived: Readonly<Record<string, string>>;
+}
+
+async function trustedTransition(services: TransitionServices, caller: Caller, allowed: Allowed): Promise<BuiltTransition> {
+  const { artifact, promotion, evaluated, expect, lifted, waived } = allowed;
+  const { repository, record } = artifact;
+  const { decision } = evaluated;
+  const at = services.clock();
+  const by = caller.principal.name;
+  const tags = await tagMoves(services, { repository, record, evaluated, by, at });
+  return buildTransition(services, {
+    repository,
+    before: artifact,
+    after: changed(record, by, {
+      state: "trusted",
+      onceTrusted: true,
+      revocation: null,
+      reason: promotion.reason,
+      closureBytes: decision.size_bytes,
+      policy: decision.policy,
+      decision: decision.digest,
+      changedAt: at,
+    }),
+    manifest: await contentOf(services, repository, record),
+    said: {
+      everywhere: false,
+      actor: by,
+      permanent: false,
+      inputs: [decision.digest, ...evaluated.covers],
+      at,
+      reason: promotion.reason,
+      policy: decision.policy,
+    },
+    covers: evaluated.covers,
+    also: {
+      expect: [...expect, ...tags.expect],
+      put: [...tags.put, decisionRow(repository, record, decision)],
+      remove: [...tags.remove, ...lifted],
+    },
+    audit: [
+      auditEvent(services, caller.actor, {
+        type: "artifact.promote",
+        target: { kind: "artifact", name: repository, digest: record.digest },
+        ...(promotion.reason === null ? {} : { reason: promotion.reason }),
+        before: { state: record.state },
+        after: { state: "trusted", policy: decision.policy, decision: decision.digest, tags: [...evaluated.tags], ...waived },
+      }),
+    ],
+  });
+}
+
+/** A refused promotion changes no state and makes no statement: it is a decision and an audit event (trust.md §5.2). */
+function refusal(
+  services: TransitionServices,
+  caller: Caller,
+  { repository, record, version }: FoundArtifact,
+  decision: Decision,
+): BuiltTransition {
+  const change: Change = {
+    expect: [{ key: keys.manifest(repository, record.digest), version }],
+    put: [decisionRow(repository, record, decision)],
+    remove: [],
+    audit: [
+      auditEvent(services, caller.actor, {
+        type: "artifact.promote",
+        outcome: "deny",
+        target: { kind: "artifact", name: repository, digest: record.digest },
+        reason: "the promotion policy refuses it",
+        before: { state: record.state },
+        after: { state: record.state, policy: decision.policy, decision: decision.digest },
+      }),
+    ],
+  };
+  return { change, record, folders: new Set(), pending: "" };
+}
+
+function decisionRow(repository: RepositoryName, record: ManifestRecord, decision: Decision): Put {
+  return { key: keys.decision(repository, record.digest, decision.digest), value: { v: 1, decision } };
+}
+
+async function tagMoves(
+  services: TransitionServices,
+  {
+    repository,
+    record,
+    evaluated,
+    by,
+    at,
+  }: { repository: RepositoryName; record: ManifestRecord; evaluated: Evaluated; by: string; at: number },
+): Promise<Rows> {
+  const rows = { expect: [] as Expectation[], put: [] as Put[], remove: [] as Key[] };
+  const target = { digest: record.names[0] ?? record.digest, canonical: record.digest, trusted: true };
+  for (const tag of evaluated.tags) {
+    const pushed = keys.tagPushed(repository, tag);
+    rows.expect.push({ key: pushed, version: (await services.metadata.get(pushed))?.version ?? "absent" });
+    const moved = await movePointer(services, { repository, tag, which: "promoted", by, at }, target);
+    rows.expect.push(...moved.expect);
+    rows.put.push(...moved.put);
+    rows.remove.push(...moved.remove);
+  }
+  return rows;
+}

@@ -1,0 +1,72 @@
+import { rightsOn } from "../identity/authorize.ts";
+import type { Digest } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
+import type { RepositoryName, Tag } from "../oci/reference.ts";
+import { keys } from "../storage/keys.ts";
+import type { TagRecord } from "../storage/records.ts";
+import { auditEvent } from "./audit-event.ts";
+import { type Decided, decideAndCommit } from "./commit.ts";
+import { demand } from "./find-artifact.ts";
+import type { Caller, Services } from "./ports.ts";
+import { type FoundManifest, findManifest, readerOf, serveManifest } from "./serving.ts";
+import { movePointer, promotedPointer } from "./tags.ts";
+
+type Needs = Pick<Services, "metadata" | "clock" | "newId">;
+
+/** The two pointers of a tag after a change. */
+export interface TagPointers {
+  readonly repository: RepositoryName;
+  readonly tag: Tag;
+  readonly promoted: TagRecord | null;
+}
+
+/** Rolls the readers' pointer of a tag to a trusted digest, or removes it (RULES 10); the pushed pointer stays. */
+export async function setPromotedTag(
+  services: Needs,
+  caller: Caller,
+  at: { readonly repository: RepositoryName; readonly tag: Tag },
+  target: { readonly digest: Digest | null; readonly reason: string | null },
+): Promise<TagPointers> {
+  const rights = rightsOn(caller.principal, at.repository);
+  if (!rights.has("pull") && !rights.has("pull:any")) throw new RegistryError("NOT_FOUND", "no such tag, or none that you may see");
+  demand(rights, "push:any", "moving what readers see under a tag");
+  return decideAndCommit(services, async () => decide(services, caller, at, target));
+}
+
+async function decide(
+  services: Needs,
+  caller: Caller,
+  { repository, tag }: { readonly repository: RepositoryName; readonly tag: Tag },
+  { digest, reason }: { readonly digest: Digest | null; readonly reason: string | null },
+): Promise<Decided<TagPointers>> {
+  const old = (await promotedPointer(services, repository, tag))?.record.digest ?? null;
+  if (digest === null && old === null) throw new RegistryError("NOT_FOUND", "the tag is not promoted");
+  const move = { repository, tag, which: "promoted" as const, by: caller.principal.name, at: services.clock() };
+  const found = digest && (await trustedTarget(services, repository, digest));
+  const moved = await movePointer(
+    services,
+    move,
+    found ? { digest: found.named, canonical: found.record.digest, trusted: true } : undefined,
+  );
+  const still = found ? [{ key: keys.manifest(repository, found.record.digest), version: found.version }] : [];
+  const audit = auditEvent(services, caller.actor, {
+    type: digest === null ? "tag.remove" : "tag.rollback",
+    target: { kind: "tag", name: repository, tag, ...(digest !== null && { digest }) },
+    ...(reason !== null && { reason }),
+    before: { promoted: old },
+    after: { promoted: digest },
+  });
+  const promoted = digest && { v: 1 as const, digest, by: move.by, at: move.at };
+  return { change: { ...moved, expect: [...moved.expect, ...still], audit: [audit] }, result: { repository, tag, promoted } };
+}
+
+async function trustedTarget(
+  services: Needs,
+  repository: RepositoryName,
+  named: Digest,
+): Promise<FoundManifest & { readonly named: Digest }> {
+  const found = await findManifest(services, repository, named);
+  const serving = await serveManifest(services, readerOf(new Set(["pull"] as const)), repository, found?.record);
+  if (found !== undefined && serving.effect === "allow" && found.record.state === "trusted") return { ...found, named };
+  throw new RegistryError("CONFLICT", "a tag can be rolled back only to a digest that is trusted in this repository: promote it first");
+}

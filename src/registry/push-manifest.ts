@@ -1,0 +1,211 @@
+import { type Digest, algorithmOf, digestOf } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
+import { type Manifest, parseManifest } from "../oci/manifest.ts";
+import { type RepositoryName, type Tag, hasDigestLikeComponent } from "../oci/reference.ts";
+import { keys } from "../storage/keys.ts";
+import type { Change, Expectation, Key, Put } from "../storage/metadata-store.ts";
+import type { ManifestRecord } from "../storage/records.ts";
+import { auditEvent } from "./audit-event.ts";
+import { type Decided, decideAndCommit } from "./commit.ts";
+import { newManifestRows } from "./manifest-rows.ts";
+import type { Caller, Services } from "./ports.ts";
+import { ensureRepository } from "./repository.ts";
+import { type FoundManifest, findManifest, revokedEverywhere } from "./serving.ts";
+import { linkRow, nextLink } from "./statements.ts";
+import { movePointer, pushedPointer } from "./tags.ts";
+
+type Needs = Pick<Services, "metadata" | "clock" | "newId" | "settings">;
+
+/** Identities that may have put one artifact; more are refused, so that its record stays small. */
+const MAX_UPLOADERS = 256;
+
+export interface ManifestPush {
+  readonly repository: RepositoryName;
+  /** The digest that the caller named, if it named one. */
+  readonly digest: Digest | undefined;
+  readonly tags: readonly Tag[];
+  readonly contentType: string | undefined;
+  readonly bytes: Uint8Array;
+}
+
+export interface PushedManifest {
+  /** As the caller named it, else sha256. */
+  readonly digest: Digest;
+  readonly subject: Digest | undefined;
+  /** What a person should know of the state it is in now. */
+  readonly warning: string | undefined;
+}
+
+/** Takes a manifest in as `acquired` (distribution-spec §Pushing Manifests). What it names may be missing; promotion asks for it. */
+export async function pushManifest(services: Needs, caller: Caller, push: ManifestPush): Promise<PushedManifest> {
+  if (hasDigestLikeComponent(push.repository)) {
+    throw new RegistryError(
+      "NAME_INVALID",
+      "a component of a repository's name may not look like a digest (sha256-<hex>): choose another name",
+    );
+  }
+  const manifest = parseManifest(push.bytes, push.contentType);
+  const sha256 = digestOf(push.bytes);
+  const sha512 = digestOf(push.bytes, "sha512");
+  const named = push.digest ?? sha256;
+  if (named !== (algorithmOf(named) === "sha256" ? sha256 : sha512)) {
+    throw new RegistryError("DIGEST_INVALID", "the manifest's bytes do not have the digest in the path", { detail: { digest: named } });
+  }
+  const everywhere = await revokedEverywhere(services, sha256);
+  if (everywhere !== undefined) {
+    throw new RegistryError("DENIED", `this digest was revoked in every repository: ${everywhere}. Push a corrected artifact`);
+  }
+  return decideAndCommit(services, async () => decidePush(services, caller, { push, manifest, named, sha256, sha512 }));
+}
+
+interface CheckedPush {
+  readonly push: ManifestPush;
+  readonly manifest: Manifest;
+  readonly named: Digest;
+  readonly sha256: Digest;
+  readonly sha512: Digest;
+}
+
+async function decidePush(services: Needs, caller: Caller, checked: CheckedPush): Promise<Decided<PushedManifest>> {
+  const { push, manifest, named, sha256 } = checked;
+  const { repository } = push;
+  const found = await findManifest(services, repository, sha256);
+  const record = pushedRecord(services.clock(), caller, checked, found?.record);
+  const result = { digest: named, subject: manifest.subject?.digest, warning: warningFor(record) };
+  const rows = await contentRows(services, caller, { ...checked, found, record });
+  const tags = await tagRows(services, caller, { push, record, named });
+  if (rows.put.length + tags.put.length + tags.remove.length === 0) return { result };
+  const change: Change = {
+    expect: [{ key: keys.manifest(repository, sha256), version: found?.version ?? "absent" }, ...rows.expect, ...tags.expect],
+    put: [...rows.put, ...tags.put],
+    remove: [...rows.remove, ...tags.remove],
+    audit: [
+      auditEvent(services, caller.actor, {
+        type: "manifest.push",
+        target: { kind: "artifact", name: repository, digest: named },
+        before: found === undefined ? {} : { state: found.record.state },
+        after: { state: record.state, tags: [...push.tags] },
+      }),
+    ],
+  };
+  return { change, result };
+}
+
+/** The record after the push; the same object when nothing about it changes. */
+function pushedRecord(now: number, caller: Caller, checked: CheckedPush, old: ManifestRecord | undefined): ManifestRecord {
+  if (old === undefined) return acquired(now, caller, checked, NEVER_HERE);
+  if (old.state === "deleted") return acquired(now, caller, checked, old);
+  if (old.mediaType !== checked.manifest.mediaType) {
+    const type = `the repository already holds these bytes as ${old.mediaType}; the same bytes cannot be two types`;
+    throw new RegistryError("MANIFEST_INVALID", type);
+  }
+  return old.statement ? old : withHands(caller.principal.countsAs, checked, old);
+}
+
+/** Whoever pushes the same bytes again is one of the uploaders, and a digest that it named is one of the names. */
+function withHands(who: string, { push, named }: CheckedPush, old: ManifestRecord): ManifestRecord {
+  const names = push.digest === undefined || old.names.includes(named) ? old.names : [...old.names, named];
+  const uploaders = old.uploaders.includes(who) ? old.uploaders : [...old.uploaders, who];
+  if (uploaders.length > MAX_UPLOADERS) throw new RegistryError("DENIED", `at most ${MAX_UPLOADERS} identities may push one artifact`);
+  return names === old.names && uploaders === old.uploaders ? old : { ...old, names, uploaders };
+}
+
+/** What goes on from one generation to the next: the chain and an open revocation (RULES 12). */
+type Past = Pick<ManifestRecord, "generation" | "sequence" | "previous" | "revocation">;
+const NEVER_HERE: Past = { generation: 0, sequence: 0, previous: null, revocation: null };
+
+function acquired(now: number, { principal }: Caller, checked: CheckedPush, past: Past): ManifestRecord {
+  const { manifest, named, sha256, sha512, push } = checked;
+  const size = push.bytes.byteLength;
+  const parts = new Map([...manifest.blobReferences, ...manifest.manifestReferences].map((each) => [each.digest, each.size]));
+  return {
+    v: 1,
+    digest: sha256,
+    sha512,
+    names: [named],
+    mediaType: manifest.mediaType,
+    artifactType: manifest.artifactType ?? null,
+    size,
+    closureBytes: [...parts.values()].reduce((sum, each) => sum + each, size),
+    subject: manifest.subject?.digest ?? null,
+    statement: false,
+    state: "acquired",
+    generation: past.generation + 1,
+    sequence: past.sequence,
+    previous: past.previous,
+    onceTrusted: false,
+    revocation: past.revocation,
+    uploaders: [principal.countsAs],
+    pushedBy: principal.name,
+    pushedAt: now,
+    changedBy: principal.name,
+    changedAt: now,
+    reason: null,
+    policy: null,
+    decision: null,
+  };
+}
+
+interface Rows {
+  readonly expect: readonly Expectation[];
+  readonly put: readonly Put[];
+  readonly remove: readonly Key[];
+}
+
+const NOTHING: Rows = { expect: [], put: [], remove: [] };
+
+async function contentRows(
+  services: Needs,
+  caller: Caller,
+  { push, manifest, record, found }: CheckedPush & { readonly record: ManifestRecord; readonly found: FoundManifest | undefined },
+): Promise<Rows> {
+  if (found?.record === record) return NOTHING;
+  if (found !== undefined && found.record.state !== "deleted") {
+    return { ...NOTHING, put: [{ key: keys.manifest(push.repository, record.digest), value: record }] };
+  }
+  const link = nextLink(services, push.repository, record, {
+    everywhere: false,
+    actor: caller.principal.name,
+    permanent: false,
+    inputs: [],
+    at: record.pushedAt,
+    reason: null,
+    policy: null,
+  });
+  const chained = { ...record, sequence: link.sequence, previous: link.digest };
+  const repository = await ensureRepository(services, push.repository);
+  return {
+    expect: repository.expect,
+    put: [
+      ...repository.put,
+      ...newManifestRows({ repository: push.repository, record: chained, manifest }, push.bytes),
+      linkRow(push.repository, record.digest, link),
+    ],
+    remove: found === undefined ? [] : [keys.artifactState("deleted", push.repository, record.digest)],
+  };
+}
+
+/** A push moves what holders of `pull:any` see, never what readers see (DESIGN §1). */
+async function tagRows(
+  services: Needs,
+  caller: Caller,
+  { push, record, named }: { readonly push: ManifestPush; readonly record: ManifestRecord; readonly named: Digest },
+): Promise<Rows> {
+  const rows = { expect: [] as Expectation[], put: [] as Put[], remove: [] as Key[] };
+  for (const tag of new Set(push.tags)) {
+    const old = await pushedPointer(services, push.repository, tag);
+    if (old?.record.digest === named && old.record.by === caller.principal.name) continue;
+    const move = { repository: push.repository, tag, which: "pushed" as const, by: caller.principal.name, at: services.clock() };
+    const moved = await movePointer(services, move, { digest: named, canonical: record.digest, trusted: record.state === "trusted" });
+    rows.expect.push(...moved.expect);
+    rows.put.push(...moved.put);
+    rows.remove.push(...moved.remove);
+  }
+  return rows;
+}
+
+function warningFor(record: ManifestRecord): string | undefined {
+  if (record.statement || record.state === "trusted") return undefined;
+  if (record.state === "revoked") return "this artifact is revoked and stays so: not served";
+  return `held as ${record.state}: not served until promoted`;
+}

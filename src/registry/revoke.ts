@@ -1,0 +1,81 @@
+import type { Put } from "../storage/metadata-store.ts";
+import { keys } from "../storage/keys.ts";
+import type { ManifestRecord } from "../storage/records.ts";
+import { auditEvent } from "./audit-event.ts";
+import { type BuiltTransition, buildTransition } from "./change-state.ts";
+import { type FoundArtifact, changed, demand, reload } from "./find-artifact.ts";
+import type { Caller } from "./ports.ts";
+import { type TransitionServices, commitTransition, contentOf, decideTransition, noOtherTransition, unchanged } from "./transition.ts";
+
+export interface Revocation {
+  readonly reason: string;
+  /** Never to be lifted, in no later generation either. */
+  readonly permanent: boolean;
+  /** In every repository, and later pushes of the digest are refused. */
+  readonly everywhere: boolean;
+}
+
+/** Takes an artifact out of service (DESIGN §2); in force at every door once this resolves. */
+export async function revoke(
+  services: TransitionServices,
+  caller: Caller,
+  artifact: FoundArtifact,
+  revocation: Revocation,
+): Promise<ManifestRecord> {
+  demand(artifact.rights, "revoke", "revoking");
+  if (revocation.everywhere) demand(artifact.rights, "revoke:everywhere", "revoking everywhere");
+  return commitTransition(services, artifact.repository, async () =>
+    decideRevocation(services, caller, await reload(services, artifact), revocation),
+  );
+}
+
+async function decideRevocation(
+  services: TransitionServices,
+  caller: Caller,
+  artifact: FoundArtifact,
+  { reason, permanent, everywhere }: Revocation,
+): Promise<BuiltTransition> {
+  const epoch = await noOtherTransition(services);
+  const { repository, record } = artifact;
+  const decided = await decideTransition(services, artifact, "revoke");
+  const stronger = {
+    permanent: permanent || record.revocation?.permanent === true,
+    everywhere: everywhere || record.revocation?.everywhere === true,
+  };
+  if (decided.kind === "same" && !isStronger(record, stronger)) return unchanged(record);
+  const at = services.clock();
+  const by = caller.principal.name;
+  return buildTransition(services, {
+    repository,
+    before: artifact,
+    after: changed(record, by, { state: "revoked", reason, changedAt: at, revocation: { ...stronger, reason, by, at } }),
+    manifest: await contentOf(services, repository, record),
+    said: { everywhere: stronger.everywhere, actor: by, permanent: stronger.permanent, inputs: [], at, reason, policy: null },
+    also: { expect: [epoch], put: everywhere ? everywhereRows(record, { reason, permanent: stronger.permanent, by, at }) : [], remove: [] },
+    audit: [
+      auditEvent(services, caller.actor, {
+        type: "artifact.revoke",
+        target: { kind: "artifact", name: repository, digest: record.digest },
+        reason,
+        before: { state: record.state },
+        after: { state: "revoked", ...stronger },
+      }),
+    ],
+  });
+}
+
+/** A revocation that is already there is only ever made wider or permanent. */
+function isStronger({ revocation }: ManifestRecord, wanted: Pick<Revocation, "permanent" | "everywhere">): boolean {
+  return (wanted.permanent && revocation?.permanent !== true) || (wanted.everywhere && revocation?.everywhere !== true);
+}
+
+/** In force at once in every repository, under both names (RULES 4 and 13); the job writes the statements of the others. */
+function everywhereRows(
+  { digest, sha512 }: ManifestRecord,
+  value: { readonly reason: string; readonly permanent: boolean; readonly by: string; readonly at: number },
+): readonly Put[] {
+  return [
+    ...[digest, sha512].map((name) => ({ key: keys.revokedEverywhere(name), value: { v: 1, ...value } })),
+    { key: keys.everywherePending(digest), value: { v: 1, ...value } },
+  ];
+}

@@ -1,0 +1,112 @@
+import { z } from "zod";
+import type { Digest } from "../oci/digest.ts";
+import type { RepositoryName } from "../oci/reference.ts";
+import { keys, under } from "../storage/keys.ts";
+import { type ManifestRecord, statementRecord } from "../storage/records.ts";
+import type { Services } from "./ports.ts";
+import { rootsOf } from "./reach.ts";
+import { tagsOf } from "./tags.ts";
+
+type Needs = Pick<Services, "metadata">;
+
+/** An artifact as the native API shows it (interface.md §5). Times are RFC 3339. */
+export interface ShownArtifact {
+  readonly repository: string;
+  readonly digest: Digest;
+  readonly sha512: Digest;
+  /** Pushed under these names, as far as the caller may see them. */
+  readonly tags: readonly string[];
+  readonly promoted_tags: readonly string[];
+  readonly artifact_type: string | null;
+  readonly media_type: string;
+  readonly size_bytes: number;
+  readonly state: string;
+  readonly sequence: number;
+  readonly generation: number;
+  readonly subject: Digest | null;
+  readonly pushed_by: string;
+  readonly pushed_at: string;
+  readonly changed_by: string;
+  readonly changed_at: string;
+  readonly reason: string | null;
+  readonly revocation: { readonly permanent: boolean; readonly everywhere: boolean; readonly reason: string } | null;
+  readonly policy: string | null;
+  readonly decision: unknown;
+  /** The trusted or once-trusted roots, other than itself, that reach it. */
+  readonly served_by: readonly Digest[];
+}
+
+/** How much of an artifact is looked up: lists leave out what would cost more than one record each. */
+export interface Detail {
+  /** Holders of `pull:any` and `audit` see the tags as pushed; readers those that were promoted. */
+  readonly pushedTags: boolean;
+  readonly full: boolean;
+}
+
+/** The record of an artifact in the words of the native API. */
+export async function showArtifact(
+  needs: Needs,
+  repository: RepositoryName,
+  record: ManifestRecord,
+  detail: Detail,
+): Promise<ShownArtifact> {
+  const uses = await tagsOf(needs, repository, record.digest);
+  const promoted = uses.filter((use) => use.promoted).map(({ tag }) => tag);
+  const { revocation } = record;
+  return {
+    repository,
+    digest: record.names[0] ?? record.digest,
+    sha512: record.sha512,
+    tags: detail.pushedTags ? uses.filter((use) => use.pushed).map(({ tag }) => tag) : promoted,
+    promoted_tags: promoted,
+    artifact_type: record.artifactType,
+    media_type: record.mediaType,
+    size_bytes: record.closureBytes,
+    state: record.state,
+    sequence: record.sequence,
+    generation: record.generation,
+    subject: record.subject,
+    pushed_by: record.pushedBy,
+    pushed_at: new Date(record.pushedAt).toISOString(),
+    changed_by: record.changedBy,
+    changed_at: new Date(record.changedAt).toISOString(),
+    reason: record.reason,
+    revocation: revocation && { permanent: revocation.permanent, everywhere: revocation.everywhere, reason: revocation.reason },
+    policy: record.policy,
+    decision: detail.full ? await decisionOf(needs, repository, record) : record.decision,
+    served_by: detail.full ? [...(await rootsOf(needs, repository, record.digest))].filter((root) => root !== record.digest) : [],
+  };
+}
+
+async function decisionOf({ metadata }: Needs, repository: RepositoryName, record: ManifestRecord): Promise<unknown> {
+  if (record.decision === null) return null;
+  const entry = await metadata.get(keys.decision(repository, record.digest, record.decision));
+  return entry === undefined ? null : z.looseObject({ decision: z.unknown() }).parse(entry.value).decision;
+}
+
+/** A link of an artifact's chain as history shows it. */
+export interface ShownLink {
+  readonly sequence: number;
+  readonly state: string;
+  readonly at: string;
+  readonly actor: string;
+  readonly reason: string | null;
+  readonly statement: Digest;
+  readonly manifest: Digest | null;
+}
+
+const PAGE = 1000;
+
+/** All transitions of an artifact, oldest first, over all of its generations. */
+export async function artifactHistory({ metadata }: Needs, repository: RepositoryName, artifact: Digest): Promise<readonly ShownLink[]> {
+  const links: ShownLink[] = [];
+  for (;;) {
+    const last = links.at(-1);
+    const page = await metadata.list(under(keys.statements(repository, artifact), PAGE, last === undefined ? [] : [last.sequence]));
+    for (const { key, value } of page) {
+      const { state, at, actor, reason, digest, manifest } = statementRecord.parse(value);
+      links.push({ sequence: Number(key[3]), state, at: new Date(at).toISOString(), actor, reason, statement: digest, manifest });
+    }
+    if (page.length < PAGE) return links;
+  }
+}

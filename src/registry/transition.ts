@@ -1,0 +1,74 @@
+import type { LifecycleEvent } from "../lifecycle/state.ts";
+import { type Transition, transition } from "../lifecycle/transition.ts";
+import { RegistryError } from "../oci/errors.ts";
+import type { Manifest } from "../oci/manifest.ts";
+import type { RepositoryName } from "../oci/reference.ts";
+import { keys } from "../storage/keys.ts";
+import type { Expectation } from "../storage/metadata-store.ts";
+import type { ManifestRecord } from "../storage/records.ts";
+import type { BuiltTransition } from "./change-state.ts";
+import { loadManifest } from "./closure.ts";
+import { decideAndCommit } from "./commit.ts";
+import type { FoundArtifact } from "./find-artifact.ts";
+import type { Services } from "./ports.ts";
+import { repairRuntimeTree, syncRuntimeFolder } from "./runtime-files.ts";
+import { rootsOf } from "./reach.ts";
+
+/** What transitions need. */
+export type TransitionServices = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "settings" | "tree" | "log">;
+
+/** What the table says of an event on an artifact; a refusal is thrown as the error that fits its reason. */
+export async function decideTransition(
+  services: Pick<Services, "metadata">,
+  { repository, record, rights }: Pick<FoundArtifact, "repository" | "record" | "rights">,
+  event: LifecycleEvent,
+): Promise<Exclude<Transition, { kind: "refuse" }>> {
+  const roots = await rootsOf(services, repository, record.digest);
+  const decided = transition(record.state, event, {
+    revocation: record.revocation,
+    mayReinstate: rights.has("reinstate"),
+    servedByRoot: [...roots].some((root) => root !== record.digest),
+  });
+  if (decided.kind === "refuse") throw new RegistryError(decided.because === "permission" ? "DENIED" : "CONFLICT", decided.reason);
+  return decided;
+}
+
+/** The manifest of an artifact whose content is there. */
+export async function contentOf(
+  services: Pick<Services, "metadata">,
+  repository: RepositoryName,
+  record: ManifestRecord,
+): Promise<Manifest> {
+  const manifest = await loadManifest(services, repository, record);
+  if (manifest === undefined) throw new RegistryError("CONFLICT", "the artifact was deleted: push it again first");
+  return manifest;
+}
+
+/** Nothing to change. */
+export function unchanged(record: ManifestRecord): BuiltTransition {
+  return { change: undefined, record, folders: new Set(), pending: "" };
+}
+
+/** Decides and commits a transition, then brings `trusted/` in line before anybody is answered (RULES 23). */
+export async function commitTransition(
+  services: TransitionServices,
+  repository: RepositoryName,
+  decide: () => Promise<BuiltTransition>,
+): Promise<ManifestRecord> {
+  const built = await decideAndCommit(services, async () => {
+    const decided = await decide();
+    return { ...(decided.change === undefined ? {} : { change: decided.change }), result: decided };
+  });
+  if (built.change === undefined) await repairRuntimeTree(services, keys.treesPendingOf(repository, built.record.digest));
+  for (const folder of built.folders) await syncRuntimeFolder(services, repository, folder, built.pending);
+  return built.record;
+}
+
+/**
+ * Holds a change to there having been no other transition since it was decided: for those whose decision rests on which roots reach what,
+ * which no single record tells.
+ */
+export async function noOtherTransition({ metadata }: Pick<Services, "metadata">): Promise<Expectation> {
+  const key = keys.servingEpoch();
+  return { key, version: (await metadata.get(key))?.version ?? "absent" };
+}
