@@ -1,4 +1,4 @@
-import type { Digest } from "../oci/digest.ts";
+import { type Digest, encodedOf } from "../oci/digest.ts";
 import type { RepositoryName, Tag } from "../oci/reference.ts";
 import type { State } from "../lifecycle/state.ts";
 import type { Key, KeyRange } from "./metadata-store.ts";
@@ -131,7 +131,7 @@ export const keys = {
   blobRepositories: (blob: Digest): Key => ["blob-repository", blob],
   blob: (blob: Digest): Key => ["blob", blob],
   blobs: (): Key => ["blob"],
-  blobRemoval: (blob: Digest): Key => ["blob-removal", blob.slice(blob.indexOf(":") + 1).slice(0, 2)],
+  blobRemoval: (blob: Digest): Key => ["blob-removal", encodedOf(blob).slice(0, 2)],
   edge: (repository: RepositoryName, child: Digest, parent: Digest): Key => ["edge", repository, child, parent],
   edges: (repository: RepositoryName, child: Digest): Key => ["edge", repository, child],
   deadEdge: (repository: RepositoryName, child: Digest, parent: Digest): Key => ["dead-edge", repository, child, parent],

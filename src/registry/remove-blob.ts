@@ -1,0 +1,84 @@
+import type { AuditEvent } from "../audit/event.ts";
+import type { Digest } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
+import { keys } from "../storage/keys.ts";
+import type { Entry, Expectation } from "../storage/metadata-store.ts";
+import { type BlobRecord, blobRecord } from "../storage/records.ts";
+import { auditEvent } from "./audit-event.ts";
+import type { Services } from "./ports.ts";
+
+type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId">;
+
+const MAX_TRIES = 64;
+
+/** The registry itself, as its audit names it when no request asked for what it did. */
+export const SYSTEM_ACTOR: AuditEvent["actor"] = { principal: "system:registry", kind: "system" };
+
+/** What is known of a blob before its bytes are published, and what the change that links it expects. */
+export interface BlobGrounds {
+  readonly record: BlobRecord | undefined;
+  readonly expect: readonly Expectation[];
+}
+
+/**
+ * Loads what a link to a blob rests on. The order that keeps linked blobs safe from the collector: load the grounds, publish the bytes
+ * unless they are there, then commit the link together with the blob's record, expecting the grounds; on a conflict begin again.
+ * A removal that is under way is finished first. A record that is absent has no version that would tell of a whole collection between
+ * our look and our commit, so that the last removal decided nearby belongs to the grounds.
+ */
+export async function blobGrounds(needs: Needs, digest: Digest): Promise<BlobGrounds> {
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    const removal = await needs.metadata.get(keys.blobRemoval(digest));
+    const entry = await needs.metadata.get(keys.blob(digest));
+    const expect = [expected(keys.blob(digest), entry)];
+    if (entry === undefined) return { record: undefined, expect: [...expect, expected(keys.blobRemoval(digest), removal)] };
+    const record = blobRecord.parse(entry.value);
+    if (record.status === "present") return { record, expect };
+    await finishRemoval(needs, digest);
+  }
+  throw new RegistryError("UNAVAILABLE", "this content is being removed over and over; try again", { headers: { "Retry-After": "1" } });
+}
+
+/**
+ * Decides that a blob goes, unless somebody has touched its record since it was read (undefined: there was none, and the file is an
+ * orphan). True when it is decided; `finishRemoval` then does it. The caller knows that no repository links the blob.
+ */
+export async function condemn(needs: Needs, digest: Digest, found: Entry | undefined, size: number): Promise<boolean> {
+  const key = keys.blob(digest);
+  const record: BlobRecord = { v: 1, size, status: "condemned", damaged: false, touchedAt: needs.clock() };
+  const outcome = await needs.metadata.commit({
+    expect: [expected(key, found)],
+    put: [
+      { key, value: record },
+      { key: keys.blobRemoval(digest), value: null },
+    ],
+    remove: [],
+    audit: [event(needs, "blob.condemn", digest, size)],
+  });
+  return outcome === "committed";
+}
+
+/** Finishes the removal of a condemned blob, whoever decided it; true when it was this call that did. Fine for any other blob. */
+export async function finishRemoval(needs: Needs, digest: Digest): Promise<boolean> {
+  const key = keys.blob(digest);
+  const condemned = await needs.metadata.get(key);
+  const record = condemned && blobRecord.parse(condemned.value);
+  if (condemned === undefined || record?.status !== "condemned") return false;
+  // As long as the record has this version nobody links the blob, and nobody but a removal changes it.
+  await needs.blobs.remove(digest, async () => (await needs.metadata.get(key))?.version === condemned.version);
+  const outcome = await needs.metadata.commit({
+    expect: [{ key, version: condemned.version }],
+    put: [],
+    remove: [key],
+    audit: [event(needs, "blob.collect", digest, record.size)],
+  });
+  return outcome === "committed";
+}
+
+function expected(key: Expectation["key"], entry: Entry | undefined): Expectation {
+  return { key, version: entry?.version ?? "absent" };
+}
+
+function event(needs: Needs, type: string, digest: Digest, size: number): AuditEvent {
+  return auditEvent(needs, SYSTEM_ACTOR, { type, target: { kind: "blob", name: digest, digest }, before: { size } });
+}
