@@ -3,13 +3,14 @@ import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { RepositoryName, Tag } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
+import type { Expectation } from "../storage/metadata-store.ts";
 import type { TagRecord } from "../storage/records.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
 import { demand } from "./find-artifact.ts";
 import type { Caller, Services } from "./ports.ts";
-import { type FoundManifest, findManifest, readerOf, serveManifest } from "./serving.ts";
-import { movePointer, promotedPointer } from "./tags.ts";
+import { findManifest, readerOf, serveManifest } from "./serving.ts";
+import { type Target, movePointer, promotedPointer } from "./tags.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "newId">;
 
@@ -42,13 +43,8 @@ async function decide(
   const old = (await promotedPointer(services, repository, tag))?.record.digest ?? null;
   if (digest === null && old === null) throw new RegistryError("NOT_FOUND", "the tag is not promoted");
   const move = { repository, tag, which: "promoted" as const, by: caller.principal.name, at: services.clock() };
-  const found = digest && (await trustedTarget(services, repository, digest));
-  const moved = await movePointer(
-    services,
-    move,
-    found ? { digest: found.named, canonical: found.record.digest, trusted: true } : undefined,
-  );
-  const still = found ? [{ key: keys.manifest(repository, found.record.digest), version: found.version }] : [];
+  const target = digest === null ? undefined : await trustedTarget(services, repository, digest);
+  const moved = await movePointer(services, move, target?.pointer);
   const audit = auditEvent(services, caller.actor, {
     type: digest === null ? "tag.remove" : "tag.rollback",
     target: { kind: "tag", name: repository, tag, ...(digest !== null && { digest }) },
@@ -57,16 +53,23 @@ async function decide(
     after: { promoted: digest },
   });
   const promoted = digest && { v: 1 as const, digest, by: move.by, at: move.at };
-  return { change: { ...moved, expect: [...moved.expect, ...still], audit: [audit] }, result: { repository, tag, promoted } };
+  return {
+    change: { ...moved, expect: [...moved.expect, ...(target?.expect ?? [])], audit: [audit] },
+    result: { repository, tag, promoted },
+  };
 }
 
+/** What a rolled-back tag may point at, and that it has to be so still when the change is made. */
 async function trustedTarget(
   services: Needs,
   repository: RepositoryName,
-  named: Digest,
-): Promise<FoundManifest & { readonly named: Digest }> {
-  const found = await findManifest(services, repository, named);
+  digest: Digest,
+): Promise<{ pointer: Target; expect: readonly Expectation[] }> {
+  const found = await findManifest(services, repository, digest);
   const serving = await serveManifest(services, readerOf(new Set(["pull"] as const)), repository, found?.record);
-  if (found !== undefined && serving.effect === "allow" && found.record.state === "trusted") return { ...found, named };
-  throw new RegistryError("CONFLICT", "a tag can be rolled back only to a digest that is trusted in this repository: promote it first");
+  if (found?.record.state !== "trusted" || serving.effect !== "allow") {
+    throw new RegistryError("CONFLICT", "a tag can be rolled back only to a digest that is trusted in this repository: promote it first");
+  }
+  const canonical = found.record.digest;
+  return { pointer: { digest, canonical, trusted: true }, expect: [{ key: keys.manifest(repository, canonical), version: found.version }] };
 }

@@ -60,7 +60,8 @@ export interface PointerMove {
   readonly remove: readonly Key[];
 }
 
-type Which = "pushed" | "promoted";
+const POINTER_KEY = { pushed: keys.tagPushed, promoted: keys.tagPromoted } as const;
+type Which = keyof typeof POINTER_KEY;
 
 interface Move {
   readonly repository: RepositoryName;
@@ -70,7 +71,8 @@ interface Move {
   readonly at: number;
 }
 
-interface Target {
+/** What a pointer is to name. */
+export interface Target {
   /** As it was named. */
   readonly digest: Digest;
   readonly canonical: Digest;
@@ -82,7 +84,7 @@ interface Target {
  */
 export async function movePointer(needs: Needs, move: Move, target: Target | undefined): Promise<PointerMove> {
   const { repository, tag, which } = move;
-  const key = which === "pushed" ? keys.tagPushed(repository, tag) : keys.tagPromoted(repository, tag);
+  const key = POINTER_KEY[which](repository, tag);
   const old = await pointer(needs, key);
   const result = { expect: [{ key, version: old?.version ?? ("absent" as const) }], put: [] as Put[], remove: [] as Key[] };
   const left = await manifestAt(needs, repository, old);
