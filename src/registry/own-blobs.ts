@@ -2,8 +2,9 @@ import { type Digest, digestOf } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
 import type { Expectation, Put } from "../storage/metadata-store.ts";
-import { findBlob, linkRows } from "./link-blob.ts";
+import { linkRows } from "./link-blob.ts";
 import type { Services } from "./ports.ts";
+import { blobGrounds } from "./remove-blob.ts";
 
 type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId">;
 
@@ -22,12 +23,12 @@ export async function publishOwnBlobs(needs: Needs, repository: RepositoryName, 
   const put: Put[] = [];
   const distinct = new Map(contents.map((bytes) => [digestOf(bytes), bytes]));
   for (const [digest, bytes] of distinct) {
-    const found = await findBlob(needs, digest);
-    const isIntact = found?.record.damaged === false;
+    const grounds = await blobGrounds(needs, digest);
+    const isIntact = grounds.record?.damaged === false;
     const isLinked = (await needs.metadata.get(keys.link(repository, digest))) !== undefined;
     if (isIntact && isLinked) continue;
-    if (!isIntact) await publish(needs, digest, { bytes, replace: found !== undefined });
-    expect.push({ key: keys.blob(digest), version: found?.version ?? "absent" });
+    if (!isIntact) await publish(needs, digest, { bytes, replace: grounds.record !== undefined });
+    expect.push(...grounds.expect);
     put.push(...linkRows(repository, digest, { size: bytes.byteLength, by: REGISTRY_ITSELF, at: needs.clock() }));
   }
   return { expect, put };

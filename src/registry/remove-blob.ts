@@ -16,6 +16,7 @@ export const SYSTEM_ACTOR: AuditEvent["actor"] = { principal: "system:registry",
 
 /** What is known of a blob before its bytes are published, and what the change that links it expects. */
 export interface BlobGrounds {
+  /** The record of a present blob. */
   readonly record: BlobRecord | undefined;
   readonly expect: readonly Expectation[];
 }
