@@ -1,3 +1,4 @@
+import type { AuditEvent } from "../audit/event.ts";
 import { rightsOn } from "../identity/authorize.ts";
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
@@ -45,18 +46,32 @@ async function decide(
   const move = { repository, tag, which: "promoted" as const, by: caller.principal.name, at: services.clock() };
   const target = digest === null ? undefined : await trustedTarget(services, repository, digest);
   const moved = await movePointer(services, move, target?.pointer);
-  const audit = auditEvent(services, caller.actor, {
+  const said = { digest, old, reason, at: { repository, tag } };
+  const promoted = digest && { v: 1 as const, digest, by: move.by, at: move.at };
+  return {
+    change: { ...moved, expect: [...moved.expect, ...(target?.expect ?? [])], audit: [movedEvent(services, caller, said)] },
+    result: { repository, tag, promoted },
+  };
+}
+
+function movedEvent(
+  services: Needs,
+  { actor }: Caller,
+  said: {
+    readonly at: { readonly repository: RepositoryName; readonly tag: Tag };
+    readonly old: Digest | null;
+    readonly digest: Digest | null;
+    readonly reason: string | null;
+  },
+): AuditEvent {
+  const { at, old, digest, reason } = said;
+  return auditEvent(services, actor, {
     type: digest === null ? "tag.remove" : "tag.rollback",
-    target: { kind: "tag", name: repository, tag, ...(digest !== null && { digest }) },
+    target: { kind: "tag", name: at.repository, tag: at.tag, ...(digest !== null && { digest }) },
     ...(reason !== null && { reason }),
     before: { promoted: old },
     after: { promoted: digest },
   });
-  const promoted = digest && { v: 1 as const, digest, by: move.by, at: move.at };
-  return {
-    change: { ...moved, expect: [...moved.expect, ...(target?.expect ?? [])], audit: [audit] },
-    result: { repository, tag, promoted },
-  };
 }
 
 /** What a rolled-back tag may point at, and that it has to be so still when the change is made. */
