@@ -6,13 +6,11 @@ import type { Entry, Expectation } from "../storage/metadata-store.ts";
 import { type BlobRecord, blobRecord } from "../storage/records.ts";
 import { auditEvent } from "./audit-event.ts";
 import type { Services } from "./ports.ts";
+import { SYSTEM } from "./system-actor.ts";
 
 type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId">;
 
 const MAX_TRIES = 64;
-
-/** The registry itself, as its audit names it when no request asked for what it did. */
-export const SYSTEM_ACTOR: AuditEvent["actor"] = { principal: "system:registry", kind: "system" };
 
 /** What is known of a blob before its bytes are published, and what the change that links it expects. */
 export interface BlobGrounds {
@@ -81,5 +79,5 @@ function expected(key: Expectation["key"], entry: Entry | undefined): Expectatio
 }
 
 function event(needs: Needs, type: string, digest: Digest, size: number): AuditEvent {
-  return auditEvent(needs, SYSTEM_ACTOR, { type, target: { kind: "blob", name: digest, digest }, before: { size } });
+  return auditEvent(needs, SYSTEM, { type, target: { kind: "blob", name: digest, digest }, before: { size } });
 }

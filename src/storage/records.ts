@@ -171,3 +171,11 @@ export const referrerRecord = z.strictObject({
   }),
 });
 export type ReferrerRecord = z.infer<typeof referrerRecord>;
+
+/** Who runs a job, until when, and when it is due again: a lease that ran out is anybody's. */
+export const leaseRecord = z.strictObject({ v: z.literal(1), holder: z.string().nullable(), until: time, dueAt: time });
+export type LeaseRecord = z.infer<typeof leaseRecord>;
+
+/** How far a collection has come: first through the records of blobs, then through the files. */
+export const collectionRecord = z.strictObject({ v: z.literal(1), phase: z.enum(["records", "files"]), after: digestSchema.nullable() });
+export type CollectionRecord = z.infer<typeof collectionRecord>;
