@@ -1,0 +1,63 @@
+import type { ServerResponse } from "node:http";
+import { type Readable, finished } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import { TLSSocket } from "node:tls";
+import { promisify } from "node:util";
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
+import type { Logger } from "../log.ts";
+import type { OpenDownload, OpenDownloads } from "../registry/open-downloads.ts";
+import type { Ask } from "./route.ts";
+
+/** Bytes on their way from a file to a socket. */
+export interface Download {
+  readonly status: 200 | 206;
+  readonly headers: Readonly<Record<string, string>>;
+  /** How many bytes there will be; an answer that gets fewer is cut, so that it never looks complete. */
+  readonly length: number;
+  readonly bytes: Readable;
+  /** Under which decision they are sent, and how that is asked again. */
+  readonly decision: Omit<OpenDownload, "cut">;
+}
+
+/** What downloads need. */
+export interface Downloading {
+  readonly downloads: OpenDownloads;
+  readonly log: Logger;
+}
+
+const whenFinished = promisify(finished);
+
+/** Streams straight to the socket, past Hono; ends when the last byte was handed to the system, the client is gone, or the gate shuts. */
+export async function sendDownload({ downloads, log }: Downloading, c: Ask, download: Download): Promise<Response> {
+  const { outgoing } = c.env;
+  const release = downloads.track({ ...download.decision, cut: () => cut(outgoing) });
+  try {
+    outgoing.writeHead(download.status, { ...download.headers, "Content-Length": String(download.length) });
+    await send(outgoing, download);
+  } catch (error) {
+    // The headers are out: that the connection ends is the only answer left (a second one would be ERR_HTTP_HEADERS_SENT).
+    log.info({ err: error, requestId: c.get("requestId") }, "a download ended early");
+    outgoing.destroy();
+  } finally {
+    release();
+  }
+  return RESPONSE_ALREADY_SENT;
+}
+
+async function send(outgoing: ServerResponse, { bytes, length }: Download): Promise<void> {
+  let sent = 0;
+  bytes.on("data", (chunk: Uint8Array) => {
+    sent += chunk.byteLength;
+  });
+  await pipeline(bytes, outgoing, { end: false });
+  if (sent !== length) throw new Error(`the blob store gave ${sent} of ${length} bytes`);
+  outgoing.end();
+  await whenFinished(outgoing);
+}
+
+/** A reset instead of an orderly end: what the system still holds for a slow reader is not sent any more. */
+function cut(outgoing: ServerResponse): void {
+  const { socket } = outgoing;
+  if (socket === null || socket instanceof TLSSocket) outgoing.destroy();
+  else socket.resetAndDestroy();
+}

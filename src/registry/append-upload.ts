@@ -1,0 +1,62 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { RegistryError } from "../oci/errors.ts";
+import { type Chunk, decideChunk } from "../oci/upload.ts";
+import { UploadBusyError } from "../storage/blob-store.ts";
+import type { Services } from "./ports.ts";
+import { type UploadStatus, explainUpload } from "./read-upload.ts";
+import type { UploadHashes } from "./upload-hashes.ts";
+import { type UploadOwner, uploadHeaders } from "./upload-id.ts";
+
+type Needs = Pick<Services, "blobs" | "secretFor">;
+
+/** A request's body on its way to an upload, with what its headers and its location say of it. */
+export interface IncomingChunk extends Omit<Chunk, "offset"> {
+  readonly bytes: AsyncIterable<Uint8Array>;
+}
+
+/** The request before this one may have broken off a moment ago: how often and how long (ms) to wait until its hold on the upload ends. */
+const BUSY_TRIES = 20;
+const BUSY_WAIT = 50;
+
+/** Writes a body to the end of an upload; the size afterwards. Whatever goes wrong, the upload stays open with what has arrived. */
+export async function appendUpload(
+  needs: Needs & { readonly hashes: UploadHashes },
+  owner: UploadOwner,
+  { upload, size }: UploadStatus,
+  chunk: IncomingChunk,
+): Promise<number> {
+  const decision = decideChunk({ ...chunk, offset: size });
+  if (decision.action === "refuse") {
+    throw new RegistryError(decision.code, decision.message, { headers: uploadHeaders(owner.repository, upload, size) });
+  }
+  if (decision.length === 0) return size;
+  const bytes = decision.length === undefined ? chunk.bytes : exactly(chunk.bytes, decision.length);
+  try {
+    return await whenFree(() => needs.hashes.append(upload, bytes, size));
+  } catch (error) {
+    throw await explainUpload(needs, owner, { upload, size }, error);
+  }
+}
+
+/** Does something to an upload that another request may hold for a moment longer. */
+export async function whenFree<T>(write: () => Promise<T>): Promise<T> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await write();
+    } catch (error) {
+      if (!(error instanceof UploadBusyError) || tries >= BUSY_TRIES) throw error;
+      await sleep(BUSY_WAIT);
+    }
+  }
+}
+
+/** As many bytes as the headers promised, or an error; what is beyond them is never written. */
+async function* exactly(bytes: AsyncIterable<Uint8Array>, length: number): AsyncGenerator<Uint8Array> {
+  let left = length;
+  for await (const chunk of bytes) {
+    if (left > 0) yield chunk.subarray(0, left);
+    left -= chunk.byteLength;
+    if (left < 0) throw new RegistryError("SIZE_INVALID", "the body is longer than its headers say");
+  }
+  if (left > 0) throw new RegistryError("SIZE_INVALID", "the body is shorter than its headers say");
+}

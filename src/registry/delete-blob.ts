@@ -1,0 +1,70 @@
+import { mayDeleteOthersUploads, rightsOn } from "../identity/authorize.ts";
+import type { Digest } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
+import type { RepositoryName } from "../oci/reference.ts";
+import { keys, under } from "../storage/keys.ts";
+import type { Change, Entry, Expectation } from "../storage/metadata-store.ts";
+import { type LinkRecord, blobRecord, linkRecord } from "../storage/records.ts";
+import { auditEvent } from "./audit-event.ts";
+import { type Decided, decideAndCommit } from "./commit.ts";
+import type { Caller, Services } from "./ports.ts";
+import { readerOf, serveBlob } from "./serving.ts";
+
+type Needs = Pick<Services, "metadata" | "clock" | "newId">;
+
+/** Takes a blob out of a repository (distribution-spec end-10); its bytes go when no repository holds them. */
+export async function deleteBlob(services: Needs, caller: Caller, repository: RepositoryName, digest: Digest): Promise<void> {
+  await decideAndCommit(services, () => decide(services, caller, repository, digest));
+}
+
+async function decide(services: Needs, caller: Caller, repository: RepositoryName, digest: Digest): Promise<Decided<void>> {
+  const { metadata } = services;
+  // Whoever makes a root reach a blob puts the repository's record: read first, it tells when that has happened since.
+  const home = await metadata.get(keys.repository(repository));
+  const [link, blob] = [await metadata.get(keys.link(repository, digest)), await metadata.get(keys.blob(digest))];
+  await refuse(services, caller, { repository, digest, link: link && linkRecord.parse(link.value) });
+  if (link === undefined || blob === undefined) throw new RegistryError("BLOB_UNKNOWN");
+  const change: Change = {
+    expect: [seen(keys.repository(repository), home), seen(link.key, link), seen(blob.key, blob)],
+    put: [{ key: blob.key, value: { ...blobRecord.parse(blob.value), touchedAt: services.clock() } }],
+    remove: [keys.link(repository, digest), keys.blobRepository(digest, repository)],
+    audit: [
+      auditEvent(services, caller.actor, {
+        type: "blob.delete",
+        target: { kind: "blob", name: repository, digest },
+        before: { by: linkRecord.parse(link.value).by, size: linkRecord.parse(link.value).size },
+      }),
+    ],
+  };
+  return { change, result: undefined };
+}
+
+function seen(key: Entry["key"], entry: Entry | undefined): Expectation {
+  return { key, version: entry?.version ?? "absent" };
+}
+
+interface Target {
+  readonly repository: RepositoryName;
+  readonly digest: Digest;
+  readonly link: LinkRecord | undefined;
+}
+
+async function refuse(services: Needs, caller: Caller, { repository, digest, link }: Target): Promise<void> {
+  const { principal } = caller;
+  const { serving } = await serveBlob(services, readerOf(rightsOn(principal, repository)), repository, digest);
+  // What the caller may not know of is unknown, here as in a read.
+  if (serving.effect === "absent") throw new RegistryError("BLOB_UNKNOWN");
+  if (await belongsToTrusted(services, repository, digest)) {
+    const rule = "an artifact that is or was trusted needs this blob, so that nobody may delete it: delete the artifact, with delete:any";
+    throw new RegistryError("DENIED", rule);
+  }
+  if (link?.by === principal.name || mayDeleteOthersUploads(principal, repository)) return;
+  throw new RegistryError("DENIED", "you may delete only what you pushed; a maintainer of the namespace may delete the rest");
+}
+
+/** RULES 11: does a trusted or once-trusted manifest reach or cover it? */
+async function belongsToTrusted({ metadata }: Needs, repository: RepositoryName, digest: Digest): Promise<boolean> {
+  const [reach] = await metadata.list(under(keys.reaches(repository, digest), 1));
+  const [denied] = reach === undefined ? await metadata.list(under(keys.denials(repository, digest), 1)) : [reach];
+  return denied !== undefined;
+}

@@ -1,0 +1,121 @@
+import { type Digest, algorithmOf } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
+import type { RepositoryName } from "../oci/reference.ts";
+import { keys } from "../storage/keys.ts";
+import type { Change } from "../storage/metadata-store.ts";
+import { type IncomingChunk, appendUpload, whenFree } from "./append-upload.ts";
+import { auditEvent } from "./audit-event.ts";
+import { type Decided, decideAndCommit } from "./commit.ts";
+import { linkChange } from "./link-blob.ts";
+import type { Caller, Services } from "./ports.ts";
+import { type BlobGrounds, blobGrounds } from "./remove-blob.ts";
+import { type UploadStatus, explainUpload } from "./read-upload.ts";
+import { startUpload } from "./start-upload.ts";
+import type { UploadHashes } from "./upload-hashes.ts";
+import type { Upload } from "./upload-id.ts";
+
+type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "secretFor" | "log"> & { readonly hashes: UploadHashes };
+type Starting = Needs & Pick<Services, "random">;
+
+/** What closes an upload: the digest that the client claims, and the last bytes. */
+export interface Closing {
+  readonly repository: RepositoryName;
+  readonly digest: Digest;
+  readonly chunk: IncomingChunk;
+}
+
+/** The first `size` bytes of an upload, and the digest that they have. */
+interface Verified {
+  readonly upload: Upload;
+  readonly size: number;
+  readonly repository: RepositoryName;
+  readonly digest: Digest;
+}
+
+/** Takes a blob in one request (distribution-spec end-4b): nobody learns where its upload is, so that it ends with the request. */
+export async function uploadAtOnce(services: Starting, caller: Caller, closing: Closing): Promise<void> {
+  const owner = { repository: closing.repository, identity: caller.principal.name };
+  const upload = await startUpload(services, owner, algorithmOf(closing.digest));
+  try {
+    await finishUpload(services, caller, { upload, size: 0 }, closing);
+  } catch (error) {
+    await discard(services, upload);
+    throw error;
+  }
+}
+
+/**
+ * Takes the last bytes of an upload, verifies the digest and makes the blob one of the repository's (distribution-spec end-6). The bytes
+ * are published before the commit that links them: what a crash leaves between the two is garbage that nobody can see.
+ */
+export async function finishUpload(services: Needs, caller: Caller, status: UploadStatus, closing: Closing): Promise<void> {
+  const { repository, digest, chunk } = closing;
+  const upload = { ...status.upload, algorithm: algorithmOf(digest) };
+  const owner = { repository, identity: caller.principal.name };
+  const size = await appendUpload(services, owner, { upload, size: status.size }, chunk);
+  try {
+    await verify(services, { upload, size, repository, digest });
+    await decideAndCommit(services, () => decide(services, caller, { upload, size, repository, digest }));
+  } catch (error) {
+    throw await explainUpload(services, owner, { upload, size }, error);
+  }
+  await discard(services, upload);
+}
+
+async function verify(services: Needs, { upload, size, digest }: Verified): Promise<void> {
+  const actual = await services.hashes.digest(upload, size);
+  if (actual === digest) return;
+  await discard(services, upload);
+  throw new RegistryError("DIGEST_INVALID", "the uploaded bytes do not have this digest; the upload is discarded, push them again", {
+    detail: { digest, actual, size },
+  });
+}
+
+async function decide(services: Needs, caller: Caller, verified: Verified): Promise<Decided<void>> {
+  const { repository, digest, size } = verified;
+  const grounds = await blobGrounds(services, digest);
+  await publish(services, verified, grounds);
+  const link = await services.metadata.get(keys.link(repository, digest));
+  if (link === undefined) {
+    const after = grounds.record?.damaged === true ? { healed: true } : {};
+    return {
+      change: await linkChange(services, caller, { repository, digest, size, grounds, type: "blob.push", after }),
+      result: undefined,
+    };
+  }
+  // RULES 29: pushing again what is there is no event.
+  return grounds.record?.damaged === false
+    ? { result: undefined }
+    : { change: healed(services, caller, verified, grounds), result: undefined };
+}
+
+/** Puts the bytes in their place unless they are there already: damaged, cut or lost ones are replaced (RULES 15). */
+async function publish({ blobs }: Needs, { upload, digest, size }: Verified, { record }: BlobGrounds): Promise<void> {
+  const there = await blobs.stat(digest);
+  const replace = record?.damaged === true || (there !== undefined && there.size !== size);
+  if (there === undefined || replace || record === undefined) await whenFree(() => blobs.publish(upload.id, digest, { replace, size }));
+}
+
+/** The right bytes have replaced damaged ones of a blob that the repository holds already. */
+function healed(services: Needs, caller: Caller, { repository, digest, size }: Verified, { record, expect }: BlobGrounds): Change {
+  const key = keys.blob(digest);
+  return {
+    expect,
+    put: [{ key, value: { v: 1, size, status: "present", damaged: false, touchedAt: services.clock() } }],
+    remove: [],
+    audit: [
+      auditEvent(services, caller.actor, {
+        type: "blob.heal",
+        target: { kind: "blob", name: repository, digest },
+        before: { damaged: record?.damaged ?? true },
+        after: { damaged: false, size },
+      }),
+    ],
+  };
+}
+
+/** The blob is there or refused by now: what fails here costs disk until the upload expires, and is no failure of the push. */
+async function discard({ blobs, hashes, log }: Needs, upload: Upload): Promise<void> {
+  hashes.forget(upload);
+  await blobs.discard(upload.id).catch((error: unknown) => log.warn({ err: error }, "an upload could not be discarded"));
+}

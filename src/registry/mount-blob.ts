@@ -1,0 +1,66 @@
+import { liveRightsOn } from "../identity/authorize.ts";
+import type { Digest } from "../oci/digest.ts";
+import { type RepositoryName, isRepositoryName } from "../oci/reference.ts";
+import { keys, under } from "../storage/keys.ts";
+import { type Decided, decideAndCommit } from "./commit.ts";
+import { linkChange } from "./link-blob.ts";
+import type { Caller, Services } from "./ports.ts";
+import { blobGrounds } from "./remove-blob.ts";
+import { readerOf, serveBlob } from "./serving.ts";
+
+type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId">;
+
+/** A blob that a client wants in a repository without sending its bytes. */
+export interface Mount {
+  readonly repository: RepositoryName;
+  readonly digest: Digest;
+  /** The repository that has it; undefined for any that the caller may read. */
+  readonly from: string | undefined;
+}
+
+/** RULES 3: how many readable repositories a mount without a source tries, and how many rows it looks at to find them. */
+const MAX_SOURCES = 32;
+const MAX_ROWS = 256;
+
+/**
+ * Links a blob that the caller may read elsewhere (distribution-spec end-11). False for whatever cannot be mounted, for all reasons
+ * alike: the client then uploads the bytes, and learns nothing about what exists.
+ */
+export async function mountBlob(services: Needs, caller: Caller, mount: Mount): Promise<boolean> {
+  return decideAndCommit(services, () => decide(services, caller, mount));
+}
+
+async function decide(services: Needs, caller: Caller, mount: Mount): Promise<Decided<boolean>> {
+  const { repository, digest } = mount;
+  if (await mayRead(services, caller, repository, digest)) return { result: true };
+  const source = await sourceOf(services, caller, mount);
+  const grounds = source && (await blobGrounds(services, digest));
+  if (source === undefined || grounds?.record === undefined || grounds.record.damaged) return { result: false };
+  // Linked here, and yet not readable for the caller: only its bytes prove that it has them.
+  if ((await services.metadata.get(keys.link(repository, digest))) !== undefined) return { result: false };
+  const { size } = grounds.record;
+  return {
+    change: await linkChange(services, caller, { repository, digest, size, grounds, type: "blob.mount", after: { from: source } }),
+    result: true,
+  };
+}
+
+async function sourceOf(services: Needs, caller: Caller, { digest, from }: Mount): Promise<RepositoryName | undefined> {
+  if (from !== undefined) return isRepositoryName(from) && (await mayRead(services, caller, from, digest)) ? from : undefined;
+  const rows = await services.metadata.list(under(keys.blobRepositories(digest), MAX_ROWS));
+  const candidates = rows.map(({ key }) => String(key[2])).filter(isRepositoryName);
+  const readable = candidates.filter((repository) => mayReadSome(caller, repository)).slice(0, MAX_SOURCES);
+  for (const repository of readable) if (await mayRead(services, caller, repository, digest)) return repository;
+  return undefined;
+}
+
+function mayReadSome({ principal }: Caller, repository: RepositoryName): boolean {
+  const { pull, pullAny } = readerOf(liveRightsOn(principal, repository));
+  return pull || pullAny;
+}
+
+/** By live rights: a token's scopes cannot name a source that its client does not know (identity.md 2.3.6). What is held back is not mounted. */
+async function mayRead(services: Needs, { principal }: Caller, repository: RepositoryName, digest: Digest): Promise<boolean> {
+  const { serving } = await serveBlob(services, readerOf(liveRightsOn(principal, repository)), repository, digest);
+  return serving.effect === "allow" && serving.held === undefined;
+}

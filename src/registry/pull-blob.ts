@@ -1,0 +1,50 @@
+import type { Readable } from "node:stream";
+import { rightsOn } from "../identity/authorize.ts";
+import type { Digest } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
+import type { RepositoryName } from "../oci/reference.ts";
+import type { ByteRange } from "../storage/blob-store.ts";
+import { auditEvent } from "./audit-event.ts";
+import { type ServingEpoch, servingEpoch } from "./open-downloads.ts";
+import type { Caller, Services } from "./ports.ts";
+import type { RefusalLog } from "./refusals.ts";
+import { type ServedBlob, readerOf, serveBlob } from "./serving.ts";
+
+type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId"> & { readonly refusals: Pick<RefusalLog, "note"> };
+
+/** A blob that the caller may read. */
+export interface PulledBlob {
+  /** In bytes. */
+  readonly size: number;
+  /** What a person should be told of it. */
+  readonly held: string | undefined;
+  /** Read before the decision. */
+  readonly epoch: ServingEpoch;
+  /** May the caller still read it? */
+  readonly isAllowed: () => Promise<boolean>;
+  /** The bytes, or a part of them; a read of untrusted content is an event (RULES 29). */
+  readonly open: (range?: ByteRange) => Promise<Readable>;
+}
+
+/**
+ * Finds a blob for a caller (distribution-spec end-2), before anything else of the request is looked at: what is hidden is unknown, whatever
+ * range or condition is asked.
+ */
+export async function pullBlob(services: Needs, caller: Caller, repository: RepositoryName, digest: Digest): Promise<PulledBlob> {
+  const ask = (): Promise<ServedBlob> => serveBlob(services, readerOf(rightsOn(caller.principal, repository)), repository, digest);
+  const epoch = await servingEpoch(services);
+  const { serving, blob, trusted } = await ask();
+  if (serving.effect === "denied") throw new RegistryError("DENIED", serving.reason);
+  if (serving.effect === "absent" || blob === undefined) throw new RegistryError("BLOB_UNKNOWN");
+  const target = { kind: "blob", name: repository, digest } as const;
+  return {
+    size: blob.record.size,
+    held: serving.held,
+    epoch,
+    isAllowed: async () => (await ask()).serving.effect === "allow",
+    open: (range) => {
+      if (!trusted) services.refusals.note(auditEvent(services, caller.actor, { type: "blob.read", target }));
+      return services.blobs.open(digest, range);
+    },
+  };
+}

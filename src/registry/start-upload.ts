@@ -1,0 +1,29 @@
+import { type DigestAlgorithm, isDigestAlgorithm } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
+import { hasDigestLikeComponent } from "../oci/reference.ts";
+import type { Services } from "./ports.ts";
+import { type Upload, type UploadOwner, newUpload } from "./upload-id.ts";
+
+/** Begins an empty upload (distribution-spec end-4a and end-4c). `algorithm` is what the client announced, if it did. */
+export async function startUpload(
+  services: Pick<Services, "blobs" | "random" | "secretFor">,
+  owner: UploadOwner,
+  algorithm: string | undefined,
+): Promise<Upload> {
+  const upload = newUpload(services, owner, checkedAlgorithm(algorithm));
+  await services.blobs.stage(upload.id);
+  return upload;
+}
+
+/** RULES 16: such a name would collide with the folders of `trusted/`. Pushes are refused before their bytes are sent. */
+export function refuseDigestLikeName({ repository }: Pick<UploadOwner, "repository">): void {
+  if (!hasDigestLikeComponent(repository)) return;
+  const rule = "a component of a repository's name may not look like a digest (sha256-<hex>): choose another name";
+  throw new RegistryError("NAME_INVALID", rule);
+}
+
+function checkedAlgorithm(named: string | undefined): DigestAlgorithm {
+  if (named === undefined) return "sha256";
+  if (isDigestAlgorithm(named)) return named;
+  throw new RegistryError("DIGEST_INVALID", "digest-algorithm must be sha256 or sha512");
+}
