@@ -1,4 +1,5 @@
 import { keys } from "../storage/keys.ts";
+import type { Put } from "../storage/metadata-store.ts";
 import { type IdentityRecord, identityRecord } from "../storage/records.ts";
 import type { Services } from "./ports.ts";
 
@@ -15,8 +16,10 @@ export async function findIdentity({ metadata }: Needs, name: string): Promise<F
   return entry && { record: identityRecord.parse(entry.value), version: entry.version };
 }
 
-/** As whose persons these identities count for duties (RULES 17); a name without a record, such as `service-token`, counts as itself. */
-export async function personsOf(needs: Needs, names: readonly string[]): Promise<readonly string[]> {
-  const found = await Promise.all(names.map(async (name) => (await findIdentity(needs, name))?.record.countsAs ?? name));
-  return [...new Set(found)];
+/** The rows of a new identity. */
+export function identityPuts(record: IdentityRecord): readonly Put[] {
+  return [
+    { key: keys.identity(record.name), value: record },
+    { key: keys.personIdentity(record.countsAs, record.name), value: null },
+  ];
 }

@@ -1,0 +1,148 @@
+import { coversCatalog, liveRightsOn, namespacesWith, registryRights, rightsOn } from "../identity/authorize.ts";
+import { parseAuthorization } from "../identity/authorization.ts";
+import { formatChallenge } from "../identity/challenge.ts";
+import type { Permission } from "../identity/permission.ts";
+import type { Principal } from "../identity/principal.ts";
+import type { Realm } from "../identity/realm.ts";
+import { CATALOG_SCOPE, allows, scopeFor } from "../identity/scope.ts";
+import { RegistryError } from "../oci/errors.ts";
+import type { RepositoryName } from "../oci/reference.ts";
+import { auditEvent } from "../registry/audit-event.ts";
+import { type AuthenticationOptions, Authenticator } from "../registry/authenticate.ts";
+import type { LoginRefusal, Origin } from "../registry/logins.ts";
+import type { Caller, Services } from "../registry/ports.ts";
+import type { Gatekeeper } from "./app.ts";
+import { addressKey } from "./limits.ts";
+import type { Action, Ask } from "./route.ts";
+
+type Needs = Pick<Services, "metadata" | "clock" | "newId" | "random" | "secretFor" | "log" | "settings">;
+type Asked = Exclude<Action, "open">;
+
+export interface GatekeeperOptions {
+  /** What a challenge names, by the `Host` of the request (RULES 20). */
+  readonly realm: (host: string | undefined) => Realm;
+  /** The predecessor's single token, for `/v1`; undefined when it is off. */
+  readonly serviceToken: string | undefined;
+  /** Takes refused logins and requests, to be coalesced. */
+  readonly refused: AuthenticationOptions["note"];
+}
+
+/** How many namespaces a refusal names at most. */
+const MAX_NAMED = 20;
+
+/** The gatekeeper of all doors: tells who knocks, and turns away who may not do what the door is for (identity.md 2.3). */
+export function createGatekeeper(services: Needs, options: GatekeeperOptions): Gatekeeper {
+  return new Gate(services, options);
+}
+
+/** Where a request comes from. */
+export function originOf(c: Ask): Origin {
+  const address = c.get("address");
+  return { address, addressBlock: addressKey(address), userAgent: c.req.header("user-agent"), requestId: c.get("requestId") };
+}
+
+/** What is answered to a login under a lock. An upload that was admitted never gets a 429, which some clients do not survive (8.1). */
+export function tooManyFailures({ waitMilliseconds }: LoginRefusal): RegistryError {
+  const seconds = Math.ceil(waitMilliseconds / 1000);
+  return new RegistryError("TOO_MANY_REQUESTS", `too many failed logins from this address; try again in ${seconds} s`, {
+    headers: { "Retry-After": String(seconds) },
+  });
+}
+
+class Gate implements Gatekeeper {
+  readonly #services: Needs;
+  readonly #options: GatekeeperOptions;
+  readonly #authenticator: Authenticator;
+
+  constructor(services: Needs, options: GatekeeperOptions) {
+    this.#services = services;
+    this.#options = options;
+    const audience = (): string => options.realm(undefined).service;
+    this.#authenticator = new Authenticator(services, { audience, serviceToken: options.serviceToken, note: options.refused });
+  }
+
+  async admit(c: Ask, action: Asked, repository: RepositoryName | undefined): Promise<Caller> {
+    const header = c.req.header("authorization");
+    // A bare request is how most clients begin: no failure, and no look-up (identity.md §0.4).
+    if (header === undefined) throw this.#unauthorized(c, "authentication required", scopeOf(action, repository));
+    const presented = parseAuthorization(header);
+    const authenticated = presented && (await this.#authenticator.authenticate(presented, originOf(c), c.req.path.startsWith("/v1/")));
+    if (authenticated !== undefined && "caller" in authenticated) {
+      this.#authorize(c, authenticated.caller, action, repository);
+      return authenticated.caller;
+    }
+    const waits = authenticated !== undefined && authenticated.waitMilliseconds > 0;
+    if (waits && c.req.method !== "PATCH" && c.req.method !== "PUT") throw tooManyFailures(authenticated);
+    throw this.#unauthorized(c, "the credential is not valid; log in again", scopeOf(action, repository), "invalid_token");
+  }
+
+  #authorize(c: Ask, caller: Caller, action: Asked, repository: RepositoryName | undefined): void {
+    const { principal } = caller;
+    if (action === "credential") return;
+    if (action === "catalog") {
+      if (!coversCatalog(principal)) throw this.#insufficient(c, CATALOG_SCOPE);
+      return;
+    }
+    if (typeof action === "object") return this.#demand(caller, action, repository);
+    if (repository === undefined) throw new TypeError(`a door for ${action} needs a repository`);
+    if (allows(rightsOn(principal, repository), action)) return;
+    if (allows(liveRightsOn(principal, repository), action)) throw this.#insufficient(c, scopeFor(action, repository));
+    // What is shown is decided by `serve`, which answers as if nothing were there (protocol.md §3).
+    if (action === "pull") return;
+    this.#deny(caller, refusalOf(principal, action, repository), repository);
+  }
+
+  #demand(caller: Caller, { permission, on }: Extract<Asked, object>, repository: RepositoryName | undefined): void {
+    const { principal } = caller;
+    if (on === "registry") {
+      if (registryRights(principal).has(permission)) return;
+      return this.#deny(caller, missing(principal, permission), undefined);
+    }
+    if (repository === undefined) throw new TypeError(`a door for ${permission} needs a repository`);
+    if (!rightsOn(principal, repository).has(permission)) this.#deny(caller, missing(principal, permission), repository);
+  }
+
+  #deny({ actor }: Caller, message: string, repository: RepositoryName | undefined): never {
+    const target = repository === undefined ? {} : { target: { kind: "repository", name: repository } as const };
+    this.#options.refused(auditEvent(this.#services, actor, { type: "auth.denied", outcome: "deny", reason: message, ...target }));
+    throw new RegistryError("DENIED", message);
+  }
+
+  /** The identity could have the scope: its client gets it and comes again. */
+  #insufficient(c: Ask, scope: string): RegistryError {
+    return this.#unauthorized(c, "the token does not cover this; get one for the scope of the challenge", scope, "insufficient_scope");
+  }
+
+  #unauthorized(c: Ask, message: string, scope: string | undefined, error?: "invalid_token" | "insufficient_scope"): RegistryError {
+    const { realm, service } = this.#options.realm(c.req.header("host"));
+    return new RegistryError("UNAUTHORIZED", message, {
+      headers: { "WWW-Authenticate": formatChallenge({ realm, service, scope, error }) },
+    });
+  }
+}
+
+function scopeOf(action: Asked, repository: RepositoryName | undefined): string | undefined {
+  if (action === "catalog") return CATALOG_SCOPE;
+  if (typeof action === "object" || action === "credential" || repository === undefined) return undefined;
+  return scopeFor(action, repository);
+}
+
+/** Why a push or a deletion is final: the same whether the repository exists or not. */
+function refusalOf(principal: Principal, action: "push" | "delete", repository: RepositoryName): string {
+  const verb = action === "push" ? "push to" : "delete in";
+  const where = namespacesWith(principal, action);
+  const listed = where === "*" ? "all namespaces" : named(where);
+  const remedy = "an operator makes another namespace with `securectl namespace create NAME --owner IDENTITY`";
+  return `you may not ${verb} ${repository}: you may ${verb} ${listed}; ${remedy}`;
+}
+
+function named(namespaces: readonly string[]): string {
+  if (namespaces.length === 0) return "no namespace";
+  const more = namespaces.length > MAX_NAMED ? ` and ${namespaces.length - MAX_NAMED} more` : "";
+  return `${namespaces.length === 1 ? "the namespace" : "the namespaces"} ${namespaces.slice(0, MAX_NAMED).join(", ")}${more}`;
+}
+
+function missing({ access }: Principal, permission: Permission): string {
+  const remedy = access === undefined ? "an operator can grant a role that has it" : "an access token may lack it; come with an API key";
+  return `this needs the permission ${permission}; ${remedy}`;
+}
