@@ -26,7 +26,7 @@ afterEach(() => rm(directory, { recursive: true, force: true }));
 /** One worker's hashes over the one store. */
 function worker(store = blobs): UploadHashes {
   return new UploadHashes({
-    append: (upload, bytes, offset) => store.append(upload, bytes, offset),
+    append: (upload, body, offset) => store.append(upload, body, offset),
     openStaged: async (upload, start) => {
       const stream: Readable = await store.openStaged(upload, start);
       const read = stream.read.bind(stream);
@@ -172,7 +172,7 @@ describe("UploadHashes", () => {
       breaks: fc.boolean(),
       offBy: fc.constantFrom(0, 0, 0, 0, -1, 1),
       restart: fc.constantFrom(false, false, false, true),
-      asks: fc.constantFrom(undefined, undefined, "sha256" as const, "sha512" as const),
+      asks: fc.constantFrom("sha256" as const, "sha512" as const),
     });
     let uploads = 0;
     await fc.assert(
@@ -186,8 +186,8 @@ describe("UploadHashes", () => {
           const source = breaks ? pieces(...parts, new Error("broken off")) : pieces(...parts);
           const outcome = await hashes.append(upload, source, stored.length + offBy).catch((error: unknown) => error);
           if (offBy === 0) stored = Buffer.concat([stored, ...parts]);
-          else expect(outcome).toBeInstanceOf(RangeError);
-          if (asks !== undefined) expect(await hashes.digest({ ...upload, algorithm: asks }, stored.length)).toBe(digestOf(stored, asks));
+          expect(outcome instanceof RangeError).toBe(offBy !== 0);
+          expect(await hashes.digest({ ...upload, algorithm: asks }, stored.length)).toBe(digestOf(stored, asks));
         }
         for (const hashes of workers) expect(await hashes.digest(upload, stored.length)).toBe(digestOf(stored));
       }),

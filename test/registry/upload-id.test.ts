@@ -38,7 +38,7 @@ describe("an upload's id", () => {
 
   test("is unknown when any of its characters is another one", () => {
     const { id } = newUpload(services, owner, "sha256");
-    const characters = fc.constantFrom(..."abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.=+/% ");
+    const characters = fc.stringMatching(/^[\w.=+/% -]$/);
     fc.assert(
       fc.property(fc.nat(id.length - 1), characters, (at, character) => {
         fc.pre(id[at] !== character);
@@ -48,7 +48,7 @@ describe("an upload's id", () => {
   });
 
   test("is unknown when it is any other text", () => {
-    fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => parseUploadId(services, owner, text) === undefined));
+    fc.assert(fc.property(fc.string(), (text) => parseUploadId(services, owner, text) === undefined));
   });
 });
 

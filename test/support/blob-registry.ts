@@ -178,6 +178,12 @@ function answerOf(status: number, headers: IncomingHttpHeaders, body: Buffer): A
   return { status, headers, body, code: error?.code, message: error?.message };
 }
 
+/** All that a caller can see of an answer, but for what differs between any two answers. */
+export function visible({ status, headers, body }: Answer): unknown {
+  const { date: _, "x-request-id": __, ...rest } = headers;
+  return { status, headers: rest, body: body.toString("utf8") };
+}
+
 /** Pushes a blob in one request; its digest. */
 export async function pushBlob(at: BlobRegistry, repository: string, bytes: Uint8Array | string, as = "alice"): Promise<Digest> {
   const body = Buffer.from(bytes);

@@ -42,9 +42,10 @@ export function uploadDoors(services: Needs): readonly Door[] {
 async function begin(services: Uploading, c: Ask, caller: Caller, repository: RepositoryName): Promise<Response> {
   refuseDigestLikeName({ repository });
   const mount = digestIn(c, "mount");
-  // Clients send an empty `from` for none.
-  const from = c.req.query("from") || undefined;
-  if (mount !== undefined && (await mountBlob(services, caller, { repository, digest: mount, from }))) return created(c, repository, mount);
+  // Some clients send it empty.
+  const { from } = c.req.query();
+  if (mount !== undefined && (await mountBlob(services, caller, { repository, digest: mount, from: from || undefined })))
+    return created(c, repository, mount);
   const digest = digestIn(c, "digest");
   if (digest !== undefined) {
     await uploadAtOnce(services, caller, { repository, digest, chunk: chunkOf(c, true) });
