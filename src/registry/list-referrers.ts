@@ -15,7 +15,6 @@ import { findManifest, readerOf, serveManifest } from "./serving.ts";
 
 type Needs = Pick<Services, "metadata">;
 
-const BATCH = 256;
 /** The most rows that one page looks at: junk that a filter or the gate leaves out makes a page short, not slow. */
 const MAX_SCANNED = 20_000;
 /** What stands around the entries of a page. */
@@ -62,14 +61,14 @@ export async function listReferrers(needs: Needs, { principal }: Caller, query: 
 async function referrersOf(
   needs: Needs,
   reader: Reader,
-  { repository, subject, after }: Pick<ReferrersQuery, "repository" | "subject"> & { readonly after: Place | undefined },
+  { repository, subject, page, after }: ReferrersQuery & { readonly after: Place | undefined },
 ): Promise<AsyncGenerator<Entry, void, undefined>> {
   const found = await findManifest(needs, repository, subject);
   const { effect } = await serveManifest(needs, reader, repository, found?.record);
   if (effect === "absent" && !reader.pullAny) return rowsOf(needs, []);
   const rowsUnder = (name: Digest): AsyncGenerator<Entry, void, undefined> => {
     const family = reader.pullAny ? keys.referrers(repository, name) : keys.referrersServed(repository, name);
-    const range = under(family, BATCH, after === undefined ? [] : [after.rank, after.manifest]);
+    const range = under(family, page.n + 1, after === undefined ? [] : [after.rank, after.manifest]);
     return rowsOf(needs, [effect === "denied" ? { ...range, end: [...family, STATEMENTS + 1] } : range]);
   };
   // A referrer is listed under the name by which it names its subject.
