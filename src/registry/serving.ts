@@ -1,6 +1,6 @@
 import type { Rights } from "../identity/permission.ts";
 import { type BlobFacts, type ManifestFacts, type Reach, type Reader, type Serving, serve } from "../lifecycle/serving.ts";
-import { type Digest, algorithmOf, digestSchema } from "../oci/digest.ts";
+import { type Digest, algorithmOf, digestOf, digestSchema } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { Entry } from "../storage/metadata-store.ts";
@@ -93,8 +93,15 @@ export async function serveBlob(needs: Needs, reader: Reader, repository: Reposi
 
 const NOT_NAMED: BlobFacts["namedBy"] = { by: "none" };
 
+/**
+ * The blob `{}` (image-spec §Guidance for an Empty Descriptor) is part of most artifacts and says nothing. Were it denied to publishers once a
+ * revoked artifact alone names it, nobody could push there again: clients ask for it first.
+ */
+const EMPTY_BLOBS: ReadonlySet<Digest> = new Set([digestOf("{}"), digestOf("{}", "sha512")]);
+
 /** Which manifests name the blob, as this holder of `pull:any` sees them. */
 async function namedByOf(needs: Needs, reader: Reader, repository: RepositoryName, digest: Digest): Promise<BlobFacts["namedBy"]> {
+  if (EMPTY_BLOBS.has(digest)) return { by: "visible" };
   const parents = await needs.metadata.list(under(keys.edges(repository, digest), MAX_CANDIDATES));
   let reason: string | undefined;
   for (const { key } of parents) {
