@@ -1,4 +1,4 @@
-import { mayDeleteOthersUploads, rightsOn } from "../identity/authorize.ts";
+import { liveRightsOn, mayDeleteOthersUploads } from "../identity/authorize.ts";
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { RepositoryName } from "../oci/reference.ts";
@@ -51,8 +51,8 @@ interface Target {
 
 async function refuse(services: Needs, caller: Caller, { repository, digest, link }: Target): Promise<void> {
   const { principal } = caller;
-  const { serving } = await serveBlob(services, readerOf(rightsOn(principal, repository)), repository, digest);
-  // What the caller may not know of is unknown, here as in a read.
+  // What the caller may not know of is unknown, here as in a read; by its live roles, since a token for DELETE need not cover reads.
+  const { serving } = await serveBlob(services, readerOf(liveRightsOn(principal, repository)), repository, digest);
   if (serving.effect === "absent") throw new RegistryError("BLOB_UNKNOWN");
   if (await belongsToTrusted(services, repository, digest)) {
     const rule = "an artifact that is or was trusted needs this blob, so that nobody may delete it: delete the artifact, with delete:any";

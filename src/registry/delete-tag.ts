@@ -1,4 +1,4 @@
-import { mayDeleteOthersUploads, rightsOn } from "../identity/authorize.ts";
+import { liveRightsOn, mayDeleteOthersUploads } from "../identity/authorize.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { RepositoryName, Tag } from "../oci/reference.ts";
 import { auditEvent } from "./audit-event.ts";
@@ -17,9 +17,10 @@ export async function deleteTag(
   tag: Tag,
 ): Promise<DeletedTag> {
   const { principal } = caller;
-  const rights = rightsOn(principal, repository);
+  // By its live roles: a token for DELETE need not cover reads.
+  const maySee = liveRightsOn(principal, repository).has("pull:any");
   return decideAndCommit(services, async () => {
-    const pushed = rights.has("pull:any") ? await pushedPointer(services, repository, tag) : undefined;
+    const pushed = maySee ? await pushedPointer(services, repository, tag) : undefined;
     if (pushed === undefined) throw new RegistryError("MANIFEST_UNKNOWN");
     if (pushed.record.by !== principal.name && !mayDeleteOthersUploads(principal, repository)) {
       throw new RegistryError("DENIED", "you may delete only tags that you moved last; a maintainer may delete the rest");

@@ -1,5 +1,5 @@
 import type { Permission, Rights } from "../identity/permission.ts";
-import { mayResolvePushedTags, rightsOn } from "../identity/authorize.ts";
+import { liveRightsOn, mayResolvePushedTags, rightsOn } from "../identity/authorize.ts";
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { Reference, RepositoryName, Tag } from "../oci/reference.ts";
@@ -44,11 +44,12 @@ export async function findArtifact(
 
 /**
  * The manifest that a DELETE on `/v2` names (distribution-spec end-9): absent in the words of a pull, and denied when its reader is.
+ * What the caller may know of is decided by its live roles, since a token for DELETE need not cover reads.
  */
 export async function findContent(needs: Needs, { principal }: Caller, repository: RepositoryName, digest: Digest): Promise<FoundArtifact> {
   const rights = rightsOn(principal, repository);
   const found = await findManifest(needs, repository, digest);
-  const serving = await serveManifest(needs, readerOf(rights), repository, found?.record);
+  const serving = await serveManifest(needs, readerOf(liveRightsOn(principal, repository)), repository, found?.record);
   if (serving.effect === "denied") throw new RegistryError("DENIED", serving.reason);
   if (found === undefined || serving.effect === "absent") throw new RegistryError("MANIFEST_UNKNOWN");
   return { ...found, repository, rights, refTag: undefined };
