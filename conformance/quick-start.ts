@@ -39,13 +39,12 @@ async function runBlock(title: string, commands: string, cwd: string, env: NodeJ
   return ended;
 }
 
-/** The commands that the server prints when it starts for the first time: what is indented below its heading. */
+/** The commands that the server prints when it starts for the first time: what is indented below the line that says so. */
 function printedSteps(output: string): string {
-  const lines = output.split("\n");
-  const heading = lines.findIndex((line) => /^next steps/i.test(line));
-  return lines
-    .slice(heading + 1)
-    .filter((line) => heading !== -1 && /^ {2,}\S/.test(line))
+  const [, told = ""] = output.split(/^This was its first start.*$/m);
+  return told
+    .split("\n")
+    .filter((line) => line.startsWith("  "))
     .map((line) => line.trim())
     .join("\n");
 }

@@ -76,14 +76,14 @@ export async function endChild(child: ChildProcess): Promise<number | null> {
   return child.exitCode;
 }
 
-/** Starts `src/main.ts` as it comes, with all its workers, over a fresh data directory (or the one given) and waits until it is ready. */
-export async function startRegistry(dataDirectory?: string): Promise<RunningRegistry> {
-  const folder = dataDirectory ?? (await mkdtemp(join(tmpdir(), "ai-model-registry-data-")));
+/** Starts `src/main.ts` as it comes, with all its workers unless told otherwise, over a fresh data directory and waits until it is ready. */
+export async function startRegistry(env: Readonly<Record<string, string>> = {}): Promise<RunningRegistry> {
+  const folder = await mkdtemp(join(tmpdir(), "ai-model-registry-data-"));
   const host = `127.0.0.1:${await freePort()}`;
   const url = `http://${host}`;
   const child = spawn(process.execPath, ["src/main.ts"], {
     cwd: CHECKOUT,
-    env: plainEnvironment({ BIND_ADDR: host, REGISTRY_DIR: folder }),
+    env: plainEnvironment({ BIND_ADDR: host, REGISTRY_DIR: folder, ...env }),
     stdio: ["ignore", "pipe", "pipe"],
   });
   const log = createWriteStream(`${folder}.log`, { flags: "a" });

@@ -7,10 +7,10 @@ export interface SuiteVersion {
   readonly least: number;
 }
 
-/** The floors are what the suite runs with its default switches; every switch being on, more must run. */
+/** With its default switches the pinned suite runs 848 and 990 checks; with every one on it runs the same 1032 in both versions. */
 export const SUITE_VERSIONS: readonly SuiteVersion[] = [
-  { version: "1.1", least: 848 },
-  { version: "dev", least: 990 },
+  { version: "1.1", least: 1032 },
+  { version: "dev", least: 1032 },
 ];
 
 /** The suite's switches, in its own order of nesting. */
