@@ -5,7 +5,7 @@ import { RegistryError } from "../oci/errors.ts";
 import type { Reference, RepositoryName, Tag } from "../oci/reference.ts";
 import { type ManifestRecord, manifestRecord } from "../storage/records.ts";
 import type { Caller, Services } from "./ports.ts";
-import { type FoundManifest, findManifest, readerOf, serveManifest } from "./serving.ts";
+import { type FoundManifest, findManifest, readerFor, readerOf, serveManifest } from "./serving.ts";
 import { promotedPointer, pushedPointer } from "./tags.ts";
 
 type Needs = Pick<Services, "metadata">;
@@ -32,7 +32,7 @@ export async function findArtifact(
 ): Promise<FoundArtifact> {
   const { repository, reference } = at;
   const rights = rightsOn(principal, repository);
-  const reader = readerOf(rights);
+  const reader = readerFor(principal, repository);
   const resolved = await resolve(needs, { ...at, resolvesPushed: reader.pullAny && mayResolvePushedTags(principal, repository) }, meaning);
   const found = resolved && (await findManifest(needs, repository, resolved));
   const serving = await serveManifest(needs, reader, repository, found?.record);

@@ -7,7 +7,7 @@ import { type RepositoryName, isRepositoryName, repositoryNameSchema } from "../
 import { keys, under } from "../storage/keys.ts";
 import type { Key, KeyRange } from "../storage/metadata-store.ts";
 import type { Caller, Services } from "./ports.ts";
-import { findManifest, readerOf, serveManifest } from "./serving.ts";
+import { findManifest, readerFor, serveManifest } from "./serving.ts";
 import { type ShownArtifact, showArtifact } from "./show-artifact.ts";
 
 type Needs = Pick<Services, "metadata">;
@@ -52,7 +52,7 @@ export async function listArtifacts(
 async function show(needs: Needs, { principal }: Caller, { repository, digest }: Place): Promise<ShownArtifact | undefined> {
   const rights = rightsOn(principal, repository);
   const found = await findManifest(needs, repository, digest);
-  const serving = await serveManifest(needs, readerOf(rights), repository, found?.record);
+  const serving = await serveManifest(needs, readerFor(principal, repository), repository, found?.record);
   const seesAll = rights.has("pull:any") || rights.has("audit");
   if (found === undefined || (serving.effect === "absent" && !seesAll)) return undefined;
   return showArtifact(needs, repository, found.record, { pushedTags: seesAll, full: false });

@@ -1,4 +1,3 @@
-import { rightsOn } from "../identity/authorize.ts";
 import type { Reader } from "../lifecycle/serving.ts";
 import { type Digest, digestSchema, isDigest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
@@ -11,7 +10,7 @@ import type { Entry, Key } from "../storage/metadata-store.ts";
 import { referrerRecord } from "../storage/records.ts";
 import { merge, rowsOf } from "./ordered-rows.ts";
 import type { Caller, Services } from "./ports.ts";
-import { findManifest, readerOf, serveManifest } from "./serving.ts";
+import { findManifest, readerFor, serveManifest } from "./serving.ts";
 
 type Needs = Pick<Services, "metadata">;
 
@@ -43,7 +42,7 @@ export interface ReferrerPage {
 export async function listReferrers(needs: Needs, { principal }: Caller, query: ReferrersQuery): Promise<ReferrerPage> {
   const { repository, artifactType, page } = query;
   const after = page.last === undefined ? undefined : parseCursor(page.last);
-  const reader = readerOf(rightsOn(principal, repository));
+  const reader = readerFor(principal, repository);
   const collected = new ReferrerCollector(page.n);
   for await (const row of await referrersOf(needs, reader, { ...query, after })) {
     const { descriptor } = referrerRecord.parse(row.value);

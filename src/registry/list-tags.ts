@@ -1,6 +1,6 @@
 import { mayResolvePushedTags, rightsOn } from "../identity/authorize.ts";
 import type { Rights } from "../identity/permission.ts";
-import type { Serving } from "../lifecycle/serving.ts";
+import type { Reader, Serving } from "../lifecycle/serving.ts";
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { Page } from "../oci/page.ts";
@@ -9,7 +9,7 @@ import { keys, under } from "../storage/keys.ts";
 import { tagRecord } from "../storage/records.ts";
 import { rowsOf } from "./ordered-rows.ts";
 import type { Caller, Services } from "./ports.ts";
-import { findManifest, readerOf, serveManifest } from "./serving.ts";
+import { findManifest, readerFor, serveManifest } from "./serving.ts";
 
 type Needs = Pick<Services, "metadata">;
 
@@ -32,7 +32,7 @@ export async function listTags(needs: Needs, { principal }: Caller, repository: 
   if (!(await isKnown(needs, rights, repository))) throw new RegistryError("NAME_UNKNOWN");
   if (n === 0) return { tags: [], next: undefined };
   const family = mayResolvePushedTags(principal, repository) ? keys.tagsPushed(repository) : keys.tagsListed(repository);
-  const effectOf = effects(needs, rights, repository);
+  const effectOf = effects(needs, readerFor(principal, repository), repository);
   const tags: Tag[] = [];
   let scanned = 0;
   for await (const { key, value } of rowsOf(needs, [under(family, n + 1, last === undefined ? [] : [last])])) {
@@ -54,8 +54,7 @@ async function isKnown({ metadata }: Needs, rights: Rights, repository: Reposito
 }
 
 /** Asks `serve` once a digest: many tags may point to one. */
-function effects(needs: Needs, rights: Rights, repository: RepositoryName): (digest: Digest) => Promise<Serving["effect"]> {
-  const reader = readerOf(rights);
+function effects(needs: Needs, reader: Reader, repository: RepositoryName): (digest: Digest) => Promise<Serving["effect"]> {
   const known = new Map<Digest, Serving["effect"]>();
   return async (digest) => {
     const before = known.get(digest);

@@ -1,5 +1,4 @@
 import type { Readable } from "node:stream";
-import { rightsOn } from "../identity/authorize.ts";
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { RepositoryName } from "../oci/reference.ts";
@@ -8,7 +7,7 @@ import { auditEvent } from "./audit-event.ts";
 import { type ServingEpoch, servingEpoch } from "./open-downloads.ts";
 import type { Caller, Services } from "./ports.ts";
 import type { RefusalLog } from "./refusals.ts";
-import { type ServedBlob, readerOf, serveBlob } from "./serving.ts";
+import { type ServedBlob, readerFor, serveBlob } from "./serving.ts";
 
 type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId"> & { readonly refusals: Pick<RefusalLog, "note"> };
 
@@ -31,7 +30,7 @@ export interface PulledBlob {
  * range or condition is asked.
  */
 export async function pullBlob(services: Needs, caller: Caller, repository: RepositoryName, digest: Digest): Promise<PulledBlob> {
-  const ask = (): Promise<ServedBlob> => serveBlob(services, readerOf(rightsOn(caller.principal, repository)), repository, digest);
+  const ask = (): Promise<ServedBlob> => serveBlob(services, readerFor(caller.principal, repository), repository, digest);
   const epoch = await servingEpoch(services);
   const { serving, blob, trusted } = await ask();
   if (serving.effect === "denied") throw new RegistryError("DENIED", serving.reason);

@@ -1,4 +1,4 @@
-import { mayResolvePushedTags, rightsOn } from "../identity/authorize.ts";
+import { mayResolvePushedTags } from "../identity/authorize.ts";
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { Reference, RepositoryName } from "../oci/reference.ts";
@@ -6,7 +6,7 @@ import { keys } from "../storage/keys.ts";
 import { auditEvent } from "./audit-event.ts";
 import type { Caller, Services } from "./ports.ts";
 import type { RefusalLog } from "./refusals.ts";
-import { findManifest, readerOf, serveManifest } from "./serving.ts";
+import { findManifest, readerFor, serveManifest } from "./serving.ts";
 import { promotedPointer, pushedPointer } from "./tags.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "newId"> & { readonly refusals: Pick<RefusalLog, "note"> };
@@ -30,7 +30,7 @@ export async function pullManifest(
   repository: RepositoryName,
   reference: Reference,
 ): Promise<PulledManifest> {
-  const reader = readerOf(rightsOn(caller.principal, repository));
+  const reader = readerFor(caller.principal, repository);
   const seesPushed = reader.pullAny && mayResolvePushedTags(caller.principal, repository);
   const digest = "digest" in reference ? reference.digest : await tagged(services, repository, { tag: reference.tag, seesPushed });
   const found = digest && (await findManifest(services, repository, digest));

@@ -1,4 +1,6 @@
+import { liveRightsOn, rightsOn } from "../identity/authorize.ts";
 import type { Rights } from "../identity/permission.ts";
+import type { Principal } from "../identity/principal.ts";
 import { type BlobFacts, type ManifestFacts, type Reach, type Reader, type Serving, serve } from "../lifecycle/serving.ts";
 import { type Digest, algorithmOf, digestOf, digestSchema } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
@@ -26,6 +28,15 @@ export function readerOf(rights: Rights): Reader {
   const pullAny = rights.has("pull:any");
   const reviews = rights.has("scan") || rights.has("approve") || rights.has("revoke:everywhere");
   return { pull: rights.has("pull"), pullAny, forensic: pullAny && reviews };
+}
+
+/**
+ * What a caller reads of a repository: what its token covers, and revoked content when it reviews by its live roles, since no scope of a
+ * token names the permissions for that (RULES 14).
+ */
+export function readerFor(principal: Principal, repository: RepositoryName): Reader {
+  const reader = readerOf(rightsOn(principal, repository));
+  return { ...reader, forensic: reader.pullAny && readerOf(liveRightsOn(principal, repository)).forensic };
 }
 
 export interface FoundManifest {
