@@ -52,6 +52,11 @@ async function startUpload(repository: string, query = ""): Promise<string> {
   return answer.headers.get("location") ?? "";
 }
 
+async function bearerFor(scope: string): Promise<string> {
+  const answer = await ask("GET", `/auth/token?service=${registry.host}&scope=${encodeURIComponent(scope)}`);
+  return `Bearer ${z.object({ token: z.string() }).parse(await answer.json()).token}`;
+}
+
 const withQuery = (location: string, query: string): string => `${location}${location.includes("?") ? "&" : "?"}${query}`;
 const tagList = z.object({ name: z.string(), tags: z.array(z.string()) });
 const referrers = z.object({ mediaType: z.literal(INDEX), manifests: z.array(z.object({ digest: z.string() })) });
@@ -157,11 +162,6 @@ describe("blobs", () => {
 });
 
 describe("tokens", () => {
-  const bearerFor = async (scope: string): Promise<string> => {
-    const answer = await ask("GET", `/auth/token?service=${registry.host}&scope=${encodeURIComponent(scope)}`);
-    return `Bearer ${z.object({ token: z.string() }).parse(await answer.json()).token}`;
-  };
-
   test("one for delete alone is enough to delete a tag, a manifest and a blob, as clients ask for no more", async () => {
     const repository = "models/delete-only";
     const manifest = image({ annotations: { about: "delete" } });
