@@ -65,7 +65,6 @@ function isOperator(caller: Principal): boolean {
   return namespacesWith(caller, "administer:keys") === "*";
 }
 
-function owns(caller: Principal, namespace: string): boolean {
-  const owned = namespacesWith(caller, "administer:keys");
-  return owned !== "*" && owned.includes(namespace);
+function owns({ bindings }: Principal, namespace: string): boolean {
+  return namespace !== "*" && bindings.some((binding) => binding.role === "owner" && binding.namespace === namespace);
 }
