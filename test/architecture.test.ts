@@ -30,7 +30,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   settings: ["oci"],
   config: ["oci", "settings"],
   services: [...FOLDERS, "config", "log"],
-  main: [...FOLDERS, "config", "services", "log"],
+  "next-steps": [],
+  worker: [...FOLDERS, "config", "services", "log"],
+  primary: [...FOLDERS, "settings", "config", "services", "next-steps", "worker", "log"],
+  main: [...FOLDERS, "config", "services", "primary", "worker", "log"],
 };
 /** What pure folders may take from Node, and what they must not touch: clocks, chance, the process, the network. */
 const PURE_NODE = new Set(["node:crypto", "node:util", "node:assert"]);
@@ -44,7 +47,8 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   "@sigstore/tuf": ["services"],
   jose: ["identity", "trust", "services"],
   hono: ["http", "ui"],
-  "@hono/node-server": ["http", "main"],
+  "@hono/node-server": ["http"],
+  commander: ["cli"],
   lmdb: ["storage"],
   pg: ["storage"],
   pino: ["log"],

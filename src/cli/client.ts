@@ -1,0 +1,57 @@
+import { z } from "zod";
+import type { ArtifactRef } from "./artifact-ref.ts";
+import { bytesBody, readJson } from "./http.ts";
+import type { RegistryClient } from "./registry-client.ts";
+
+const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+
+/** A request of the native API (interface of `/v1`). */
+export interface NativeAsk {
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  readonly path: string;
+  /** Parameters; those that are undefined are left out. */
+  readonly query?: Readonly<Record<string, string | number | undefined>>;
+  /** Sent as JSON; members that are undefined are left out. */
+  readonly body?: Readonly<Record<string, unknown>>;
+}
+
+/** A client of the registry's native API. */
+export class NativeClient {
+  readonly #client: RegistryClient;
+
+  constructor(client: RegistryClient) {
+    this.#client = client;
+  }
+
+  /** Sends a request and reads its answer; whatever is not a success is thrown in the registry's own words. */
+  async request<T>({ method, path, query, body }: NativeAsk, schema: z.ZodType<T>): Promise<T> {
+    const parameters = new URLSearchParams();
+    for (const [name, value] of Object.entries(query ?? {})) if (value !== undefined) parameters.set(name, String(value));
+    const ask = {
+      method,
+      path: parameters.size === 0 ? path : `${path}?${parameters.toString()}`,
+      headers: { Accept: "application/json", ...(body !== undefined && { "Content-Type": "application/json" }) },
+      ...(body !== undefined && { body: bytesBody(Buffer.from(JSON.stringify(body))) }),
+    };
+    const answer = await this.#client.send(ask, "", [200, 201]);
+    return readJson(answer, MAX_ANSWER_BYTES, schema);
+  }
+}
+
+/** The door of an artifact, or of one of its actions. */
+export function artifactPath({ repository, tag, digest }: ArtifactRef, action?: string): string {
+  const ref = digest === undefined ? `${repository}:${tag ?? ""}` : `${repository}@${digest}`;
+  return `/v1/artifacts/${ref}${action === undefined ? "" : `/${action}`}`;
+}
+
+/** An artifact as the native API shows it: what is printed of it, beside whatever else there is. */
+export const recordSchema = z.looseObject({
+  repository: z.string(),
+  digest: z.string(),
+  tags: z.array(z.string()),
+  promoted_tags: z.array(z.string()).optional(),
+  state: z.string(),
+  size_bytes: z.number(),
+  changed_at: z.string(),
+});
+export type ArtifactRecord = z.infer<typeof recordSchema>;

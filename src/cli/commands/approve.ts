@@ -1,0 +1,31 @@
+import type { Command } from "commander";
+import { parseArtifactRef, refText } from "../artifact-ref.ts";
+import { artifactPath, recordSchema } from "../client.ts";
+import { CliError, EXIT } from "../failure.ts";
+import { reasonOption } from "../options.ts";
+import type { OpenSession } from "../session.ts";
+
+/** `approve`: a reviewer's word for an artifact. */
+export function addApprove(program: Command, open: OpenSession): void {
+  program
+    .command("approve")
+    .summary("approve an artifact as reviewer")
+    .description("Approve an artifact, as its policy may ask for before a promotion. Who pushed it cannot approve it.")
+    .argument("<ref>", "<repository>:<tag> or <repository>@<digest>")
+    .addOption(reasonOption())
+    .addHelpText("after", '\nExample:\n  securectl approve models/phi-3:v1 --reason "model card and scan read"')
+    .action(async (refArgument: string, options: { readonly reason?: string }, command: Command) => {
+      const session = open(command);
+      const ref = parseArtifactRef(refArgument, session.server);
+      const client = await session.native("operator");
+      const ask = { method: "POST", path: artifactPath(ref, "approve"), body: { reason: options.reason } } as const;
+      const record = await client.request(ask, recordSchema).catch((error: unknown) => {
+        const status = error instanceof CliError ? error.answer?.status : undefined;
+        if (status !== 404 && status !== 405) throw error;
+        throw new CliError(EXIT.notFound, `There is no ${refText(ref)} that you may see, or this registry does not take approvals.`, {
+          cause: error,
+        });
+      });
+      session.show(record, () => `Approved: ${record.repository}@${record.digest}`);
+    });
+}

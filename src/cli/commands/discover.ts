@@ -1,0 +1,91 @@
+import type { Command } from "commander";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import type { Digest } from "../../oci/digest.ts";
+import { parseArtifactRef } from "../artifact-ref.ts";
+import type { Repository } from "../registry-client.ts";
+import type { OpenSession } from "../session.ts";
+import { visible } from "../visible.ts";
+
+/** An artifact with what is attached to it, and to that. */
+interface Node {
+  readonly digest: Digest;
+  readonly mediaType: string;
+  readonly artifactType?: string | null | undefined;
+  readonly annotations?: Descriptor["annotations"];
+  readonly referrers: readonly Node[];
+}
+
+const MAX_DEPTH = 8;
+const MAX_NODES = 10_000;
+const STATE = "dev.ai-model-registry.lifecycle.state";
+const CREATED = "org.opencontainers.image.created";
+
+const HELP = `
+The registry's own statements tell the artifact's history: each has the state that it led to.
+
+Examples:
+  securectl discover models/phi-3:v1
+  securectl discover models/phi-3:v1 --artifact-type application/vnd.dev.sigstore.bundle.v0.3+json --json`;
+
+/** `discover`: signatures, attestations and statements of an artifact. */
+export function addDiscover(program: Command, open: OpenSession): void {
+  program
+    .command("discover")
+    .summary("show what is attached to an artifact")
+    .description(
+      "Show the tree of what is attached to an artifact: signatures, attestations, SBOMs, reports and the registry's statements.",
+    )
+    .argument("<ref>", "<repository>:<tag> or <repository>@<digest>")
+    .option("--artifact-type <type>", "only what is of this type")
+    .addHelpText("after", HELP)
+    .action(async (refArgument: string, options: { readonly artifactType?: string }, command: Command) => {
+      const session = open(command);
+      const ref = parseArtifactRef(refArgument, session.server);
+      const repository = (await session.registry("operator")).repository(ref.repository);
+      const digest = await repository.resolve(ref.digest ?? ref.tag ?? "");
+      const walk = new Walk(repository, options.artifactType);
+      const tree = { repository: ref.repository, digest, referrers: await walk.referrersOf(digest, 1) };
+      session.show(tree, () => [`${ref.repository}@${digest}`, ...lines(tree.referrers, "")].join("\n"));
+      if (walk.cut) session.terminal.warn(`Only the first ${MAX_NODES} referrers, at most ${MAX_DEPTH} deep, are shown.`);
+    });
+}
+
+class Walk {
+  cut = false;
+  readonly #repository: Repository;
+  readonly #artifactType: string | undefined;
+  readonly #seen = new Set<string>();
+
+  constructor(repository: Repository, artifactType: string | undefined) {
+    this.#repository = repository;
+    this.#artifactType = artifactType;
+  }
+
+  async referrersOf(subject: Digest, depth: number): Promise<readonly Node[]> {
+    const nodes: Node[] = [];
+    for await (const { digest, mediaType, artifactType, annotations } of this.#repository.referrers(subject, this.#artifactType)) {
+      if (this.#seen.size >= MAX_NODES || depth > MAX_DEPTH) {
+        this.cut = true;
+        return nodes;
+      }
+      // Something that refers to itself by way of others would never end.
+      if (this.#seen.has(digest)) continue;
+      this.#seen.add(digest);
+      nodes.push({ digest, mediaType, artifactType, annotations, referrers: await this.referrersOf(digest, depth + 1) });
+    }
+    return nodes;
+  }
+}
+
+function* lines(nodes: readonly Node[], indent: string): Generator<string> {
+  for (const [at, node] of nodes.entries()) {
+    const last = at === nodes.length - 1;
+    yield `${indent}${last ? "└── " : "├── "}${visible(nodeText(node))}`;
+    yield* lines(node.referrers, indent + (last ? "    " : "│   "));
+  }
+}
+
+function nodeText({ digest, mediaType, artifactType, annotations }: Node): string {
+  const notes = [annotations?.[STATE], annotations?.[CREATED]].filter((note) => note !== undefined);
+  return `${artifactType ?? mediaType} ${digest}${notes.length === 0 ? "" : ` [${notes.join(", ")}]`}`;
+}

@@ -1,0 +1,69 @@
+import { Command } from "commander";
+import { addApprove } from "./commands/approve.ts";
+import { addAudit } from "./commands/audit.ts";
+import { addCompletion } from "./commands/completion.ts";
+import { addDelete } from "./commands/delete.ts";
+import { addDiscover } from "./commands/discover.ts";
+import { addEvaluate } from "./commands/evaluate.ts";
+import { addHistory } from "./commands/history.ts";
+import { addInfo } from "./commands/info.ts";
+import { addKey } from "./commands/key.ts";
+import { addList } from "./commands/list.ts";
+import { addNamespace } from "./commands/namespace.ts";
+import { addPromote } from "./commands/promote.ts";
+import { addPull } from "./commands/pull.ts";
+import { addPush } from "./commands/push.ts";
+import { addQuarantine } from "./commands/quarantine.ts";
+import { addRevoke } from "./commands/revoke.ts";
+import { addStatus } from "./commands/status.ts";
+import { addTag } from "./commands/tag.ts";
+import { DEFAULT_URL } from "./server-url.ts";
+import type { OpenSession } from "./session.ts";
+import type { Streams } from "./terminal.ts";
+
+const HELP = `
+Credentials, the first that is there: --token-file, SECURECTL_TOKEN, SERVICE_TOKEN_PATH; then for push, pull and tags a login of docker
+or podman, and for all commands the keys in <REGISTRY_DIR, or ./data>/credentials of a registry on this machine.
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not authenticated, 4 denied by policy, 5 not found, 6 integrity failure, 7 conflict,
+8 rate-limited or unavailable.`;
+
+/** In the order of the help. */
+const COMMANDS = [
+  addPush,
+  addPull,
+  addList,
+  addInfo,
+  addDiscover,
+  addHistory,
+  addQuarantine,
+  addEvaluate,
+  addApprove,
+  addPromote,
+  addRevoke,
+  addDelete,
+  addTag,
+  addAudit,
+  addKey,
+  addNamespace,
+  addStatus,
+  addCompletion,
+];
+
+/** The tree of commands. Commander neither exits nor prints by itself: it throws, and writes to the given streams. */
+export function createProgram(version: string, streams: Streams, open: OpenSession): Command {
+  const program = new Command("securectl")
+    .description("Push, pull and govern AI artifacts in an ai-model-registry.")
+    .version(version)
+    .option("--url <url>", `address of the registry (default: REGISTRY_URL, or ${DEFAULT_URL})`)
+    .option("--token-file <file>", "file with the API key or token to show; - for standard input")
+    .option("--json", "print one JSON document on standard output")
+    .option("-q, --quiet", "no messages but warnings and errors")
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ writeOut: (text) => streams.stdout.write(text), writeErr: (text) => streams.stderr.write(text) })
+    .showHelpAfterError("(securectl --help tells more)")
+    .addHelpText("after", HELP)
+    .exitOverride();
+  for (const add of COMMANDS) add(program, open);
+  return program;
+}

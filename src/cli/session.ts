@@ -1,0 +1,77 @@
+import type { Command } from "commander";
+import { type Credential, type Role, findCredential } from "./credential.ts";
+import { NativeClient } from "./client.ts";
+import { CliError, EXIT } from "./failure.ts";
+import { RegistryClient } from "./registry-client.ts";
+import { DEFAULT_URL, parseServerUrl } from "./server-url.ts";
+import { type Streams, Terminal } from "./terminal.ts";
+
+/** Options that every command has. */
+export interface GlobalOptions {
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+  readonly tokenFile?: string;
+  readonly url?: string;
+}
+
+/** Opens what a command works with, from its options and those of the program. */
+export type OpenSession = (command: Command) => Session;
+
+/** One run of a command: where it writes, which registry it means and with what credential it goes there. */
+export class Session {
+  readonly terminal: Terminal;
+  readonly json: boolean;
+  readonly server: URL;
+  readonly #options: GlobalOptions;
+  readonly #env: NodeJS.ProcessEnv;
+
+  constructor(options: GlobalOptions, env: NodeJS.ProcessEnv, streams: Streams) {
+    this.#options = options;
+    this.#env = env;
+    this.terminal = new Terminal(streams, { quiet: options.quiet ?? false });
+    this.json = options.json ?? false;
+    this.server = parseServerUrl(options.url ?? (env["REGISTRY_URL"] || DEFAULT_URL));
+  }
+
+  /** The registry as an OCI client sees it; `role` says whose key is taken where none is given. */
+  async registry(role: Role): Promise<RegistryClient> {
+    return this.#client(await this.credential(role, true));
+  }
+
+  /** The registry's native API. */
+  async native(role: Role): Promise<NativeClient> {
+    return new NativeClient(this.#client(await this.credential(role, false)));
+  }
+
+  /** The credential for a role; what nobody named on the command line or in the environment is told on stderr. */
+  async credential(role: Role, distribution: boolean): Promise<Credential | undefined> {
+    const found = await findCredential({
+      server: this.server,
+      role,
+      distribution,
+      tokenFile: this.#options.tokenFile,
+      env: this.#env,
+      stdin: this.terminal.streams.stdin,
+      warn: (message) => this.terminal.warn(message),
+    });
+    if (found?.found === "looked for") this.terminal.say(`Using the credential of ${found.source}.`);
+    return found;
+  }
+
+  /** Writes a result: one JSON document, or what is for people. */
+  show(value: unknown, text: () => string): void {
+    if (this.json) this.terminal.printJson(value);
+    else this.terminal.print(text());
+  }
+
+  /** Asks a person before something is destroyed. Without a terminal there is nobody to ask, and scripts go on. */
+  async confirm(question: string, yes: boolean | undefined): Promise<void> {
+    if (yes === true || !this.terminal.interactive) return;
+    const answer = await this.terminal.ask(`${question} Type "yes" to go on: `);
+    if (answer.trim().toLowerCase() !== "yes") throw new CliError(EXIT.failure, "Nothing was changed.");
+  }
+
+  #client(credential: Credential | undefined): RegistryClient {
+    return new RegistryClient({ origin: this.server, credential, warn: (text) => this.terminal.warn(`warning: ${text}`) });
+  }
+}
