@@ -1,5 +1,6 @@
 import type { Binding, Principal } from "../../src/identity/principal.ts";
 import type { Caller } from "../../src/registry/ports.ts";
+import { principalWith } from "./principal.ts";
 
 /** A caller with roles written as `role@namespace`. */
 export function callerWith(roles: readonly `${Binding["role"]}@${string}`[], over: Partial<Principal> = {}): Caller {
@@ -7,15 +8,6 @@ export function callerWith(roles: readonly `${Binding["role"]}@${string}`[], ove
     const [role, namespace] = text.split("@") as [Binding["role"], string];
     return { role, namespace };
   });
-  const principal: Principal = {
-    name: "somebody",
-    kind: "service",
-    bindings,
-    countsAs: "somebody",
-    duties: "standard",
-    credential: "c1",
-    access: undefined,
-    ...over,
-  };
+  const principal = principalWith(bindings, over);
   return { principal, actor: { principal: principal.name, kind: "service" } };
 }
