@@ -29,7 +29,7 @@ Measures this registry, and a distribution registry found on the machine beside 
 
 const NAMESPACE = "zb";
 /** Ten clients in pairs of operations: enough to see an error, too few for a figure. */
-const SHORT = ["--requests", "20", "--test", "^(Pull|Push Monolith|Push Chunk) (1|10)MB$"];
+const SHORT = ["--requests", "20", "--test", "^(Pull|Push Monolith|Push Chunk Streamed) (1|10)MB$"];
 const PROMOTED = ["--test", "^Pull (1|10)MB$", "--requests", "20", "--skip-cleanup"];
 
 /** The other registry, on loopback, with deletion on, for the clean-up. */

@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -102,7 +103,7 @@ class Person {
 
 /** What a step found out and a later one needs. */
 interface Story {
-  readonly registry: RunningRegistry;
+  registry: RunningRegistry;
   readonly folder: string;
   readonly publisher: Person;
   readonly runtime: Person;
@@ -137,6 +138,11 @@ function tryPull(story: Story, reference: string): Promise<Ran> {
 function tryBlob(story: Story): Promise<Ran> {
   const output = join(story.folder, "refused", "blob");
   return story.runtime.oras(["blob", "fetch", named(story, story.first.weights), "--output", output]);
+}
+
+/** Where a runtime that shares the machine finds the files of the first push, while they are trusted. */
+function trustedFolder({ registry, first }: Story): string {
+  return join(registry.dataDirectory, "trusted", REPOSITORY, first.digest.replace(":", "-"));
 }
 
 async function discoveredStates(person: Person, story: Story): Promise<readonly string[]> {
@@ -185,6 +191,14 @@ const STEPS: readonly (readonly [string, (story: Story) => Promise<void>])[] = [
   ["runtime pulls by digest and gets the bytes that were pushed", (story) => pullAndCompare(story, story.first.digest)],
   ["runtime pulls by tag, which the promotion moved", (story) => pullAndCompare(story, "v1")],
   [
+    "a runtime on the same machine finds the files below trusted/",
+    async (story) => {
+      for (const [name, bytes] of Object.entries(story.files)) {
+        must(bytes.equals(await readFile(join(trustedFolder(story), name))), `trusted/ holds other bytes as ${name}`);
+      }
+    },
+  ],
+  [
     "oras discover shows the statements that made it trusted",
     async (story) => {
       const states = await discoveredStates(story.runtime, story);
@@ -220,6 +234,19 @@ const STEPS: readonly (readonly [string, (story: Story) => Promise<void>])[] = [
     },
   ],
   [
+    "the files below trusted/ are gone",
+    async (story) => must(!existsSync(join(trustedFolder(story), "weights.gguf")), "the weights are still there"),
+  ],
+  [
+    "a restart changes nothing: the server ends by itself, and the runtime is refused as before",
+    async (story) => {
+      const { dataDirectory, host } = story.registry;
+      await story.registry.stop();
+      story.registry = await startRegistry({ BIND_ADDR: host }, dataDirectory);
+      mustBeRefused(await tryPull(story, story.first.digest), /denied|403|forbidden/i);
+    },
+  ],
+  [
     "the statements stay: oras discover as operator, the referrers as runtime",
     async (story) => {
       const shown = await discoveredStates(story.operator, story);
@@ -250,13 +277,15 @@ async function tellStory(story: Story): Promise<boolean> {
 const oras = await installGoTool(ORAS);
 const folder = await mkdtemp(join(tmpdir(), "ai-model-registry-main-job-"));
 const registry = await startRegistry();
+let story: Story | undefined;
 try {
   const person = (name: string): Person => new Person(registry, oras, name, folder);
   const files = { "weights.gguf": randomBytes(3 * 1024 * 1024), "card.md": Buffer.from("# A model\n\nFor the main job.\n") };
   const people = { publisher: person("publisher"), runtime: person("runtime"), operator: person("operator") };
   await mkdir(dirname(join(folder, "refused", "blob")), { recursive: true });
-  if (!(await tellStory({ registry, folder, files, first: { digest: "", weights: "" }, ...people }))) process.exitCode = 1;
+  story = { registry, folder, files, first: { digest: "", weights: "" }, ...people };
+  if (!(await tellStory(story))) process.exitCode = 1;
 } finally {
-  await registry.dispose();
+  await (story?.registry ?? registry).dispose();
   await rm(folder, { recursive: true, force: true });
 }

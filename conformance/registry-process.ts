@@ -76,10 +76,13 @@ export async function endChild(child: ChildProcess): Promise<number | null> {
   return child.exitCode;
 }
 
-/** Starts `src/main.ts` as it comes, with all its workers unless told otherwise, over a fresh data directory and waits until it is ready. */
-export async function startRegistry(env: Readonly<Record<string, string>> = {}): Promise<RunningRegistry> {
-  const folder = await mkdtemp(join(tmpdir(), "ai-model-registry-data-"));
-  const host = `127.0.0.1:${await freePort()}`;
+/**
+ * Starts `src/main.ts` as it comes, with all its workers unless told otherwise, and waits until it is ready; over a fresh data directory,
+ * or the one that a registry which was stopped has left.
+ */
+export async function startRegistry(env: Readonly<Record<string, string>> = {}, dataDirectory?: string): Promise<RunningRegistry> {
+  const folder = dataDirectory ?? (await mkdtemp(join(tmpdir(), "ai-model-registry-data-")));
+  const host = env["BIND_ADDR"] ?? `127.0.0.1:${await freePort()}`;
   const url = `http://${host}`;
   const child = spawn(process.execPath, ["src/main.ts"], {
     cwd: CHECKOUT,
