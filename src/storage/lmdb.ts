@@ -83,7 +83,9 @@ class Lmdb implements MetadataStore {
   }
 
   /** lmdb keeps a snapshot for a while; another process may have committed, and answered, since. */
-  #seeNewest(): void {}
+  #seeNewest(): void {
+    this.#db.resetReadTxn();
+  }
 
   /** Runs inside the write transaction: synchronous, so that nothing can come between the checks and the writes. */
   #apply({ expect, put, remove, audit }: Encoded): Outcome {
