@@ -12,7 +12,7 @@ export type Annotations = Readonly<Record<string, string>>;
 const FIELDS: ReadonlySet<string> = new Set(["mediaType", "digest", "size", "urls", "annotations", "artifactType", "data"]);
 
 /** A media type in a manifest: some visible text. Its meaning is its reader's business (image-spec §Descriptor properties). */
-export const mediaTypeSchema = z
+const mediaTypeSchema = z
   .string()
   .regex(/^[\x21-\x7e](?:[\x20-\x7e]{0,253}[\x21-\x7e])?$/, "must be a media type: 1 to 255 visible ASCII characters");
 

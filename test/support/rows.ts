@@ -56,7 +56,7 @@ export function manifestRows(repository: RepositoryName, record: ManifestRecord)
 }
 
 /** The value of a tag's pointer. */
-export function pointerTo(digest: Digest): object {
+function pointerTo(digest: Digest): object {
   return { v: 1, digest, by: "test", at: 0 };
 }
 
