@@ -58,7 +58,7 @@ describe("nextLink", () => {
     fc.assert(
       fc.property(
         fc.string({
-          unit: fc.constantFrom(...["a", "Z", "0", " ", "%", "&", "=", "?", "#", "/", "<", ">", ";", ",", '"', "+", "\n", "\0", "é", "😀"]),
+          unit: fc.constantFrom("a", " ", "%", "&", "=", "?", "#", "/", "<", ">", ";", ",", '"', "+", "\n", "é", "😀"),
         }),
         (last) => {
           const link = nextLink("/v2/a/tags/list", { n: 1, last });
