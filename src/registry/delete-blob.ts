@@ -3,12 +3,14 @@ import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { keys, under } from "../storage/keys.ts";
-import type { Change, Entry, Expectation } from "../storage/metadata-store.ts";
+import type { Change } from "../storage/metadata-store.ts";
 import { type LinkRecord, blobRecord, linkRecord } from "../storage/records.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
+import { REGISTRY_ITSELF } from "./own-blobs.ts";
 import type { Caller, Services } from "./ports.ts";
 import { readerOf, serveBlob } from "./serving.ts";
+import { noOtherTransition } from "./transition.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "newId">;
 
@@ -19,13 +21,13 @@ export async function deleteBlob(services: Needs, caller: Caller, repository: Re
 
 async function decide(services: Needs, caller: Caller, repository: RepositoryName, digest: Digest): Promise<Decided<void>> {
   const { metadata } = services;
-  // Whoever makes a root reach a blob puts the repository's record: read first, it tells when that has happened since.
-  const home = await metadata.get(keys.repository(repository));
+  // Read first: no promotion may begin to need the blob between our look at what reaches it and our commit.
+  const epoch = await noOtherTransition(services);
   const [link, blob] = [await metadata.get(keys.link(repository, digest)), await metadata.get(keys.blob(digest))];
   await refuse(services, caller, { repository, digest, link: link && linkRecord.parse(link.value) });
   if (link === undefined || blob === undefined) throw new RegistryError("BLOB_UNKNOWN");
   const change: Change = {
-    expect: [seen(keys.repository(repository), home), seen(link.key, link), seen(blob.key, blob)],
+    expect: [epoch, { key: link.key, version: link.version }, { key: blob.key, version: blob.version }],
     put: [{ key: blob.key, value: { ...blobRecord.parse(blob.value), touchedAt: services.clock() } }],
     remove: [keys.link(repository, digest), keys.blobRepository(digest, repository)],
     audit: [
@@ -37,10 +39,6 @@ async function decide(services: Needs, caller: Caller, repository: RepositoryNam
     ],
   };
   return { change, result: undefined };
-}
-
-function seen(key: Entry["key"], entry: Entry | undefined): Expectation {
-  return { key, version: entry?.version ?? "absent" };
 }
 
 interface Target {
@@ -58,6 +56,7 @@ async function refuse(services: Needs, caller: Caller, { repository, digest, lin
     const rule = "an artifact that is or was trusted needs this blob, so that nobody may delete it: delete the artifact, with delete:any";
     throw new RegistryError("DENIED", rule);
   }
+  if (link?.by === REGISTRY_ITSELF) throw new RegistryError("DENIED", "a statement of the registry needs this blob, and statements stay");
   if (link?.by === principal.name || mayDeleteOthersUploads(principal, repository)) return;
   throw new RegistryError("DENIED", "you may delete only what you pushed; a maintainer of the namespace may delete the rest");
 }

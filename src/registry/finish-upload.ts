@@ -5,6 +5,7 @@ import { keys } from "../storage/keys.ts";
 import type { Change } from "../storage/metadata-store.ts";
 import { type IncomingChunk, appendUpload, whenFree } from "./append-upload.ts";
 import { auditEvent } from "./audit-event.ts";
+import { type BlobFolders, foldersOf, syncFolders } from "./blob-folders.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
 import { linkChange } from "./link-blob.ts";
 import type { Caller, Services } from "./ports.ts";
@@ -14,7 +15,7 @@ import { startUpload } from "./start-upload.ts";
 import type { UploadHashes } from "./upload-hashes.ts";
 import type { Upload } from "./upload-id.ts";
 
-type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "secretFor" | "log"> & { readonly hashes: UploadHashes };
+type Needs = Pick<Services, "metadata" | "blobs" | "tree" | "clock" | "newId" | "secretFor" | "log"> & { readonly hashes: UploadHashes };
 type Starting = Needs & Pick<Services, "random">;
 
 /** What closes an upload: the digest that the client claims, and the last bytes. */
@@ -55,7 +56,8 @@ export async function finishUpload(services: Needs, caller: Caller, status: Uplo
   const size = await appendUpload(services, owner, { upload, size: status.size }, chunk);
   try {
     await verify(services, { upload, size, repository, digest });
-    await decideAndCommit(services, () => decide(services, caller, { upload, size, repository, digest }));
+    const folders = await decideAndCommit(services, () => decide(services, caller, { upload, size, repository, digest }));
+    if (folders !== undefined) await syncFolders(services, folders);
   } catch (error) {
     throw await explainUpload(services, owner, { upload, size }, error);
   }
@@ -71,22 +73,20 @@ async function verify(services: Needs, { upload, size, digest }: Verified): Prom
   });
 }
 
-async function decide(services: Needs, caller: Caller, verified: Verified): Promise<Decided<void>> {
+/** The change that links the blob, or heals it; with the folders of `trusted/` that get it back when it was damaged (RULES 15). */
+async function decide(services: Needs, caller: Caller, verified: Verified): Promise<Decided<BlobFolders | undefined>> {
   const { repository, digest, size } = verified;
   const grounds = await blobGrounds(services, digest);
   await publish(services, verified, grounds);
-  const link = await services.metadata.get(keys.link(repository, digest));
-  if (link === undefined) {
-    const after = grounds.record?.damaged === true ? { healed: true } : {};
-    return {
-      change: await linkChange(services, caller, { repository, digest, size, grounds, type: "blob.push", after }),
-      result: undefined,
-    };
-  }
+  const folders = grounds.record?.damaged === true ? await foldersOf(services, digest) : undefined;
+  const linked = (await services.metadata.get(keys.link(repository, digest))) !== undefined;
   // RULES 29: pushing again what is there is no event.
-  return grounds.record?.damaged === false
-    ? { result: undefined }
-    : { change: healed(services, caller, verified, grounds), result: undefined };
+  if (linked && grounds.record?.damaged === false) return { result: undefined };
+  const after = folders === undefined ? {} : { healed: true };
+  const change = linked
+    ? healed(services, caller, verified, grounds)
+    : await linkChange(services, caller, { repository, digest, size, grounds, type: "blob.push", after });
+  return { change: { ...change, put: [...change.put, ...(folders?.put ?? [])] }, result: folders };
 }
 
 /** Puts the bytes in their place unless they are there already: damaged, cut or lost ones are replaced (RULES 15). */

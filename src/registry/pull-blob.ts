@@ -33,9 +33,12 @@ export async function pullBlob(services: Needs, caller: Caller, repository: Repo
   const ask = (): Promise<ServedBlob> => serveBlob(services, readerFor(caller.principal, repository), repository, digest);
   const epoch = await servingEpoch(services);
   const { serving, blob, trusted } = await ask();
-  if (serving.effect === "denied") throw new RegistryError("DENIED", serving.reason);
-  if (serving.effect === "absent" || blob === undefined) throw new RegistryError("BLOB_UNKNOWN");
   const target = { kind: "blob", name: repository, digest } as const;
+  if (serving.effect === "denied") {
+    services.refusals.note(auditEvent(services, caller.actor, { type: "blob.read", outcome: "deny", target, reason: serving.reason }));
+    throw new RegistryError("DENIED", serving.reason);
+  }
+  if (serving.effect === "absent" || blob === undefined) throw new RegistryError("BLOB_UNKNOWN");
   return {
     size: blob.record.size,
     held: serving.held,

@@ -18,6 +18,7 @@ import { streamAudit } from "../../src/registry/read-audit.ts";
 import type { BlobStore } from "../../src/storage/blob-store.ts";
 import { openFilesystem } from "../../src/storage/filesystem.ts";
 import { keys } from "../../src/storage/keys.ts";
+import { openLinkedTree } from "../../src/storage/linked-tree.ts";
 import { openLmdb } from "../../src/storage/lmdb.ts";
 import type { Change, MetadataStore } from "../../src/storage/metadata-store.ts";
 import { type Edge, type EdgeOptions, startEdge } from "./edge.ts";
@@ -94,6 +95,7 @@ export async function startBlobRegistry({ directory: given, around, ...edgeOptio
   const services = {
     metadata,
     blobs: around?.(blobs) ?? blobs,
+    tree: await openLinkedTree(directory),
     clock: () => Date.now(),
     newId: v7,
     random: (bytes: number) => randomBytes(bytes),
