@@ -30,7 +30,7 @@ type AuthFile = z.infer<typeof authFileSchema>;
 export async function findLogin(server: URL, env: NodeJS.ProcessEnv): Promise<StoredLogin | undefined> {
   for (const file of authFiles(env)) {
     const content = await readAuthFile(file);
-    const login = content && (await loginIn(content, server, file));
+    const login = content && (await loginIn(content, { server, file, env }));
     if (login !== undefined) return login;
   }
   return undefined;
@@ -53,6 +53,8 @@ async function readAuthFile(file: string): Promise<AuthFile | undefined> {
   } catch {
     return undefined;
   }
+  // Podman leaves an empty file behind a logout.
+  if (text.trim() === "") return undefined;
   try {
     if (text.length > MAX_BYTES) throw new TypeError("too large");
     return authFileSchema.parse(JSON.parse(text));
@@ -62,16 +64,23 @@ async function readAuthFile(file: string): Promise<AuthFile | undefined> {
   }
 }
 
-async function loginIn(content: AuthFile, server: URL, file: string): Promise<StoredLogin | undefined> {
+interface Place {
+  readonly server: URL;
+  readonly file: string;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+async function loginIn(content: AuthFile, place: Place): Promise<StoredLogin | undefined> {
+  const { server, file } = place;
   const names = [server.host, server.origin, `${server.origin}/v2/`, `${server.origin}/v1/`];
   const helper = names.map((name) => content.credHelpers?.[name]).find((name) => name !== undefined);
-  if (helper !== undefined) return askHelper(helper, server.host, file);
+  if (helper !== undefined) return askHelper(helper, place);
   for (const name of names) {
     const entry = Object.hasOwn(content.auths ?? {}, name) ? content.auths?.[name] : undefined;
     const login = entry && parseEntry(entry, file);
     if (login !== undefined) return login;
   }
-  return content.credsStore === undefined ? undefined : askHelper(content.credsStore, server.host, file);
+  return content.credsStore === undefined ? undefined : askHelper(content.credsStore, place);
 }
 
 function parseEntry(
@@ -86,11 +95,11 @@ function parseEntry(
 }
 
 /** The protocol of docker-credential-helpers: the registry on stdin, `{Username, Secret}` on stdout; a failure means that it has none. */
-async function askHelper(helper: string, host: string, file: string): Promise<StoredLogin | undefined> {
+async function askHelper(helper: string, { server, file, env }: Place): Promise<StoredLogin | undefined> {
   if (!/^[\w.-]+$/.test(helper)) throw new CliError(EXIT.authentication, `${file} names a credential helper that cannot be one`);
-  const run = promisify(execFile)(`docker-credential-${helper}`, ["get"], { timeout: HELPER_MILLISECONDS, maxBuffer: MAX_BYTES });
+  const run = promisify(execFile)(`docker-credential-${helper}`, ["get"], { env, timeout: HELPER_MILLISECONDS, maxBuffer: MAX_BYTES });
   // A helper that is not installed closes its input before it is written to; the rejection of `run` tells.
-  run.child.stdin?.on("error", () => undefined).end(host);
+  run.child.stdin?.on("error", () => undefined).end(server.host);
   try {
     const { stdout } = await run;
     const { Username: user, Secret: secret } = z.object({ Username: z.string(), Secret: z.string().min(1) }).parse(JSON.parse(stdout));

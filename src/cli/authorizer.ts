@@ -128,5 +128,6 @@ function withAuthorization(authorization: string | undefined, ask: HttpAsk): Htt
 
 /** The value of an Authorization header of the Basic scheme (RFC 7617). */
 export function basic({ user, secret }: { readonly user: string; readonly secret: string }): string {
-  return `Basic ${Buffer.from(`${user}:${secret}`).toString("base64")}`;
+  const pair = `${user}:${secret}`;
+  return `Basic ${Buffer.from(pair).toString("base64")}`;
 }

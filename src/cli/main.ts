@@ -1,6 +1,7 @@
 #!/usr/bin/env node
+import { readFileSync } from "node:fs";
 import { CommanderError } from "commander";
-import manifest from "../../package.json" with { type: "json" };
+import { z } from "zod";
 import { removeTemporaries } from "./download.ts";
 import { CliError, EXIT } from "./failure.ts";
 import { createProgram } from "./program.ts";
@@ -11,7 +12,7 @@ const streams = { stdin: process.stdin, stdout: process.stdout, stderr: process.
 
 /** Runs a command; the exit code of the process. */
 async function run(argv: readonly string[]): Promise<number> {
-  const program = createProgram(manifest.version, streams, (command) => {
+  const program = createProgram(version(), streams, (command) => {
     return new Session(command.optsWithGlobals<GlobalOptions>(), process.env, streams);
   });
   try {
@@ -24,6 +25,11 @@ async function run(argv: readonly string[]): Promise<number> {
   } catch (error) {
     return exitFor(error);
   }
+}
+
+function version(): string {
+  const content: unknown = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
+  return z.object({ version: z.string() }).parse(content).version;
 }
 
 function exitFor(error: unknown): number {

@@ -14,6 +14,8 @@ import type { BlobSource } from "./upload.ts";
 export const MODEL_ARTIFACT = "application/vnd.cncf.model.manifest.v1+json";
 const MODEL_CONFIG = "application/vnd.cncf.model.config.v1+json";
 const MODEL_FILE_PATH = "org.cncf.model.filepath";
+/** `{}` */
+const EMPTY_CONFIG = Buffer.of(0x7b, 0x7d);
 const MAX_FILES = 10_000;
 const READ_AT_ONCE = 1024 * 1024;
 
@@ -104,7 +106,7 @@ export async function pack(files: readonly FileArgument[], options: PackOptions,
     layers.push({ mediaType, digest, size: file.size, annotations });
     blobs.push({ title: file.title, digest, size: file.size, open: (start) => bytesOfFile(file, start) });
   }
-  const config = isModel ? modelConfig(layers) : { mediaType: OCI_EMPTY, bytes: Buffer.from("{}") };
+  const config = isModel ? modelConfig(layers) : { mediaType: OCI_EMPTY, bytes: EMPTY_CONFIG };
   const configBlob = memoryBlob(config.bytes);
   const manifest = manifestOf({ mediaType: config.mediaType, digest: configBlob.digest, size: configBlob.size }, layers, options);
   return { manifest, mediaType: OCI_IMAGE, layers, blobs: distinct([...blobs, { ...configBlob, title: "config" }]) };

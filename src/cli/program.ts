@@ -55,7 +55,7 @@ export function createProgram(version: string, streams: Streams, open: OpenSessi
   const program = new Command("securectl")
     .description("Push, pull and govern AI artifacts in an ai-model-registry.")
     .version(version)
-    .option("--url <url>", `address of the registry (default: REGISTRY_URL, or ${DEFAULT_URL})`)
+    .option("--server <url>", `address of the registry (default: REGISTRY_URL, or ${DEFAULT_URL})`)
     .option("--token-file <file>", "file with the API key or token to show; - for standard input")
     .option("--json", "print one JSON document on standard output")
     .option("-q, --quiet", "no messages but warnings and errors")

@@ -11,7 +11,7 @@ export interface GlobalOptions {
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly tokenFile?: string;
-  readonly url?: string;
+  readonly server?: string;
 }
 
 /** Opens what a command works with, from its options and those of the program. */
@@ -24,13 +24,14 @@ export class Session {
   readonly server: URL;
   readonly #options: GlobalOptions;
   readonly #env: NodeJS.ProcessEnv;
+  readonly #credentials = new Map<string, Promise<Credential | undefined>>();
 
   constructor(options: GlobalOptions, env: NodeJS.ProcessEnv, streams: Streams) {
     this.#options = options;
     this.#env = env;
     this.terminal = new Terminal(streams, { quiet: options.quiet ?? false });
     this.json = options.json ?? false;
-    this.server = parseServerUrl(options.url ?? (env["REGISTRY_URL"] || DEFAULT_URL));
+    this.server = parseServerUrl(options.server ?? (env["REGISTRY_URL"] || DEFAULT_URL));
   }
 
   /** The registry as an OCI client sees it; `role` says whose key is taken where none is given. */
@@ -43,8 +44,15 @@ export class Session {
     return new NativeClient(this.#client(await this.credential(role, false)));
   }
 
-  /** The credential for a role; what nobody named on the command line or in the environment is told on stderr. */
+  /** The credential for a role, looked for once. What nobody named on the command line or in the environment is told on stderr. */
   async credential(role: Role, distribution: boolean): Promise<Credential | undefined> {
+    const key = `${role} ${distribution}`;
+    const found = this.#credentials.get(key) ?? this.#find(role, distribution);
+    this.#credentials.set(key, found);
+    return found;
+  }
+
+  async #find(role: Role, distribution: boolean): Promise<Credential | undefined> {
     const found = await findCredential({
       server: this.server,
       role,

@@ -1,0 +1,49 @@
+import { expect, test } from "vitest";
+import { parseArtifactRef, parseRepository, parseTagRef, refText } from "../../src/cli/artifact-ref.ts";
+import { EXIT } from "../../src/cli/failure.ts";
+import { digestOf } from "../../src/oci/digest.ts";
+
+const SERVER = new URL("http://127.0.0.1:8470");
+const DIGEST = digestOf("x");
+
+test.each([
+  ["models/x:v1", { repository: "models/x", tag: "v1", digest: undefined }],
+  [`models/x@${DIGEST}`, { repository: "models/x", tag: undefined, digest: DIGEST }],
+  [`models/x:v1@${DIGEST}`, { repository: "models/x", tag: "v1", digest: DIGEST }],
+  ["x:v1", { repository: "x", tag: "v1", digest: undefined }],
+  ["127.0.0.1:8470/models/x:v1", { repository: "models/x", tag: "v1", digest: undefined }],
+  ["localhost:8470/models/x:v1", { repository: "models/x", tag: "v1", digest: undefined }],
+  ["[::1]:8470/models/x:v1", { repository: "models/x", tag: "v1", digest: undefined }],
+])("%s is read", (text, ref) => {
+  expect(parseArtifactRef(text, SERVER)).toEqual(ref);
+});
+
+test("the registry's own name without a port is no part of a repository", () => {
+  expect(parseArtifactRef("registry.example/models/x:v1", new URL("https://registry.example")).repository).toBe("models/x");
+  expect(parseRepository("registry.example/models/x", SERVER)).toBe("registry.example/models/x");
+});
+
+test.each([
+  ["models/x"],
+  ["models/x:"],
+  ["models/x@sha256:12"],
+  ["Models/x:v1"],
+  ["models/x:-bad"],
+  ["../x:v1"],
+  [""],
+  ["registry.example:5000/models/x:v1"],
+  ["127.0.0.1:8471/models/x:v1"],
+  ["models/x:v1?y=z"],
+])("%s is wrong usage", (text) => {
+  expect(() => parseArtifactRef(text, SERVER)).toThrow(expect.objectContaining({ exit: EXIT.usage }));
+});
+
+test("a tag's ref names a tag and nothing else", () => {
+  expect(parseTagRef("models/x:v1", SERVER)).toEqual({ repository: "models/x", tag: "v1" });
+  expect(() => parseTagRef(`models/x@${DIGEST}`, SERVER)).toThrow(expect.objectContaining({ exit: EXIT.usage }));
+});
+
+test("refText prefers the digest, which is what is meant", () => {
+  expect(refText(parseArtifactRef(`models/x:v1@${DIGEST}`, SERVER))).toBe(`models/x@${DIGEST}`);
+  expect(refText(parseArtifactRef("models/x:v1", SERVER))).toBe("models/x:v1");
+});

@@ -1,0 +1,41 @@
+import { expect, test } from "vitest";
+import { shortDigest, sizeText, table, timeText } from "../../src/cli/output.ts";
+
+test.each([
+  [0, "0 B"],
+  [512, "512 B"],
+  [1023, "1023 B"],
+  [1024, "1.0 KB"],
+  [1536, "1.5 KB"],
+  [1024 * 1024 - 1, "1.0 MB"],
+  [2_362_232_012, "2.2 GB"],
+  [Number.MAX_SAFE_INTEGER, "8.0 PB"],
+])("sizeText shows %i bytes as %s", (bytes, text) => {
+  expect(sizeText(bytes)).toBe(text);
+});
+
+test("table makes columns as wide as their widest cell and two spaces, and ends lines without spaces", () => {
+  expect(
+    table(
+      ["NAME", "STATE"],
+      [
+        ["a-long-name", "ok"],
+        ["b", ""],
+      ],
+    ),
+  ).toBe("NAME         STATE\na-long-name  ok\nb");
+});
+
+test("table shows what a cell holds, line feeds included, on one line", () => {
+  expect(table(["NAME"], [["two\nlines\u001b[31m"]])).toBe("NAME\ntwo\\u{a}lines\\u{1b}[31m");
+});
+
+test("shortDigest keeps the algorithm and twelve digits", () => {
+  expect(shortDigest(`sha256:${"ab".repeat(32)}`)).toBe("sha256:abababababab");
+});
+
+test("timeText shows seconds in UTC, and what is no time as it came", () => {
+  expect(timeText("2026-11-25T12:00:00.123Z")).toBe("2026-11-25T12:00:00Z");
+  expect(timeText(0)).toBe("1970-01-01T00:00:00Z");
+  expect(timeText("soon")).toBe("soon");
+});
