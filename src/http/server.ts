@@ -43,7 +43,7 @@ const MAX_HEADER_SIZE = 16 * 1024;
 export const MAX_HEADERS = 64;
 
 /** A server for the application that is not listening yet. */
-export function createHttpServer(app: Hono<Env>, { bounds, newId, tls }: ServerParts): Server {
+export function createHttpServer(app: Pick<Hono<Env>, "fetch">, { bounds, newId, tls }: ServerParts): Server {
   const options: ServerOptions = {
     // It would cut long pushes: it is the time of the whole body. `progress.ts` guards bodies instead.
     requestTimeout: 0,

@@ -1,0 +1,69 @@
+import type { Hono } from "hono";
+import type { Realm } from "../identity/realm.ts";
+import type { Services } from "../registry/ports.ts";
+import type { RefusalLog } from "../registry/refusals.ts";
+import { type Gatekeeper, createApp } from "./app.ts";
+import { createGatekeeper } from "./authenticate.ts";
+import { healthDoors } from "./health.ts";
+import type { Limiter } from "./limits.ts";
+import type { Pace } from "./progress.ts";
+import type { Door, Env } from "./route.ts";
+import { artifactDoors } from "./v1/artifacts.ts";
+import { auditDoors } from "./v1/audit.ts";
+import { credentialDoors } from "./v1/credentials.ts";
+import { keyDoors } from "./v1/keys.ts";
+import { namespaceDoors } from "./v1/namespaces.ts";
+import { blobDoors } from "./v2/blobs.ts";
+import { catalogDoors } from "./v2/catalog.ts";
+import { manifestDoors } from "./v2/manifests.ts";
+import { referrerDoors } from "./v2/referrers.ts";
+import { tagDoors } from "./v2/tags.ts";
+import { tokenDoors } from "./v2/token.ts";
+import { uploadDoors } from "./v2/uploads.ts";
+import { versionDoors } from "./v2/version.ts";
+
+/** What doors need of a process besides the services of use cases. */
+export interface DoorServices extends Services {
+  readonly refusals: Pick<RefusalLog, "note">;
+  /** What a challenge names, by the `Host` of the request. */
+  readonly realmOf: (host: string | undefined) => Realm;
+}
+
+/** How one process serves. */
+export interface Serving {
+  /** The predecessor's single token; undefined when it is off. */
+  readonly serviceToken: string | undefined;
+  readonly draining: () => boolean;
+  readonly insecureDevMode: boolean;
+  readonly pace?: Pace;
+  readonly limiter?: Limiter;
+}
+
+/** Every door that there is: what is not in this list is not served. */
+export function allDoors(services: DoorServices, gatekeeper: Gatekeeper, serving: Serving): readonly Door[] {
+  const { draining, insecureDevMode } = serving;
+  return [
+    ...versionDoors,
+    ...tokenDoors(services, { realm: services.realmOf, refused: (event) => services.refusals.note(event) }),
+    ...uploadDoors(services),
+    ...blobDoors(services),
+    ...manifestDoors(services),
+    ...tagDoors(services),
+    ...referrerDoors(services),
+    ...catalogDoors(services),
+    ...artifactDoors(services),
+    ...auditDoors(services),
+    ...namespaceDoors(services),
+    ...credentialDoors(services),
+    ...keyDoors(services),
+    ...healthDoors({ services, gatekeeper, draining, insecureDevMode }),
+  ];
+}
+
+/** The whole registry as an HTTP application. */
+export function createRegistryApp(services: DoorServices, serving: Serving): Hono<Env> {
+  const { serviceToken, ...edge } = serving;
+  const refused = services.refusals.note.bind(services.refusals);
+  const gatekeeper = createGatekeeper(services, { realm: services.realmOf, serviceToken, refused });
+  return createApp({ doors: allDoors(services, gatekeeper, serving), gatekeeper, services, ...edge });
+}

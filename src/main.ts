@@ -1,0 +1,86 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { z } from "zod";
+import { type Config, ConfigError, loadConfig } from "./config.ts";
+import { createLogger } from "./log.ts";
+import { StartError, runPrimary } from "./primary.ts";
+import { recoverOperator } from "./registry/recover.ts";
+import { openRegistry } from "./services.ts";
+import { DataDirectoryError } from "./storage/data-directory.ts";
+import { SecretFileError } from "./storage/secret-file.ts";
+import { isWorker, runWorker } from "./worker.ts";
+
+const HELP = `Usage: ai-model-registry [recover]
+
+Serves the registry in the foreground until SIGTERM or SIGINT. It is configured by the environment and by the YAML file that
+REGISTRY_CONFIG names; README.md lists every setting.
+
+Commands:
+  recover    make a new key for the operator, for who is on this machine and has lost the old one; the server may be running
+
+Options:
+  --help     show this
+  --version  show the version
+`;
+
+const EXIT_REFUSED = 1;
+const EXIT_USAGE = 2;
+
+async function main(): Promise<number> {
+  const { values, positionals } = parseArgs({
+    options: { help: { type: "boolean" }, version: { type: "boolean" } },
+    allowPositionals: true,
+  });
+  if (values.help === true) return say(HELP);
+  if (values.version === true) return say(`${version()}\n`);
+  if (positionals.length > 1 || ![undefined, "recover"].includes(positionals[0])) return complain(HELP, EXIT_USAGE);
+  const config = loadConfig();
+  if (positionals[0] === "recover") return recover(config);
+  await runPrimary(config, createLogger(config.logLevel));
+  return 0;
+}
+
+/** Needs no lock: the store is for many processes, and whoever has lost the key need not stop what runs. */
+async function recover(config: Config): Promise<number> {
+  const registry = await openRegistry(config, config.bind.port, createLogger("silent"));
+  try {
+    const path = await recoverOperator(registry, registry.paths.credentials);
+    return say(`A new operator key is in ${path}\n`);
+  } finally {
+    await registry.close();
+  }
+}
+
+function version(): string {
+  const content: unknown = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
+  return z.object({ version: z.string() }).parse(content).version;
+}
+
+function say(text: string): number {
+  process.stdout.write(text);
+  return 0;
+}
+
+function complain(text: string, code: number): number {
+  process.stderr.write(text);
+  return code;
+}
+
+/** Whatever an operator can mend is told in words; all else is a fault of ours, and shows where it came from. */
+function refusal(error: unknown): string | undefined {
+  const known = [ConfigError, StartError, DataDirectoryError, SecretFileError].some((kind) => error instanceof kind);
+  if (known && error instanceof Error) return error.message;
+  return error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS") ? error.message : undefined;
+}
+
+if (isWorker()) runWorker();
+else {
+  try {
+    process.exitCode = await main();
+  } catch (error) {
+    const words = refusal(error);
+    if (words === undefined) throw error;
+    process.exitCode = complain(`ai-model-registry: ${words}\n`, EXIT_REFUSED);
+  }
+}

@@ -1,0 +1,49 @@
+import { relative } from "node:path";
+
+/** What the first start says of itself. */
+export interface FirstSteps {
+  /** Where the registry listens. */
+  readonly url: string;
+  readonly credentialsFolder: string;
+  readonly namespace: string;
+}
+
+/**
+ * What to do after a first start, as commands that work when they are pasted: push, be refused, promote, pull by digest.
+ * They read the credentials from their files; no secret is ever shown (RULES 18).
+ */
+export function nextSteps({ url, credentialsFolder, namespace }: FirstSteps): string {
+  const { host, protocol } = new URL(url);
+  const plain = protocol === "http:" ? " --plain-http" : "";
+  const folder = shellWord(shortest(credentialsFolder));
+  const client = `npx securectl --server ${url}`;
+  const model = `${host}/${namespace}/hello`;
+  return `
+The registry listens on ${url}
+This was its first start: it made three identities, whose keys are in ${folder}, one a file: publisher, operator, runtime.
+
+  # a publisher pushes a model; nobody but publishers, scanners and reviewers sees it
+  echo "stands for weights" > weights.gguf
+  oras login ${host}${plain} --username publisher --password-stdin < ${folder}/publisher
+  oras push ${model}:v1${plain} --artifact-type application/vnd.cncf.model.manifest.v1+json weights.gguf:application/vnd.cncf.model.weight.v1.raw
+
+  # an operator looks at what a promotion would decide, and promotes it
+  ${client} --token-file ${folder}/operator evaluate ${namespace}/hello:v1
+  ${client} --token-file ${folder}/operator promote ${namespace}/hello:v1 --reason "reviewed by hand"
+
+  # a runtime pulls it by its digest
+  oras login ${host}${plain} --username runtime --password-stdin < ${folder}/runtime
+  oras pull ${model}@$(oras resolve ${model}:v1${plain})${plain} --output pulled
+
+`;
+}
+
+/** A path as somebody in this folder would write it. */
+function shortest(path: string): string {
+  const from = relative(process.cwd(), path);
+  return from === "" || from.startsWith("..") ? path : from;
+}
+
+function shellWord(text: string): string {
+  return /^[\w./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}

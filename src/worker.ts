@@ -1,0 +1,119 @@
+import cluster from "node:cluster";
+import { once } from "node:events";
+import type { Server } from "node:http";
+import { Server as SecureServer } from "node:https";
+import { z } from "zod";
+import type { Config } from "./config.ts";
+import { createRegistryApp } from "./http/doors.ts";
+import { DEFAULT_BOUNDS, createHttpServer, drain } from "./http/server.ts";
+import { followCertificate, readCertificate } from "./http/tls.ts";
+import { createLogger } from "./log.ts";
+import { type Registry, openRegistry } from "./services.ts";
+
+/** What the primary tells a worker, and a worker the primary. */
+export type Order =
+  | { readonly order: "prepare"; readonly config: Config; readonly port: number }
+  | { readonly order: "listen" }
+  | { readonly order: "drain" };
+export type Report =
+  | { readonly report: "prepared" }
+  | { readonly report: "ready" }
+  | { readonly report: "failed"; readonly reason: string };
+
+const orderSchema = z.discriminatedUnion("order", [
+  z.object({ order: z.literal("prepare"), config: z.custom<Config>((value) => typeof value === "object"), port: z.number() }),
+  z.object({ order: z.literal("listen") }),
+  z.object({ order: z.literal("drain") }),
+]);
+/** A worker that cannot even start says why by this. */
+const EXIT_FAILED = 1;
+
+type Stop = () => Promise<void>;
+
+/** A process that serves: it does what the primary says, and ends with it. */
+export function runWorker(): void {
+  let stopping = false;
+  let running: Promise<Stop | undefined> | undefined;
+  const toListen = Promise.withResolvers<void>();
+  const end = async (): Promise<void> => {
+    if (stopping) return;
+    stopping = true;
+    toListen.resolve();
+    const stop = await running;
+    await stop?.();
+    process.exit(0);
+  };
+  // A terminal and a service manager signal the whole group; alone, a signal has the primary start another worker.
+  process.on("SIGTERM", () => void end());
+  process.on("SIGINT", () => void end());
+  process.on("message", (message) => {
+    const order = orderSchema.parse(message);
+    if (order.order === "prepare") running = begin(order.config, order.port, { draining: () => stopping, toListen: toListen.promise });
+    else if (order.order === "listen") toListen.resolve();
+    else void end();
+  });
+}
+
+interface Cues {
+  readonly draining: () => boolean;
+  /** When the primary says that the port is free. */
+  readonly toListen: Promise<void>;
+}
+
+async function begin(config: Config, port: number, cues: Cues): Promise<Stop | undefined> {
+  const log = createLogger(config.logLevel);
+  process.on("uncaughtException", (error) => {
+    log.fatal({ err: error }, "worker failed");
+    process.exit(EXIT_FAILED);
+  });
+  try {
+    const registry = await openRegistry(config, port, log);
+    const server = await serverOf(registry, config, cues.draining);
+    report({ report: "prepared" });
+    await cues.toListen;
+    server.listen({ host: config.bind.host === "" ? undefined : config.bind.host, port });
+    await once(server, "listening");
+    report({ report: "ready" });
+    return () => stopServing(server, registry, config);
+  } catch (error) {
+    log.error({ err: error }, "worker failed to start");
+    report({ report: "failed", reason: error instanceof Error ? error.message : "unknown" }, () => process.exit(EXIT_FAILED));
+    return undefined;
+  }
+}
+
+function report(message: Report, then: () => void = () => undefined): void {
+  process.send?.(message, then);
+}
+
+async function serverOf(registry: Registry, config: Config, draining: () => boolean): Promise<Server> {
+  const { newId, log } = registry;
+  const app = await appOf(registry, config, draining);
+  const bounds = boundsOf(config);
+  if (config.tls === undefined) return createHttpServer(app, { bounds, newId });
+  const certificate = await readCertificate(config.tls);
+  const server = createHttpServer(app, { bounds, newId, tls: certificate });
+  if (server instanceof SecureServer) followCertificate(server, config.tls, { seen: certificate.seen, log });
+  return server;
+}
+
+async function stopServing(server: Server, registry: Registry, { times }: Config): Promise<void> {
+  if (!(await drain(server, times.shutdownGrace))) registry.log.warn("requests were cut when their time to end was over");
+  await registry.close();
+}
+
+async function appOf(registry: Registry, config: Config, draining: () => boolean): Promise<ReturnType<typeof createRegistryApp>> {
+  const pace = { bytesPerSecond: config.minUploadRate, windowMilliseconds: config.times.uploadWindow };
+  const token = await registry.serviceToken();
+  return createRegistryApp(registry, { serviceToken: token?.secret, draining, insecureDevMode: config.insecureDevMode, pace });
+}
+
+function boundsOf({ times, maxConnections, workers }: Config): typeof DEFAULT_BOUNDS {
+  const { headers, keepAlive, idle } = times;
+  return { ...DEFAULT_BOUNDS, headers, keepAlive, idle, maxConnections: Math.ceil(maxConnections / workers) };
+}
+
+/** Is this process one of the workers? */
+export function isWorker(): boolean {
+  return cluster.isWorker;
+}

@@ -1,0 +1,80 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type TestRegistry, startTestRegistry } from "../support/server.ts";
+
+let registry: TestRegistry;
+beforeAll(async () => {
+  registry = await startTestRegistry();
+});
+afterAll(() => registry.stop());
+
+const COUNTS = { acquired: 0, quarantined: 0, trusted: 0, revoked: 0, deleted: 0 };
+
+describe("/health", () => {
+  test.each(["nobody", "amr_000000000000000000000000000000000000"] as const)("tells %s the status alone", async (who) => {
+    const answer = await registry.fetchAs(who, "/health");
+    expect([answer.status, await answer.json()]).toEqual([200, { status: "ok" }]);
+    expect(answer.headers.get("cache-control")).toBe("no-store");
+  });
+
+  test("tells who has a credential what is here", async () => {
+    const manifest = { schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json", manifests: [] };
+    const pushed = await registry.fetchAs("publisher", "/v2/models/health/manifests/v1", {
+      method: "PUT",
+      headers: { "content-type": manifest.mediaType },
+      body: JSON.stringify(manifest),
+    });
+    expect(pushed.status).toBe(201);
+    expect(await (await registry.fetchAs("operator", "/health")).json()).toEqual({
+      status: "ok",
+      auth_required: true,
+      model_count: 1,
+      trusted_count: 0,
+      state_counts: { ...COUNTS, acquired: 1 },
+      complete: true,
+    });
+  });
+
+  test("shows development mode to everybody", async () => {
+    const loud = await startTestRegistry({ env: { INSECURE_DEV_MODE: "true" } });
+    expect(await (await loud.fetchAs("nobody", "/health")).json()).toEqual({ status: "ok", insecure_dev_mode: true });
+    await loud.stop();
+  });
+});
+
+test("/livez and /readyz are ok while everything can be written", async () => {
+  for (const path of ["/livez", "/readyz"]) {
+    const answer = await registry.fetchAs("nobody", path);
+    expect([answer.status, await answer.json()]).toEqual([200, { status: "ok" }]);
+  }
+});
+
+describe("/readyz", () => {
+  test("is 503 while the server drains, and /livez and /health are not", async () => {
+    const draining = await startTestRegistry({ draining: () => true });
+    const statuses = [];
+    for (const path of ["/readyz", "/livez", "/health"]) statuses.push((await draining.fetchAs("nobody", path)).status);
+    expect(statuses).toEqual([503, 200, 200]);
+    await draining.stop();
+  });
+
+  test("is 503 without a detail when uploads cannot be written, and asks the disk once in a while only", async () => {
+    let asked = 0;
+    const failing = await startTestRegistry({
+      around: (services) => ({
+        ...services,
+        blobs: Object.assign(Object.create(services.blobs) as typeof services.blobs, {
+          stage: () => {
+            asked += 1;
+            return Promise.reject(Object.assign(new Error("ENOSPC: /secret/path"), { code: "ENOSPC" }));
+          },
+        }),
+      }),
+    });
+    for (let count = 0; count < 3; count += 1) {
+      const answer = await failing.fetchAs("nobody", "/readyz");
+      expect([answer.status, await answer.json()]).toEqual([503, { status: "unavailable" }]);
+    }
+    expect(asked).toBe(1);
+    await failing.stop();
+  });
+});
