@@ -449,10 +449,6 @@ export function describeMetadataStore(name: string, makePlace: () => Promise<Met
         await commit({ put: spread.map((key) => ({ key, value: key.join("/") })) });
       });
 
-      // A function of the store that is open by then.
-      const keysIn = async (start: Key, end: Key, more: { limit?: number; reverse?: boolean } = {}) =>
-        keysOf(store, { start, end, limit: 100, ...more });
-
       test("gives whole entries in the order of their keys, the start with them and the end not", async () => {
         expect(await keysIn(store, ["m"], ["n"])).toEqual([["m"], ["m", 1], ["m", ""], ["m", "b"], ["m", "b", "c"], ["mb"]]);
         const [entry] = await store.list({ start: ["m", "b"], end: ["mb"], limit: 1 });
