@@ -7,6 +7,7 @@ import type { Realm } from "../identity/realm.ts";
 import { CATALOG_SCOPE, allows, scopeFor } from "../identity/scope.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { RepositoryName } from "../oci/reference.ts";
+import { warningHeader } from "../oci/warning.ts";
 import { auditEvent } from "../registry/audit-event.ts";
 import { type AuthenticationOptions, Authenticator } from "../registry/authenticate.ts";
 import type { LoginRefusal, Origin } from "../registry/logins.ts";
@@ -27,6 +28,9 @@ export interface GatekeeperOptions {
   readonly refused: AuthenticationOptions["note"];
 }
 
+const DAY = 24 * 60 * 60 * 1000;
+/** How long before its end a credential is warned about. */
+const WARNED_BEFORE = 3 * DAY;
 /** How many namespaces a refusal names at most. */
 const MAX_NAMED = 20;
 
@@ -68,12 +72,21 @@ class Gate implements Gatekeeper {
     const presented = parseAuthorization(header);
     const authenticated = presented && (await this.#authenticator.authenticate(presented, originOf(c), c.req.path.startsWith("/v1/")));
     if (authenticated !== undefined && "caller" in authenticated) {
+      this.#warn(c, authenticated.expiresAt);
       this.#authorize(c, authenticated.caller, action, repository);
       return authenticated.caller;
     }
     const waits = authenticated !== undefined && authenticated.waitMilliseconds > 0;
     if (waits && c.req.method !== "PATCH" && c.req.method !== "PUT") throw tooManyFailures(authenticated);
     throw this.#unauthorized(c, "the credential is not valid; log in again", scopeOf(action, repository), "invalid_token");
+  }
+
+  /** A person who pushes by hand sees it; pipelines have it in their logs (distribution-spec §Warnings). */
+  #warn(c: Ask, expiresAt: number | null): void {
+    const left = expiresAt === null ? Infinity : expiresAt - this.#services.clock();
+    if (left > WARNED_BEFORE) return;
+    const days = Math.ceil(left / DAY);
+    c.header("Warning", warningHeader(`the credential expires in ${days === 1 ? "a day" : `${days} days`}: renew it`), { append: true });
   }
 
   #authorize(c: Ask, caller: Caller, action: Asked, repository: RepositoryName | undefined): void {

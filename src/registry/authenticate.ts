@@ -21,7 +21,11 @@ export interface AuthenticationOptions {
   readonly note: (event: AuditEvent) => void;
 }
 
-export type Authenticated = { readonly caller: Caller } | LoginRefusal;
+export interface Authenticated {
+  readonly caller: Caller;
+  /** When the credential ends by itself, in epoch milliseconds; null when it does not. */
+  readonly expiresAt: number | null;
+}
 
 /** The service token belongs to no identity; it is a principal of its own (identity.md 6.2). */
 const SERVICE_TOKEN = "service-token";
@@ -44,7 +48,7 @@ export class Authenticator {
   }
 
   /** The caller, or why not. The service token is taken only where `acceptsServiceToken`: on `/v1`. */
-  async authenticate(presented: Presented, origin: Origin, acceptsServiceToken: boolean): Promise<Authenticated> {
+  async authenticate(presented: Presented, origin: Origin, acceptsServiceToken: boolean): Promise<Authenticated | LoginRefusal> {
     if (presented.scheme === "basic") return this.#byKey(presented.secret, presented.name, origin);
     const { token } = presented;
     if (secretKindOf(token) === "api-key") return this.#byKey(token, undefined, origin);
@@ -53,12 +57,12 @@ export class Authenticator {
     return this.#byKey(token, undefined, origin);
   }
 
-  async #byKey(secret: string, name: string | undefined, origin: Origin): Promise<Authenticated> {
+  async #byKey(secret: string, name: string | undefined, origin: Origin): Promise<Authenticated | LoginRefusal> {
     const found = await this.#logins.logIn({ kind: "api-key", secret, name, by: "header" }, origin);
-    return "refusal" in found ? found : { caller: this.#callerOf(found, undefined, origin) };
+    return "refusal" in found ? found : this.#authenticated(found, undefined, origin);
   }
 
-  async #byServiceToken(offered: string, token: string, origin: Origin): Promise<Authenticated> {
+  async #byServiceToken(offered: string, token: string, origin: Origin): Promise<Authenticated | LoginRefusal> {
     const proof = await this.#logins.isServiceToken(offered, token, origin);
     if (proof !== true) return proof;
     const who = { principal: SERVICE_TOKEN, kind: "service-token" } as const;
@@ -72,20 +76,20 @@ export class Authenticator {
       credential: undefined,
       access: undefined,
     };
-    return { caller: { principal, actor: actorOf(who, origin) } };
+    return { caller: { principal, actor: actorOf(who, origin) }, expiresAt: null };
   }
 
   /**
    * The token caps, live records decide (identity.md 2.4). A token that is refused is no failed login: tokens run out all the time,
    * and signatures are not guessed.
    */
-  async #byAccessToken(token: string, origin: Origin): Promise<Authenticated> {
+  async #byAccessToken(token: string, origin: Origin): Promise<Authenticated | LoginRefusal> {
     const claims = await this.#claimsOf(token);
     if (claims === undefined) return refused("unknown");
     const found = await findById(this.#services, claims.cid);
     if ("refusal" in found) return refused(found.refusal);
     if (found.identity.name !== claims.sub || found.identity.epoch !== claims.epoch) return refused("revoked");
-    return { caller: this.#callerOf(found, claims.access, origin) };
+    return this.#authenticated(found, claims.access, origin);
   }
 
   async #claimsOf(token: string): Promise<TokenClaims | undefined> {
@@ -99,11 +103,12 @@ export class Authenticator {
     return claims;
   }
 
-  #callerOf({ identity, credential }: LiveCredential, access: readonly TokenAccess[] | undefined, origin: Origin): Caller {
+  #authenticated({ identity, credential }: LiveCredential, access: readonly TokenAccess[] | undefined, origin: Origin): Authenticated {
     const { name, kind, bindings, countsAs } = identity;
     const { duties } = this.#services.settings;
     const who: Pick<Actor, "principal" | "kind" | "credential"> = { principal: name, kind, credential: credential.id };
-    return { principal: { name, kind, bindings, countsAs, duties, credential: credential.id, access }, actor: actorOf(who, origin) };
+    const principal: Principal = { name, kind, bindings, countsAs, duties, credential: credential.id, access };
+    return { caller: { principal, actor: actorOf(who, origin) }, expiresAt: credential.expiresAt };
   }
 }
 

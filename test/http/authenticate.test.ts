@@ -24,6 +24,7 @@ beforeEach(async () => {
 afterEach(async () => registry.close());
 
 const challengeOf = ({ headers }: Answer): string => headers["www-authenticate"] ?? "";
+const warningOf = async (as: string): Promise<unknown> => (await registry.ask("GET", "/v2/", { as })).headers["warning"];
 const home = (): string => `Bearer realm="${registry.edge.url}/auth/token",service="127.0.0.1:${registry.edge.port}"`;
 /** All that a caller can see of an answer, but for what differs between any two. */
 const visible = ({ status, headers, text }: Answer): unknown => {
@@ -392,4 +393,21 @@ test("a use of a key is written at most every five minutes", async () => {
   registry.pass(1_000);
   await registry.ask("GET", "/v2/", { as });
   expect(Date.parse(String(await usedAt())) - Date.parse(String(first))).toBe(300_000);
+});
+
+describe("a credential that is about to expire", () => {
+  test("is warned about in the last three days, also where only a token of it comes", async () => {
+    const { secret } = await registry.key("publisher", { expiresAt: registry.services.clock() + 4 * 24 * HOUR });
+    expect(await warningOf(basic("publisher", secret))).toBeUndefined();
+    registry.pass(24 * HOUR);
+    expect(await warningOf(basic("publisher", secret))).toBe('299 - "the credential expires in 3 days: renew it"');
+    const token = await registry.token("publisher", secret);
+    expect(await warningOf(bearer(token))).toBe('299 - "the credential expires in 3 days: renew it"');
+    registry.pass(2 * 24 * HOUR);
+    expect(await warningOf(basic("publisher", secret))).toBe('299 - "the credential expires in a day: renew it"');
+  });
+
+  test("is not warned about when it never expires", async () => {
+    expect(await warningOf(basic("publisher", publisher.secret))).toBeUndefined();
+  });
 });

@@ -111,7 +111,12 @@ function ask(url: string, method: string, path: string, { as, host, headers = {}
 function answerOf(status: number, headers: IncomingHttpHeaders, text: string): Answer {
   const isJson = /^application\/(?:problem\+)?json/.test(headers["content-type"] ?? "") && text !== "";
   const json = isJson ? (JSON.parse(text) as Record<string, unknown>) : {};
-  const [oci] = (json["errors"] ?? []) as { code?: string; message?: string }[];
-  const [code, message] = oci?.code === undefined ? [json["code"] ?? json["error"], json["detail"]] : [oci.code, oci.message];
-  return { status, headers, text, json, code: code as string | undefined, message: message as string | undefined };
+  const { code, detail, error, errors } = json as {
+    code?: string;
+    detail?: string;
+    error?: string;
+    errors?: { code?: string; message?: string }[];
+  };
+  const [first] = errors ?? [];
+  return { status, headers, text, json, code: code ?? error ?? first?.code, message: detail ?? first?.message };
 }
