@@ -27,7 +27,7 @@ export const PERMISSIONS = [
   "administer:vault",
   "administer:system",
 ] as const;
-export const permissionSchema = z.enum(PERMISSIONS);
+const permissionSchema = z.enum(PERMISSIONS);
 export type Permission = z.infer<typeof permissionSchema>;
 
 /** What a principal may do on one repository, after its roles and the cap of its token. */

@@ -2,7 +2,7 @@ import { z } from "zod";
 
 /** The roles of identity.md 6.2. */
 export const ROLES = ["reader", "publisher", "scanner", "reviewer", "maintainer", "owner", "auditor", "operator"] as const;
-export const roleSchema = z.enum(ROLES);
+const roleSchema = z.enum(ROLES);
 export type Role = z.infer<typeof roleSchema>;
 
 /** A role in one namespace, or in all (`*`). */

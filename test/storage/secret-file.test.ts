@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { chmod, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -51,14 +50,12 @@ describe("readSecretFile", () => {
     await expect(readSecretFile(path)).rejects.toThrow(path);
   });
 
-  test("refuses a symbolic link, a folder and a pipe", async () => {
+  test("refuses a symbolic link, a folder and a device", async () => {
     await writeFile(join(folder, "target"), SECRET, { mode: 0o600 });
     await symlink(join(folder, "target"), path);
     await expect(readSecretFile(path)).rejects.toThrow("symbolic link");
     await expect(readSecretFile(folder)).rejects.toThrow("regular file");
-    const pipe = join(folder, "pipe");
-    execFileSync("mkfifo", ["-m", "600", pipe]);
-    await expect(readSecretFile(pipe)).rejects.toThrow("regular file");
+    await expect(readSecretFile("/dev/null")).rejects.toThrow("regular file");
   });
 
   test("never shows the secret in what it refuses", async () => {

@@ -17,7 +17,7 @@ import { principalWith } from "./principal.ts";
 
 export const START = Date.parse("2026-11-25T12:00:00Z");
 
-export type IdentityServices = Pick<Services, "metadata" | "clock" | "newId" | "random" | "secretFor" | "log" | "settings">;
+type IdentityServices = Pick<Services, "metadata" | "clock" | "newId" | "random" | "secretFor" | "log" | "settings">;
 
 /** The metadata of a registry with a clock that stands until it is moved, and what use cases about identities take. */
 export interface Identities {
