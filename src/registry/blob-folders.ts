@@ -22,8 +22,8 @@ export async function foldersOf(services: Pick<Services, "metadata" | "clock" | 
   const folders: BlobFolders["folders"][number][] = [];
   for await (const { key } of rows(services, keys.blobRepositories(digest))) {
     const repository = repositoryNameSchema.parse(key[2]);
-    for await (const edge of rows(services, keys.edges(repository, digest))) {
-      if (folders.length < MAX_FOLDERS) folders.push({ repository, manifest: digestSchema.parse(edge.key[3]) });
+    for await (const edge of rows(services, keys.edges(repository, { kind: "blob", digest }))) {
+      if (folders.length < MAX_FOLDERS) folders.push({ repository, manifest: digestSchema.parse(edge.key.at(-1)) });
     }
   }
   const pending = services.newId();

@@ -128,7 +128,7 @@ export async function startBlobRegistry({ directory: given, around, ...edgeOptio
     stop: async () => {
       await edge.stop();
       await metadata.close();
-      if (given === undefined) await rm(directory, { recursive: true, force: true });
+      if (given === undefined) await rm(directory, { recursive: true, force: true, maxRetries: 10 });
     },
   };
 }
@@ -227,17 +227,19 @@ export function blobsWith(blobs: BlobStore, changed: Partial<BlobStore>): BlobSt
 }
 
 /** Rows that a promotion of a manifest which reaches the blob writes. */
-export function trustedRows(repository: string, blob: Digest): Partial<Change> {
-  return { put: [{ key: keys.reach(nameOf(repository), blob, ROOT), value: { v: 1, via: [], statement: false } }] };
+export function trustedRows(repository: string, digest: Digest): Partial<Change> {
+  return {
+    put: [{ key: keys.reach(nameOf(repository), { kind: "blob", digest }, ROOT), value: { v: 1, via: [], statement: false } }],
+  };
 }
 
 /** Rows that its revocation writes. */
-export function revokedRows(repository: string, blob: Digest): Partial<Change> {
+export function revokedRows(repository: string, digest: Digest): Partial<Change> {
   return {
     put: [
-      { key: keys.denied(nameOf(repository), blob, ROOT), value: { v: 1, via: [], statement: false } },
+      { key: keys.denied(nameOf(repository), { kind: "blob", digest }, ROOT), value: { v: 1, via: [], statement: false } },
       { key: keys.servingEpoch(), value: { at: Date.now() } },
     ],
-    remove: [keys.reach(nameOf(repository), blob, ROOT)],
+    remove: [keys.reach(nameOf(repository), { kind: "blob", digest }, ROOT)],
   };
 }

@@ -49,21 +49,19 @@ function withDigest(location: string, digest: string): string {
   return `${location}&digest=${digest}`;
 }
 
-/** Sends a part of a body whose length is announced, and then breaks the connection. */
-async function breakOff(location: string, method: "PATCH" | "PUT" | "POST", sent: Uint8Array, announced: number): Promise<void> {
-  const outgoing = request(registry.edge.url + location, {
+/** Sends a part of a body whose length is announced; what it returns breaks the connection. */
+function beginBody(at: BlobRegistry, path: string, method: "PATCH" | "POST", sent: Uint8Array): () => Promise<void> {
+  const outgoing = request(at.edge.url + path, {
     method,
-    headers: { Authorization: "Bearer alice", "Content-Length": String(announced) },
+    headers: { Authorization: "Bearer alice", "Content-Length": String(sent.length + 100) },
   });
   outgoing.on("error", () => undefined);
-  await new Promise<void>((resolve, reject) => {
-    outgoing.write(sent, (error) => (error ? reject(error) : resolve()));
-  });
-  const path = location.split("?", 1)[0] ?? "";
-  if (method === "PATCH") await untilOffset(path, sent.length);
-  const closed = new Promise((resolve) => outgoing.once("close", resolve));
-  outgoing.destroy();
-  await closed;
+  const closed = new Promise<void>((resolve) => outgoing.once("close", resolve));
+  outgoing.write(sent);
+  return async () => {
+    outgoing.destroy();
+    await closed;
+  };
 }
 
 async function untilOffset(path: string, size: number): Promise<Answer> {
@@ -184,7 +182,9 @@ describe("POST and PUT", () => {
 
   test("keep what has arrived when the client breaks off, and the upload can be closed from there", async () => {
     const location = await beginUpload(registry, "team/m");
-    await breakOff(location, "PATCH", HELLO.subarray(0, 6), HELLO.length);
+    const leave = beginBody(registry, location, "PATCH", HELLO.subarray(0, 6));
+    await untilOffset(location, 6);
+    await leave();
     const resumed = await untilOffset(location, 6);
     const put = await ask(registry, "PUT", withDigest(resumed.headers.location ?? "", digestOf(HELLO)), { body: HELLO.subarray(6) });
     expect(put.status).toBe(201);
@@ -216,9 +216,23 @@ describe("single POST", () => {
   });
 
   test("whose client breaks off leaves nothing, since nobody knows where to go on", async () => {
-    await breakOff(`/v2/team/m/blobs/uploads/?digest=${digestOf(HELLO)}`, "POST", HELLO.subarray(0, 4), HELLO.length);
-    while ((await stagedUploads()).length > 0) await ask(registry, "GET", "/v2/team/m/blobs/uploads/none");
+    const discarded = Promise.withResolvers<void>();
+    const staged = Promise.withResolvers<void>();
+    const watched = await startBlobRegistry({
+      directory: registry.directory,
+      around: (blobs) =>
+        blobsWith(blobs, {
+          stage: async (upload) => blobs.stage(upload).then(staged.resolve),
+          discard: async (upload) => blobs.discard(upload).then(discarded.resolve),
+        }),
+    });
+    const leave = beginBody(watched, `/v2/team/m/blobs/uploads/?digest=${digestOf(HELLO)}`, "POST", HELLO.subarray(0, 4));
+    await staged.promise;
+    await leave();
+    await discarded.promise;
+    expect(await stagedUploads()).toEqual([]);
     expect(await eventTypes()).toEqual([]);
+    await watched.stop();
   });
 });
 
