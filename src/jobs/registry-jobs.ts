@@ -1,0 +1,26 @@
+import type { Services } from "../registry/ports.ts";
+import { finishRevocationsEverywhere } from "../registry/revoke-everywhere.ts";
+import { collectGarbage } from "./collect-garbage.ts";
+import { expireUploads } from "./expire-uploads.ts";
+import type { Job } from "./scheduler.ts";
+
+/** How often each job runs and what it spares, in milliseconds. */
+export interface JobTimes {
+  readonly collectInterval: number;
+  /** Content that nothing refers to is kept for so long. */
+  readonly collectGrace: number;
+  /** An upload that nobody went on with for so long is removed. */
+  readonly uploadExpiry: number;
+}
+
+/** A revocation everywhere is in force at once; its statements in other repositories follow within so long. */
+const EVERYWHERE_INTERVAL = 5_000;
+
+/** Everything that the registry does without being asked. */
+export function registryJobs(services: Services, { collectInterval, collectGrace, uploadExpiry }: JobTimes): readonly Job[] {
+  return [
+    { name: "revoke-everywhere", every: EVERYWHERE_INTERVAL, run: () => finishRevocationsEverywhere(services) },
+    { name: "expire-uploads", every: collectInterval, run: (signal) => expireUploads(services, { lifetime: uploadExpiry, signal }) },
+    { name: "collect-garbage", every: collectInterval, run: (signal) => collectGarbage(services, { grace: collectGrace, signal }) },
+  ];
+}
