@@ -7,7 +7,10 @@ import type { Config } from "./config.ts";
 import { createRegistryApp } from "./http/doors.ts";
 import { DEFAULT_BOUNDS, createHttpServer, drain } from "./http/server.ts";
 import { followCertificate, readCertificate } from "./http/tls.ts";
+import { registryJobs } from "./jobs/registry-jobs.ts";
+import { type Scheduler, startScheduler } from "./jobs/scheduler.ts";
 import { createLogger } from "./log.ts";
+import { repairRuntimeTree } from "./registry/runtime-files.ts";
 import { type Registry, openRegistry } from "./services.ts";
 
 /** What the primary tells a worker, and a worker the primary. */
@@ -69,12 +72,15 @@ async function begin(config: Config, port: number, cues: Cues): Promise<Stop | u
   try {
     const registry = await openRegistry(config, port, log);
     const server = await serverOf(registry, config, cues.draining);
+    // What a crash left between a commit and its folder is made good before anybody is answered (RULES 23).
+    await repairRuntimeTree(registry);
     report({ report: "prepared" });
     await cues.toListen;
     server.listen({ host: config.bind.host === "" ? undefined : config.bind.host, port });
     await once(server, "listening");
+    const scheduler = startScheduler(registry, registryJobs(registry, config.times));
     report({ report: "ready" });
-    return () => stopServing(server, registry, config);
+    return () => stopServing({ server, registry, scheduler }, config);
   } catch (error) {
     log.error({ err: error }, "worker failed to start");
     report({ report: "failed", reason: error instanceof Error ? error.message : "unknown" }, () => process.exit(EXIT_FAILED));
@@ -97,8 +103,16 @@ async function serverOf(registry: Registry, config: Config, draining: () => bool
   return server;
 }
 
-async function stopServing(server: Server, registry: Registry, { times }: Config): Promise<void> {
+interface Running {
+  readonly server: Server;
+  readonly registry: Registry;
+  readonly scheduler: Scheduler;
+}
+
+async function stopServing({ server, registry, scheduler }: Running, { times }: Config): Promise<void> {
+  const stopped = scheduler.stop();
   if (!(await drain(server, times.shutdownGrace))) registry.log.warn("requests were cut when their time to end was over");
+  await stopped;
   await registry.close();
 }
 
