@@ -1,0 +1,69 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import type { AuditEvent } from "../../src/audit/event.ts";
+import { digestOf } from "../../src/oci/digest.ts";
+import { linkRows } from "../../src/registry/link-blob.ts";
+import { servingEpoch } from "../../src/registry/open-downloads.ts";
+import { pullBlob } from "../../src/registry/pull-blob.ts";
+import { openFilesystem } from "../../src/storage/filesystem.ts";
+import { keys } from "../../src/storage/keys.ts";
+import type { Change, MetadataStore } from "../../src/storage/metadata-store.ts";
+import { callerWith } from "../support/callers.ts";
+import { repository } from "../support/principal.ts";
+import { temporaryMetadata } from "../support/temporary-metadata.ts";
+import { v7 } from "../support/uuid.ts";
+
+const HERE = repository("team/m");
+const BLOB = { kind: "blob", digest: digestOf("layer") } as const;
+const ROOT = digestOf("root");
+const AUDIT: AuditEvent = { id: "1", time: 0, type: "test.change", actor: { principal: "system", kind: "system" }, outcome: "allow" };
+
+let directory: string;
+let store: Awaited<ReturnType<typeof temporaryMetadata>>;
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "amr-pull-"));
+  store = await temporaryMetadata();
+  await change({
+    put: [...linkRows(HERE, BLOB.digest, { size: 5, by: "alice", at: 0 }), { key: keys.reach(HERE, BLOB, ROOT), value: REACH }],
+  });
+});
+
+afterEach(async () => {
+  await store[Symbol.asyncDispose]();
+  await rm(directory, { recursive: true });
+});
+
+const REACH = { v: 1, via: [], statement: false };
+
+async function change(made: Partial<Change>): Promise<void> {
+  await store.metadata.commit({ expect: [], put: [], remove: [], audit: [AUDIT], ...made });
+}
+
+test("a revocation right after the decision is newer than the epoch that the download is watched by", async () => {
+  const { metadata } = store;
+  let isRevoked = false;
+  const watched: MetadataStore = {
+    get: (key) => metadata.get(key),
+    list: async (range) => {
+      const found = await metadata.list(range);
+      if (!isRevoked) await change({ put: [{ key: keys.servingEpoch(), value: {} }], remove: [keys.reach(HERE, BLOB, ROOT)] });
+      isRevoked = true;
+      return found;
+    },
+    commit: (made) => metadata.commit(made),
+    close: () => metadata.close(),
+  };
+  const services = {
+    metadata: watched,
+    blobs: await openFilesystem(directory),
+    clock: () => 1,
+    newId: v7,
+    refusals: { note: () => undefined },
+  };
+  const pulled = await pullBlob(services, callerWith(["reader@*"]), HERE, BLOB.digest);
+  expect(pulled.epoch).not.toBe(await servingEpoch({ metadata }));
+  expect(await pulled.isAllowed()).toBe(false);
+});
