@@ -162,7 +162,11 @@ export const CLAUSES: readonly Clause[] = [
     ],
     ["MUST", "the closing PUT names the digest of the whole blob", asked("blobs > the closing PUT must name the digest of the whole blob")],
   ),
-  ...under("Cancel a blob upload", ["SHOULD", "DELETE of an upload is 204", suite("sha256 blobs/post cancel/blob-post-cancel")]),
+  ...under(
+    "Cancel a blob upload",
+    ["SHOULD", "DELETE of an upload is 204", suite("sha256 blobs/post cancel/blob-post-cancel")],
+    ["SHOULD", "an upload that was left is removed some day", asked("an upload that nobody goes on with is removed when its time is over")],
+  ),
   ...under(
     "Mounting a blob from another repository",
     ["MUST", "a mount is 201 with a Location that can be pulled", suite("sha256 blobs/mount/blob-mount", "sha512 blobs/mount/blob-mount")],
@@ -271,6 +275,11 @@ export const CLAUSES: readonly Clause[] = [
       "MUST",
       "a code is upper-case letters and underscores, and one of the table",
       ours("test/oci/errors.test.ts", "the table of errors > %s has a code of the specification, a status of an error and a message"),
+    ],
+    [
+      "SHOULD",
+      "a 429 tells by Retry-After how long to wait",
+      ours("test/http/limits.test.ts", "a limit > of $what answers 429 with whole seconds to wait when $method $path has used it up"),
     ],
   ),
   ...under(

@@ -161,6 +161,23 @@ describe("blobs", () => {
   });
 });
 
+test("an upload that nobody goes on with is removed when its time is over", async () => {
+  const hasty = await startRegistry({ WORKERS: "1", LOG_LEVEL: "warn", REGISTRY_UPLOAD_EXPIRY: "1s", REGISTRY_GC_INTERVAL: "1s" });
+  try {
+    const headers = { authorization: `Basic ${Buffer.from(`publisher:${await hasty.key("publisher")}`).toString("base64")}` };
+    const started = await fetch(`${hasty.url}/v2/models/abandoned/blobs/uploads/`, { method: "POST", headers });
+    expect(started.status).toBe(202);
+    const location = new URL(started.headers.get("location") ?? "", hasty.url);
+    const status = async (): Promise<number> => (await fetch(location, { headers })).status;
+    // Polled as fast as it answers; the test's own limit is the bound.
+    let last = await status();
+    while (last === 204) last = await status();
+    expect(last).toBe(404);
+  } finally {
+    await hasty.dispose();
+  }
+});
+
 describe("tokens", () => {
   test("one for delete alone is enough to delete a tag, a manifest and a blob, as clients ask for no more", async () => {
     const repository = "models/delete-only";
