@@ -102,22 +102,23 @@ class Gate implements Gatekeeper {
     if (allows(liveRightsOn(principal, repository), action)) throw this.#insufficient(c, scopeFor(action, repository));
     // What is shown is decided by `serve`, which answers as if nothing were there (protocol.md §3).
     if (action === "pull") return;
-    this.#deny(caller, refusalOf(principal, action, repository), repository);
+    this.#deny(caller, action, refusalOf(principal, action, repository), repository);
   }
 
   #demand(caller: Caller, { permission, on }: Extract<Asked, object>, repository: RepositoryName | undefined): void {
     const { principal } = caller;
     if (on === "registry") {
       if (registryRights(principal).has(permission)) return;
-      return this.#deny(caller, missing(principal, permission), undefined);
+      return this.#deny(caller, permission, missing(principal, permission));
     }
     if (repository === undefined) throw new TypeError(`a door for ${permission} needs a repository`);
-    if (!rightsOn(principal, repository).has(permission)) this.#deny(caller, missing(principal, permission), repository);
+    if (!rightsOn(principal, repository).has(permission)) this.#deny(caller, permission, missing(principal, permission), repository);
   }
 
-  #deny({ actor }: Caller, message: string, repository: RepositoryName | undefined): never {
+  #deny({ actor }: Caller, permission: Permission, message: string, repository?: RepositoryName): never {
     const target = repository === undefined ? {} : { target: { kind: "repository", name: repository } as const };
-    this.#options.refused(auditEvent(this.#services, actor, { type: "auth.denied", outcome: "deny", reason: message, ...target }));
+    const said = { type: "auth.denied", outcome: "deny", reason: `lacks ${permission}`, ...target } as const;
+    this.#options.refused(auditEvent(this.#services, actor, said));
     throw new RegistryError("DENIED", message);
   }
 

@@ -7,8 +7,8 @@ import { tokenAccessSchema } from "./principal.ts";
 export const TOKEN_LIFETIME = 300;
 /** How far clocks may differ, in seconds. */
 export const CLOCK_TOLERANCE = 30;
-/** What an `Authorization` header of a client may hold; a longer token is refused before it is parsed. */
-const MAX_TOKEN_LENGTH = 12_288;
+/** A token with 32 scopes of the longest names stays below it, and it below what a request's headers may have in all. */
+const MAX_TOKEN_LENGTH = 15_000;
 const ALGORITHM = "ES256";
 /** RFC 9068: keeps a JWT that was made for another purpose from passing as an access token. */
 const TYPE = "at+jwt";

@@ -141,6 +141,14 @@ describe("GET /auth/token", () => {
     expect(scopeOf(await get([["scope", `repository:models/${"a".repeat(255)}:pull`]]))).toBeUndefined();
   });
 
+  test("makes no token that is too long to be used", async () => {
+    const names = Array.from({ length: 32 }, (_, at) => `models/${String(at).padStart(248, "a")}`);
+    const { json } = await post(password(names.map((name) => ["scope", `repository:${name}:pull,push,delete`])));
+    expect(json["scope"]).toContain(names[31]);
+    const answer = await registry.ask("POST", `/v2/${names[31]}/blobs/uploads/`, { as: bearer(String(json["token"])) });
+    expect(answer.status).toBe(202);
+  });
+
   test("refuses who comes without a credential: nothing can be pulled anonymously", async () => {
     const answer = await registry.ask("GET", "/auth/token?scope=repository:models/a:pull");
     expect(answer).toMatchObject({ status: 401, code: "UNAUTHORIZED" });
