@@ -15,6 +15,7 @@ export interface FilesystemOptions {
 }
 
 const PRIVATE_FOLDER = 0o700;
+const PRIVATE_FILE = 0o600;
 /** Published bytes never change, and a reader over a hard link must not be able to change them (RULES 23). */
 const PUBLISHED = 0o444;
 /** Larger reads are no faster, and each stream holds one of them (bytes). */
@@ -46,7 +47,7 @@ async function makeRemovalToken(blobs: string): Promise<void> {
   const [folder, temporary] = [join(blobs, REMOVAL), join(blobs, `${REMOVAL}.${randomUUID()}`)];
   if ((await stat(folder).catch(noneWhenMissing)) !== undefined) return;
   await mkdir(temporary, { mode: PRIVATE_FOLDER });
-  await (await open(join(temporary, REMOVAL), "w", 0o600)).close();
+  await (await open(join(temporary, REMOVAL), "w", PRIVATE_FILE)).close();
   // A folder that is there by now and holds the token is in the way, which is right.
   await rename(temporary, folder).catch(async (error: unknown) => {
     if (!hasCode(error, "ENOTEMPTY", "EEXIST")) throw error;
@@ -82,7 +83,7 @@ class Filesystem implements BlobStore {
     const folder = this.#folderOf(upload);
     await full(async () => {
       await mkdir(folder, { mode: PRIVATE_FOLDER });
-      await (await this.#openFile(join(folder, DATA), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o600)).close();
+      await (await this.#openFile(join(folder, DATA), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, PRIVATE_FILE)).close();
     });
   }
 
@@ -106,10 +107,12 @@ class Filesystem implements BlobStore {
 
   async append(upload: string, bytes: AsyncIterable<Uint8Array>, offset: number): Promise<number> {
     return this.#claimed(upload, async ({ path }) => {
-      const { size, nlink } = await stat(path);
+      const { size, nlink, mode } = await stat(path);
       if (size !== offset) throw new RangeError(`the upload has ${size} bytes`);
       const openEnd = async (): Promise<FileHandle> => {
         if (nlink > 1) throw new RangeError("the upload is published and does not grow any more");
+        // It was published once, and the blob is gone again.
+        if ((mode & 0o777) === PUBLISHED) await chmod(path, PRIVATE_FILE);
         return this.#openFile(path, constants.O_WRONLY);
       };
       return full(() => copy(bytes, new AppendWriter(openEnd, offset)));
