@@ -109,7 +109,7 @@ async function reachRows(services: Needs, decided: DecidedTransition, statements
   const overlay: Overlay = { records: new Map([[own, after]]), lifted: new Set(after.state === "trusted" ? [own] : []) };
   const changes: ReachChange[] = [];
   if (after.state === "deleted") return [await removeReach(services, repository, own)];
-  const newStatements = statements.digests;
+  const newStatements = statements.contents;
   if (after.onceTrusted) {
     const covers = decided.covers ?? (await coversOf(services, repository, own));
     changes.push(await changeReach(services, repository, { record: after, covers, newStatements }, overlay));

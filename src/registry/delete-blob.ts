@@ -63,7 +63,8 @@ async function refuse(services: Needs, caller: Caller, { repository, digest, lin
 
 /** RULES 11: does a trusted or once-trusted manifest reach or cover it? */
 async function belongsToTrusted({ metadata }: Needs, repository: RepositoryName, digest: Digest): Promise<boolean> {
-  const [reach] = await metadata.list(under(keys.reaches(repository, digest), 1));
-  const [denied] = reach === undefined ? await metadata.list(under(keys.denials(repository, digest), 1)) : [reach];
+  const blob = { kind: "blob", digest } as const;
+  const [reach] = await metadata.list(under(keys.reaches(repository, blob), 1));
+  const [denied] = reach === undefined ? await metadata.list(under(keys.denials(repository, blob), 1)) : [reach];
   return denied !== undefined;
 }

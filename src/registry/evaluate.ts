@@ -147,7 +147,7 @@ async function revocationOver(
   const holders = await needs.metadata.list(under(keys.blobRepositories(blob), MAX_SHARING));
   let mild: { readonly reason: string; readonly severe: boolean } | undefined;
   for (const holder of [repository, ...holders.map(({ key }) => repositoryNameSchema.parse(key[2]))]) {
-    for (const { key } of await needs.metadata.list(under(keys.deadEdges(holder, blob), MAX_SHARING))) {
+    for (const { key } of await needs.metadata.list(under(keys.deadEdges(holder, { kind: "blob", digest: blob }), MAX_SHARING))) {
       const revocation = (await findManifest(needs, holder, digestSchema.parse(key[3])))?.record.revocation;
       if (revocation === null || revocation === undefined) continue;
       if (revocation.permanent || revocation.everywhere) return { reason: revocation.reason, severe: true };

@@ -1,8 +1,7 @@
-import type { Digest } from "../oci/digest.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import { referrerDescriptor, referrerRank } from "../oci/referrer.ts";
 import type { RepositoryName } from "../oci/reference.ts";
-import { keys } from "../storage/keys.ts";
+import { type Content, keys } from "../storage/keys.ts";
 import type { Key, Put } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";
 
@@ -44,8 +43,14 @@ export function contentKeys({ repository, record, manifest }: WrittenManifest): 
 }
 
 /** What a manifest names: its blobs and child manifests, each once. */
-export function edgesOf({ manifest }: WrittenManifest): readonly Digest[] {
-  return [...new Set([...manifest.blobReferences, ...manifest.manifestReferences].map(({ digest }) => digest))];
+export function edgesOf({ manifest }: WrittenManifest): readonly Content[] {
+  const [blobs, children] = [manifest.blobReferences, manifest.manifestReferences].map(
+    (references) => new Set(references.map(({ digest }) => digest)),
+  );
+  return [
+    ...[...(blobs ?? [])].map((digest) => ({ kind: "blob", digest }) as const),
+    ...[...(children ?? [])].map((digest) => ({ kind: "manifest", digest }) as const),
+  ];
 }
 
 /** The row that lists a manifest under its subject; undefined for one without. */

@@ -1,12 +1,12 @@
-import { STATEMENT_CONFIG_DIGEST } from "../lifecycle/statement.ts";
 import { type Digest, digestSchema } from "../oci/digest.ts";
 import { referrerDescriptor, referrerRank } from "../oci/referrer.ts";
 import type { RepositoryName } from "../oci/reference.ts";
-import { keys, under } from "../storage/keys.ts";
+import { CONTENT_KINDS, type Content, keys, under } from "../storage/keys.ts";
 import type { Entry, Key, Put } from "../storage/metadata-store.ts";
-import { type ManifestRecord, type RootReachRecord, rootReachRecord, statementRecord } from "../storage/records.ts";
+import { type ManifestRecord, type RootReachRecord, contentKindSchema, rootReachRecord, statementRecord } from "../storage/records.ts";
 import { type Closure, ClosureWalk, type Overlay, isRevoked } from "./closure.ts";
 import type { Services } from "./ports.ts";
+import { statementContents } from "./statements.ts";
 
 type Needs = Pick<Services, "metadata">;
 
@@ -17,8 +17,8 @@ export interface Root {
   readonly record: ManifestRecord;
   /** What its promotion covers, by canonical digest. */
   readonly covers: readonly Digest[];
-  /** Blobs and manifests of statements that this change writes. */
-  readonly newStatements: readonly Digest[];
+  /** Of the statements that this change writes. */
+  readonly newStatements: readonly Content[];
 }
 
 /** The rows that a transition changes, and the manifests whose folder in `trusted/` follows. */
@@ -35,22 +35,22 @@ export interface ReachChange {
 export async function changeReach(needs: Needs, repository: RepositoryName, root: Root, overlay: Overlay): Promise<ReachChange> {
   const { rows: wanted, served } = await wantedRows(needs, repository, root, overlay);
   const change: ReachChange = { put: served, remove: [], manifests: new Set() };
-  const rootDigest = root.record.digest;
-  for await (const { digest, row } of currentRows(needs, repository, rootDigest)) {
-    const want = wanted.get(digest);
+  const at = { repository, root: root.record.digest };
+  for await (const { content, row } of currentRows(needs, at)) {
+    const want = wanted.get(content);
     if (want !== undefined && isSameRow(want, row)) {
-      wanted.delete(digest);
+      wanted.delete(content);
       continue;
     }
-    if (row.manifest) change.manifests.add(digest);
-    if (want?.denied !== row.denied) change.remove.push(rowKey(repository, { digest, root: rootDigest, denied: row.denied }));
-    if (want === undefined) change.remove.push(keys.rootReach(repository, rootDigest, digest));
+    if (hasFolder(content, row)) change.manifests.add(content.digest);
+    if (want?.denied !== row.denied) change.remove.push(rowKey(at, content, row));
+    if (want === undefined) change.remove.push(keys.rootReach(repository, at.root, content));
   }
-  for (const [digest, row] of wanted) {
-    if (row.manifest) change.manifests.add(digest);
-    const { v, via, statement, denied } = row;
-    change.put.push({ key: keys.rootReach(repository, rootDigest, digest), value: row });
-    change.put.push({ key: rowKey(repository, { digest, root: rootDigest, denied }), value: { v, via, statement } });
+  for (const { content, row } of wanted) {
+    if (hasFolder(content, row)) change.manifests.add(content.digest);
+    const { v, via, statement } = row;
+    change.put.push({ key: keys.rootReach(repository, at.root, content), value: row });
+    change.put.push({ key: rowKey(at, content, row), value: { v, via, statement } });
   }
   return change;
 }
@@ -58,30 +58,63 @@ export async function changeReach(needs: Needs, repository: RepositoryName, root
 /** Takes away every row of a root that is being deleted. */
 export async function removeReach(needs: Needs, repository: RepositoryName, root: Digest): Promise<ReachChange> {
   const change: ReachChange = { put: [], remove: [], manifests: new Set() };
-  for await (const { digest, row } of currentRows(needs, repository, root)) {
-    if (row.manifest) change.manifests.add(digest);
-    change.remove.push(keys.rootReach(repository, root, digest), rowKey(repository, { digest, root, denied: row.denied }));
+  const at = { repository, root };
+  for await (const { content, row } of currentRows(needs, at)) {
+    if (hasFolder(content, row)) change.manifests.add(content.digest);
+    change.remove.push(keys.rootReach(repository, root, content), rowKey(at, content, row));
   }
   return change;
 }
 
-function rowKey(repository: RepositoryName, { digest, root, denied }: { digest: Digest; root: Digest; denied: boolean }): Key {
-  return denied ? keys.denied(repository, digest, root) : keys.reach(repository, digest, root);
+interface RootAt {
+  readonly repository: RepositoryName;
+  readonly root: Digest;
+}
+
+function rowKey({ repository, root }: RootAt, content: Content, { denied }: RootReachRecord): Key {
+  return denied ? keys.denied(repository, content, root) : keys.reach(repository, content, root);
+}
+
+/** Statements have no folder in `trusted/`. */
+function hasFolder({ kind }: Content, { statement }: RootReachRecord): boolean {
+  return kind === "manifest" && !statement;
 }
 
 /** The roots, trusted or once trusted, that reach a manifest; itself among them when it is one. */
 export async function rootsOf(needs: Needs, repository: RepositoryName, manifest: Digest): Promise<ReadonlySet<Digest>> {
   const roots = new Set<Digest>();
-  for (const family of [keys.reaches(repository, manifest), keys.denials(repository, manifest)]) {
-    for await (const { key } of allRows(needs, family)) roots.add(digestSchema.parse(key[3]));
+  const content = { kind: "manifest", digest: manifest } as const;
+  for (const family of [keys.reaches(repository, content), keys.denials(repository, content)]) {
+    for await (const { key } of allRows(needs, family)) roots.add(digestSchema.parse(key[4]));
   }
   return roots;
 }
 
 const TAKE_ALL = async (): Promise<boolean> => true;
 
+/** Rows by what they are about. */
+class RowSet implements Iterable<{ readonly content: Content; readonly row: RootReachRecord }> {
+  readonly #rows = { blob: new Map<Digest, RootReachRecord>(), manifest: new Map<Digest, RootReachRecord>() } as const;
+
+  get({ kind, digest }: Content): RootReachRecord | undefined {
+    return this.#rows[kind].get(digest);
+  }
+
+  set({ kind, digest }: Content, row: RootReachRecord): void {
+    this.#rows[kind].set(digest, row);
+  }
+
+  delete({ kind, digest }: Content): void {
+    this.#rows[kind].delete(digest);
+  }
+
+  *[Symbol.iterator](): Generator<{ readonly content: Content; readonly row: RootReachRecord }> {
+    for (const kind of CONTENT_KINDS) for (const [digest, row] of this.#rows[kind]) yield { content: { kind, digest }, row };
+  }
+}
+
 interface Wanted {
-  readonly rows: Map<Digest, RootReachRecord>;
+  readonly rows: RowSet;
   /** `referrer-served` rows of what readers see now. */
   readonly served: Put[];
 }
@@ -93,24 +126,24 @@ async function wantedRows(needs: Needs, repository: RepositoryName, root: Root, 
   const live = await new ClosureWalk(needs, repository, overlay).follow(trusted ? starts : [], enter);
   const cut = trusted ? live.cut.map(({ record }) => record.digest) : starts;
   const dead = await new ClosureWalk(needs, repository, overlay).follow(cut, TAKE_ALL);
-  const rows = new Map<Digest, RootReachRecord>();
+  const rows = new RowSet();
   addRows(rows, dead, { root: root.record.digest, denied: true });
   addRows(rows, live, { root: root.record.digest, denied: false });
   for (const manifest of new Set([...dead.manifests.keys(), ...live.manifests.keys()])) {
-    for (const digest of await statementsOf(needs, repository, manifest)) rows.set(digest, STATEMENT_ROW);
+    for (const content of await statementsOf(needs, repository, manifest)) rows.set(content, STATEMENT_ROW);
   }
-  for (const digest of root.newStatements) rows.set(digest, STATEMENT_ROW);
+  for (const content of root.newStatements) rows.set(content, STATEMENT_ROW);
   return { rows, served: servedReferrers(repository, live) };
 }
 
-const STATEMENT_ROW: RootReachRecord = { v: 1, via: [], statement: true, denied: false, manifest: false };
+const STATEMENT_ROW: RootReachRecord = { v: 1, via: [], statement: true, denied: false };
 
-function addRows(rows: Map<Digest, RootReachRecord>, closure: Closure, { root, denied }: { root: Digest; denied: boolean }): void {
+function addRows(rows: RowSet, closure: Closure, { root, denied }: { root: Digest; denied: boolean }): void {
   const between = (via: readonly Digest[]): Digest[] => via.filter((digest) => digest !== root);
-  for (const [digest, { via }] of closure.manifests) {
-    rows.set(digest, { v: 1, via: between(via), statement: false, denied, manifest: true });
-  }
-  for (const [digest, { via }] of closure.blobs) rows.set(digest, { v: 1, via: between(via), statement: false, denied, manifest: false });
+  const add = (kind: Content["kind"], digest: Digest, via: readonly Digest[]): void =>
+    rows.set({ kind, digest }, { v: 1, via: between(via), statement: false, denied });
+  for (const [digest, { via }] of closure.manifests) add("manifest", digest, via);
+  for (const [digest, { via }] of closure.blobs) add("blob", digest, via);
 }
 
 /** Referrers among what is served now become visible to readers. */
@@ -125,23 +158,20 @@ function servedReferrers(repository: RepositoryName, closure: Closure): Put[] {
   return put;
 }
 
-/** Manifest and payload of every statement of a chain that is written as a manifest. */
-async function statementsOf(needs: Needs, repository: RepositoryName, manifest: Digest): Promise<readonly Digest[]> {
-  const digests: Digest[] = [];
+/** Manifest, payload and config of every statement of a chain that is written as a manifest. */
+async function statementsOf(needs: Needs, repository: RepositoryName, manifest: Digest): Promise<readonly Content[]> {
+  const contents: Content[] = [];
   for await (const { value } of allRows(needs, keys.statements(repository, manifest))) {
     const statement = statementRecord.parse(value);
-    if (statement.manifest !== null) digests.push(statement.manifest, statement.digest, STATEMENT_CONFIG_DIGEST);
+    if (statement.manifest !== null) contents.push(...statementContents(statement.manifest, statement.digest));
   }
-  return digests;
+  return contents;
 }
 
-async function* currentRows(
-  needs: Needs,
-  repository: RepositoryName,
-  root: Digest,
-): AsyncGenerator<{ digest: Digest; row: RootReachRecord }> {
+async function* currentRows(needs: Needs, { repository, root }: RootAt): AsyncGenerator<{ content: Content; row: RootReachRecord }> {
   for await (const { key, value } of allRows(needs, keys.rootReaches(repository, root))) {
-    yield { digest: digestSchema.parse(key[3]), row: rootReachRecord.parse(value) };
+    const content = { kind: contentKindSchema.parse(key[3]), digest: digestSchema.parse(key[4]) };
+    yield { content, row: rootReachRecord.parse(value) };
   }
 }
 

@@ -4,7 +4,7 @@ import type { Principal } from "../identity/principal.ts";
 import { type BlobFacts, type ManifestFacts, type Reach, type Reader, type Serving, serve } from "../lifecycle/serving.ts";
 import { type Digest, algorithmOf, digestOf, digestSchema } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
-import { keys, under } from "../storage/keys.ts";
+import { type Content, keys, under } from "../storage/keys.ts";
 import type { Entry } from "../storage/metadata-store.ts";
 import {
   type BlobRecord,
@@ -79,7 +79,7 @@ export async function manifestFacts(needs: Needs, repository: RepositoryName, re
     onceTrusted: record.onceTrusted,
     revokedBecause: here ?? everywhere,
     statement: record.statement,
-    reach: await reachOf(needs, repository, record.digest),
+    reach: await reachOf(needs, repository, { kind: "manifest", digest: record.digest }),
   };
 }
 
@@ -96,7 +96,7 @@ export async function serveBlob(needs: Needs, reader: Reader, repository: Reposi
   const [link, blob] = [await needs.metadata.get(keys.link(repository, digest)), await needs.metadata.get(keys.blob(digest))];
   if (link === undefined || blob === undefined) return { serving: serve(reader, undefined), blob: undefined, trusted: false };
   const found = { link: linkRecord.parse(link.value), record: blobRecord.parse(blob.value) };
-  const reach = await reachOf(needs, repository, digest);
+  const reach = await reachOf(needs, repository, { kind: "blob", digest });
   const namedBy = reach.by !== "trusted" && reader.pullAny ? await namedByOf(needs, reader, repository, digest) : NOT_NAMED;
   const serving = serve(reader, { kind: "blob", damaged: found.record.damaged, namedBy, reach });
   return { serving, blob: found, trusted: reach.by === "trusted" };
@@ -113,36 +113,37 @@ const EMPTY_BLOBS: ReadonlySet<Digest> = new Set([digestOf("{}"), digestOf("{}",
 /** Which manifests name the blob, as this holder of `pull:any` sees them. */
 async function namedByOf(needs: Needs, reader: Reader, repository: RepositoryName, digest: Digest): Promise<BlobFacts["namedBy"]> {
   if (EMPTY_BLOBS.has(digest)) return { by: "visible" };
-  const parents = await needs.metadata.list(under(keys.edges(repository, digest), MAX_CANDIDATES));
+  const blob = { kind: "blob", digest } as const;
+  const parents = await needs.metadata.list(under(keys.edges(repository, blob), MAX_CANDIDATES));
   let reason: string | undefined;
   for (const { key } of parents) {
-    const parent = await findManifest(needs, repository, digestSchema.parse(key[3]));
+    const parent = await findManifest(needs, repository, digestSchema.parse(key[4]));
     const serving = await serveManifest(needs, reader, repository, parent?.record);
     if (serving.effect === "allow") return { by: "visible" };
     if (serving.effect === "denied") reason ??= serving.reason;
   }
-  const [dead] = await needs.metadata.list(under(keys.deadEdges(repository, digest), 1));
-  if (dead !== undefined) reason ??= await reasonOf(needs, repository, digestSchema.parse(dead.key[3]), []);
+  const [dead] = await needs.metadata.list(under(keys.deadEdges(repository, blob), 1));
+  if (dead !== undefined) reason ??= await reasonOf(needs, repository, digestSchema.parse(dead.key[4]), []);
   return reason === undefined ? NOT_NAMED : { by: "revoked", reason };
 }
 
-/** How trusted roots reach a digest: a range look-up of limit 1 in the usual case (RULES 3). */
-export async function reachOf(needs: Needs, repository: RepositoryName, digest: Digest): Promise<Reach> {
-  const [first] = await needs.metadata.list(under(keys.reaches(repository, digest), 1));
+/** How trusted roots reach some content: a range look-up of limit 1 in the usual case (RULES 3). */
+async function reachOf(needs: Needs, repository: RepositoryName, content: Content): Promise<Reach> {
+  const [first] = await needs.metadata.list(under(keys.reaches(repository, content), 1));
   if (first !== undefined) {
     if ((await revokedOnTheWay(needs, first)) === undefined) return { by: "trusted" };
-    return reachByOthers(needs, repository, digest);
+    return reachByOthers(needs, repository, content);
   }
-  const [denied] = await needs.metadata.list(under(keys.denials(repository, digest), 1));
+  const [denied] = await needs.metadata.list(under(keys.denials(repository, content), 1));
   if (denied === undefined) return { by: "none" };
   const { via } = reachRecord.parse(denied.value);
-  return { by: "revoked", reason: await reasonOf(needs, repository, digestSchema.parse(denied.key[3]), via) };
+  return { by: "revoked", reason: await reasonOf(needs, repository, digestSchema.parse(denied.key[4]), via) };
 }
 
 /** The rare case: the first root is revoked everywhere, and the job that rewrites the rows has not come here yet. */
-async function reachByOthers(needs: Needs, repository: RepositoryName, digest: Digest): Promise<Reach> {
+async function reachByOthers(needs: Needs, repository: RepositoryName, content: Content): Promise<Reach> {
   let reason = "revoked everywhere";
-  for (const row of await needs.metadata.list(under(keys.reaches(repository, digest), MAX_CANDIDATES))) {
+  for (const row of await needs.metadata.list(under(keys.reaches(repository, content), MAX_CANDIDATES))) {
     const revoked = await revokedOnTheWay(needs, row);
     if (revoked === undefined) return { by: "trusted" };
     reason = revoked;
@@ -154,7 +155,7 @@ async function reachByOthers(needs: Needs, repository: RepositoryName, digest: D
 async function revokedOnTheWay(needs: Needs, row: Entry): Promise<string | undefined> {
   const { via, statement } = reachRecord.parse(row.value);
   if (statement) return undefined;
-  for (const manifest of [digestSchema.parse(row.key[3]), ...via]) {
+  for (const manifest of [digestSchema.parse(row.key[4]), ...via]) {
     const reason = await revokedEverywhere(needs, manifest);
     if (reason !== undefined) return reason;
   }

@@ -1,8 +1,8 @@
-import { type StatementFacts, statementManifest, statementPayload } from "../lifecycle/statement.ts";
+import { STATEMENT_CONFIG_DIGEST, type StatementFacts, statementManifest, statementPayload } from "../lifecycle/statement.ts";
 import { type Digest, digestOf } from "../oci/digest.ts";
 import { parseManifest } from "../oci/manifest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
-import { keys } from "../storage/keys.ts";
+import { type Content, keys } from "../storage/keys.ts";
 import type { Expectation, Put } from "../storage/metadata-store.ts";
 import { type ManifestRecord, type StatementRecord, manifestRecord, statementRecord } from "../storage/records.ts";
 import { newManifestRows, referrerRow, servedReferrerKey } from "./manifest-rows.ts";
@@ -47,8 +47,8 @@ export function linkRow(
 export interface WrittenStatements {
   readonly expect: readonly Expectation[];
   readonly put: readonly Put[];
-  /** Manifests and payloads that are written now. */
-  readonly digests: readonly Digest[];
+  /** What is written now. */
+  readonly contents: readonly Content[];
   readonly sequence: number;
   readonly previous: Digest;
 }
@@ -82,10 +82,19 @@ export async function writeStatements(
   return {
     expect,
     put,
-    digests: written.flatMap(({ link: each, digest }) => [digest, each.digest]),
+    contents: written.flatMap(({ link: each, digest }) => statementContents(digest, each.digest)),
     sequence: link.sequence,
     previous: link.digest,
   };
+}
+
+/** What a statement consists of, as content of its repository. */
+export function statementContents(manifest: Digest, payload: Digest): readonly Content[] {
+  return [
+    { kind: "manifest", digest: manifest },
+    { kind: "blob", digest: payload },
+    { kind: "blob", digest: STATEMENT_CONFIG_DIGEST },
+  ];
 }
 
 type Link = StatementRecord & { readonly sequence: number };

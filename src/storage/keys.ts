@@ -36,11 +36,11 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   blob-repository/<d>/<repo>        the same, by blob
  *   blob/<d>                          a published blob; every writer of its links puts it
  *   blob-removal/<2 hex>              raised whenever the removal of a blob whose hex begins so is decided: absence has no version
- *   edge/<repo>/<d>/<m>               <m>, not revoked, names <d> (config, layer, blob, child manifest)
- *   dead-edge/<repo>/<d>/<m>          <m>, revoked, names <d>
- *   reach/<repo>/<d>/<m>              the trusted root <m> reaches or covers <d>
- *   denied/<repo>/<d>/<m>             the once-trusted, now revoked root (or branch) <m> did
- *   root-reach/<repo>/<m>/<d>         the rows of one root in the two above
+ *   edge/<repo>/<kind>/<d>/<m>        <m>, not revoked, names <d>: as a blob (config, layer) or as a manifest (child)
+ *   dead-edge/<repo>/<kind>/<d>/<m>   <m>, revoked, names <d>
+ *   reach/<repo>/<kind>/<d>/<m>       the trusted root <m> reaches or covers <d>
+ *   denied/<repo>/<kind>/<d>/<m>      the once-trusted, now revoked root (or branch) <m> did
+ *   root-reach/<repo>/<m>/<kind>/<d>  the rows of one root in the two above
  *   tag-pushed/<repo>/<tag>           the last digest pushed
  *   tag-promoted/<repo>/<tag>         the last digest promoted
  *   tag-listed/<repo>/<tag>           exists while the promoted digest is trusted: the readers' list
@@ -59,6 +59,16 @@ const OPERATIONAL: ReadonlySet<string> = new Set(["credential-use", "lockout", "
 /** May a change of this key go without an audit event? */
 export function isOperational(key: Key): boolean {
   return OPERATIONAL.has(key[0]);
+}
+
+/**
+ * What a manifest names, and a root reaches: as a blob or as a manifest. The same bytes can be both, and one says nothing of the other
+ * (RULES 1).
+ */
+export const CONTENT_KINDS = ["blob", "manifest"] as const;
+export interface Content {
+  readonly kind: (typeof CONTENT_KINDS)[number];
+  readonly digest: Digest;
 }
 
 /** Sorts after every text and number that a key holds. */
@@ -132,15 +142,15 @@ export const keys = {
   blob: (blob: Digest): Key => ["blob", blob],
   blobs: (): Key => ["blob"],
   blobRemoval: (blob: Digest): Key => ["blob-removal", encodedOf(blob).slice(0, 2)],
-  edge: (repository: RepositoryName, child: Digest, parent: Digest): Key => ["edge", repository, child, parent],
-  edges: (repository: RepositoryName, child: Digest): Key => ["edge", repository, child],
-  deadEdge: (repository: RepositoryName, child: Digest, parent: Digest): Key => ["dead-edge", repository, child, parent],
-  deadEdges: (repository: RepositoryName, child: Digest): Key => ["dead-edge", repository, child],
-  reach: (repository: RepositoryName, digest: Digest, root: Digest): Key => ["reach", repository, digest, root],
-  reaches: (repository: RepositoryName, digest: Digest): Key => ["reach", repository, digest],
-  denied: (repository: RepositoryName, digest: Digest, root: Digest): Key => ["denied", repository, digest, root],
-  denials: (repository: RepositoryName, digest: Digest): Key => ["denied", repository, digest],
-  rootReach: (repository: RepositoryName, root: Digest, digest: Digest): Key => ["root-reach", repository, root, digest],
+  edge: (repository: RepositoryName, { kind, digest }: Content, parent: Digest): Key => ["edge", repository, kind, digest, parent],
+  edges: (repository: RepositoryName, { kind, digest }: Content): Key => ["edge", repository, kind, digest],
+  deadEdge: (repository: RepositoryName, { kind, digest }: Content, parent: Digest): Key => ["dead-edge", repository, kind, digest, parent],
+  deadEdges: (repository: RepositoryName, { kind, digest }: Content): Key => ["dead-edge", repository, kind, digest],
+  reach: (repository: RepositoryName, { kind, digest }: Content, root: Digest): Key => ["reach", repository, kind, digest, root],
+  reaches: (repository: RepositoryName, { kind, digest }: Content): Key => ["reach", repository, kind, digest],
+  denied: (repository: RepositoryName, { kind, digest }: Content, root: Digest): Key => ["denied", repository, kind, digest, root],
+  denials: (repository: RepositoryName, { kind, digest }: Content): Key => ["denied", repository, kind, digest],
+  rootReach: (repository: RepositoryName, root: Digest, { kind, digest }: Content): Key => ["root-reach", repository, root, kind, digest],
   rootReaches: (repository: RepositoryName, root: Digest): Key => ["root-reach", repository, root],
   tagPushed: (repository: RepositoryName, tag: Tag): Key => ["tag-pushed", repository, tag],
   tagsPushed: (repository: RepositoryName): Key => ["tag-pushed", repository],

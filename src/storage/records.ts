@@ -3,6 +3,7 @@ import { bindingSchema } from "../identity/principal.ts";
 import { stateSchema } from "../lifecycle/state.ts";
 import { annotationsSchema } from "../oci/descriptor.ts";
 import { digestSchema } from "../oci/digest.ts";
+import { CONTENT_KINDS } from "./keys.ts";
 
 /** The records that `keys.ts` names, each with a version, so that a later form can be told from an earlier one. */
 const time = z.number().int().nonnegative();
@@ -132,8 +133,10 @@ export type BlobRecord = z.infer<typeof blobRecord>;
 export const reachRecord = z.strictObject({ v: z.literal(1), via: z.array(digestSchema), statement: z.boolean() });
 export type ReachRecord = z.infer<typeof reachRecord>;
 
+export const contentKindSchema = z.enum(CONTENT_KINDS);
+
 /** The same by root, to tell what a transition changes. */
-export const rootReachRecord = z.strictObject({ ...reachRecord.shape, denied: z.boolean(), manifest: z.boolean() });
+export const rootReachRecord = z.strictObject({ ...reachRecord.shape, denied: z.boolean() });
 export type RootReachRecord = z.infer<typeof rootReachRecord>;
 
 /** A link of an artifact's chain; `manifest` is null until its manifest is written, with the statement that follows (RULES 28). */

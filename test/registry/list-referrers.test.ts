@@ -52,7 +52,7 @@ function referrerRows(repository: RepositoryName, subject: Digest, made: Made): 
   const statement = rank === 0;
   const { digest, ...record } = recordOf(content, { state, subject: named, statement });
   const value = { v: 1, descriptor: descriptorOf(made) };
-  const reach = { key: keys.reach(repository, digest, subject), value: { v: 1, via: [], statement } };
+  const reach = { key: keys.reach(repository, { kind: "manifest", digest }, subject), value: { v: 1, via: [], statement } };
   return [
     ...manifestRows(repository, { ...record, digest }),
     { key: keys.referrer(repository, named, rank, digest), value },

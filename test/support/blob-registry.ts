@@ -36,6 +36,10 @@ const BINDINGS: Readonly<Record<string, readonly Binding[]>> = {
   ],
   rita: [{ role: "reader", namespace: "*" }],
   olga: [{ role: "operator", namespace: "*" }],
+  ops: [
+    { role: "publisher", namespace: "team" },
+    { role: "operator", namespace: "*" },
+  ],
   nobody: [],
 };
 
@@ -85,7 +89,8 @@ export interface BlobRegistryOptions extends Pick<EdgeOptions, "pace" | "tls" | 
   readonly around?: (blobs: BlobStore) => BlobStore;
 }
 
-const SECRET = randomBytes(32);
+/** The same in every process, as the data directory's secret is. */
+const SECRET = "the secret of a data directory";
 
 export async function startBlobRegistry({ directory: given, around, ...edgeOptions }: BlobRegistryOptions = {}): Promise<BlobRegistry> {
   const directory = given ?? (await mkdtemp(join(tmpdir(), "amr-blobs-")));
@@ -149,10 +154,15 @@ export interface Asked {
   readonly body?: Uint8Array | Readable;
 }
 
+/** Whatever answers at an address. */
+export interface Served {
+  readonly edge: { readonly url: string };
+}
+
 const agent = new Agent({ keepAlive: true });
 
 /** One request over a real socket; rejects when the connection breaks. */
-export function ask(at: BlobRegistry, method: string, path: string, { as = "alice", headers = {}, body }: Asked = {}): Promise<Answer> {
+export function ask(at: Served, method: string, path: string, { as = "alice", headers = {}, body }: Asked = {}): Promise<Answer> {
   const length = body instanceof Uint8Array || body === undefined ? { "Content-Length": String(body?.byteLength ?? 0) } : {};
   const bodiless = method === "GET" || method === "HEAD" || method === "DELETE";
   return new Promise((resolve, reject) => {
@@ -187,7 +197,7 @@ export function visible({ status, headers, body }: Answer): unknown {
 }
 
 /** Pushes a blob in one request; its digest. */
-export async function pushBlob(at: BlobRegistry, repository: string, bytes: Uint8Array | string, as = "alice"): Promise<Digest> {
+export async function pushBlob(at: Served, repository: string, bytes: Uint8Array | string, as = "alice"): Promise<Digest> {
   const body = Buffer.from(bytes);
   const digest = digestOf(body);
   const answer = await ask(at, "POST", `/v2/${repository}/blobs/uploads/?digest=${digest}`, { as, body });
@@ -196,7 +206,7 @@ export async function pushBlob(at: BlobRegistry, repository: string, bytes: Uint
 }
 
 /** Begins an upload; its location. */
-export async function beginUpload(at: BlobRegistry, repository: string, as = "alice"): Promise<string> {
+export async function beginUpload(at: Served, repository: string, as = "alice"): Promise<string> {
   const { headers } = await ask(at, "POST", `/v2/${repository}/blobs/uploads/`, { as });
   return headers.location ?? "";
 }

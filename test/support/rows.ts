@@ -47,7 +47,10 @@ export function recordOf(content: string, over: Partial<ManifestRecord> = {}): M
 /** The rows by which the gate knows a manifest. */
 export function manifestRows(repository: RepositoryName, record: ManifestRecord): readonly Put[] {
   const { digest, sha512 } = record;
-  const reach = { key: keys.reach(repository, digest, digest), value: { v: 1, via: [], statement: record.statement } };
+  const reach = {
+    key: keys.reach(repository, { kind: "manifest", digest }, digest),
+    value: { v: 1, via: [], statement: record.statement },
+  };
   return [
     { key: keys.manifest(repository, digest), value: record },
     { key: keys.manifestName(repository, sha512), value: digest },
