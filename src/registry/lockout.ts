@@ -19,6 +19,12 @@ export interface Attempt {
   readonly by: "form" | "header";
 }
 
+/** How long an attempt has to wait, zero when it may be made; and whether there are failures for a success to forget. */
+interface Standing {
+  readonly waitMilliseconds: number;
+  readonly failedBefore: boolean;
+}
+
 const MINUTE = 60_000;
 /** From the fifth failure on, each locks for a minute; from the fifteenth on, for a quarter of an hour (identity.md 8.2). */
 const SOFT = { failures: 5, milliseconds: MINUTE } as const;
@@ -43,10 +49,11 @@ export class Lockout {
     this.#refilledAt = services.clock();
   }
 
-  /** How long the attempt has to wait, in milliseconds; zero when it may be made. */
-  async waitFor(attempt: Attempt): Promise<number> {
+  /** What stands against the attempt. */
+  async check(attempt: Attempt): Promise<Standing> {
     const { record } = await this.#load(keyOf(attempt));
-    return record === undefined ? 0 : Math.max(0, record.lockedUntil - this.#services.clock());
+    if (record === undefined) return { waitMilliseconds: 0, failedBefore: false };
+    return { waitMilliseconds: Math.max(0, record.lockedUntil - this.#services.clock()), failedBefore: true };
   }
 
   /** Counts a failure. */
@@ -63,9 +70,7 @@ export class Lockout {
 
   /** Forgets the failures that came before a success. */
   async succeeded(attempt: Attempt): Promise<void> {
-    const key = keyOf(attempt);
-    if ((await this.#load(key)).version === "absent") return;
-    await this.#services.metadata.commit({ expect: [], put: [], remove: [key], audit: [] });
+    await this.#services.metadata.commit({ expect: [], put: [], remove: [keyOf(attempt)], audit: [] });
   }
 
   async #load(key: Key): Promise<{ readonly record: LockoutRecord | undefined; readonly version: number | "absent" }> {

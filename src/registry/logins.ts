@@ -76,11 +76,11 @@ export class Logins {
     prove: () => Promise<T | CredentialRefusal>,
   ): Promise<T | LoginRefusal> {
     const attempt = this.#attemptOf(offer, origin);
-    const waitMilliseconds = await this.#lockout.waitFor(attempt);
+    const { waitMilliseconds, failedBefore } = await this.#lockout.check(attempt);
     if (waitMilliseconds > 0) return this.#refuse(offer, origin, { refusal: "locked", waitMilliseconds });
     const proof = await prove();
     if (typeof proof !== "string") {
-      await this.#forgive(attempt);
+      if (failedBefore) await this.#forgive(attempt);
       return proof;
     }
     // Who offers a secret that was valid once is not guessing.

@@ -18,6 +18,10 @@ async function fail(times: number, attempt = ATTEMPT): Promise<void> {
   for (let time = 0; time < times; time += 1) await lockout.failed(attempt);
 }
 
+async function waitFor(attempt: Attempt, where = lockout): Promise<number> {
+  return (await where.check(attempt)).waitMilliseconds;
+}
+
 async function rows(): Promise<number> {
   return (await store.services.metadata.list(under(keys.lockouts(), 1000))).length;
 }
@@ -25,49 +29,51 @@ async function rows(): Promise<number> {
 describe("Lockout", () => {
   test("locks for a minute from the fifth failure on", async () => {
     await fail(4);
-    expect(await lockout.waitFor(ATTEMPT)).toBe(0);
+    expect(await waitFor(ATTEMPT)).toBe(0);
     await fail(1);
-    expect(await lockout.waitFor(ATTEMPT)).toBe(MINUTE);
+    expect(await waitFor(ATTEMPT)).toBe(MINUTE);
     store.pass(MINUTE);
-    expect(await lockout.waitFor(ATTEMPT)).toBe(0);
+    expect(await waitFor(ATTEMPT)).toBe(0);
     await fail(1);
-    expect(await lockout.waitFor(ATTEMPT)).toBe(MINUTE);
+    expect(await waitFor(ATTEMPT)).toBe(MINUTE);
   });
 
   test("locks for a quarter of an hour from the fifteenth failure on, and never for good", async () => {
     await fail(14);
-    expect(await lockout.waitFor(ATTEMPT)).toBe(MINUTE);
+    expect(await waitFor(ATTEMPT)).toBe(MINUTE);
     await fail(1);
-    expect(await lockout.waitFor(ATTEMPT)).toBe(15 * MINUTE);
+    expect(await waitFor(ATTEMPT)).toBe(15 * MINUTE);
     store.pass(15 * MINUTE);
-    expect(await lockout.waitFor(ATTEMPT)).toBe(0);
+    expect(await waitFor(ATTEMPT)).toBe(0);
   });
 
   test("holds for one subject from one address", async () => {
     await fail(5);
-    expect(await lockout.waitFor({ ...ATTEMPT, address: "192.0.2.2" })).toBe(0);
-    expect(await lockout.waitFor({ ...ATTEMPT, subject: "name operator" })).toBe(0);
-    expect(await lockout.waitFor({ ...ATTEMPT, secretTag: "t2" })).toBe(MINUTE);
+    expect(await waitFor({ ...ATTEMPT, address: "192.0.2.2" })).toBe(0);
+    expect(await waitFor({ ...ATTEMPT, subject: "name operator" })).toBe(0);
+    expect(await waitFor({ ...ATTEMPT, secretTag: "t2" })).toBe(MINUTE);
   });
 
   test("holds in every worker", async () => {
     await fail(5);
-    expect(await new Lockout(store.again()).waitFor(ATTEMPT)).toBe(MINUTE);
+    expect(await waitFor(ATTEMPT, new Lockout(store.again()))).toBe(MINUTE);
   });
 
   test("counts every failure of many at once", async () => {
     await Promise.all(Array.from({ length: 15 }, () => new Lockout(store.again()).failed(ATTEMPT)));
-    expect(await lockout.waitFor(ATTEMPT)).toBe(15 * MINUTE);
+    expect(await waitFor(ATTEMPT)).toBe(15 * MINUTE);
   });
 
   test("forgets at a success, and after a day without a failure", async () => {
+    expect(await lockout.check(ATTEMPT)).toEqual({ waitMilliseconds: 0, failedBefore: false });
     await fail(4);
+    expect(await lockout.check(ATTEMPT)).toEqual({ waitMilliseconds: 0, failedBefore: true });
     await lockout.succeeded(ATTEMPT);
     expect(await rows()).toBe(0);
     await fail(4);
     store.pass(24 * 60 * MINUTE);
     await fail(1);
-    expect(await lockout.waitFor(ATTEMPT)).toBe(0);
+    expect(await waitFor(ATTEMPT)).toBe(0);
   });
 
   test("takes the same secret by form and then by header for one failure, as containerd sends it", async () => {
@@ -76,9 +82,9 @@ describe("Lockout", () => {
       await lockout.failed(form);
       await lockout.failed(ATTEMPT);
     }
-    expect(await lockout.waitFor(ATTEMPT)).toBe(0);
+    expect(await waitFor(ATTEMPT)).toBe(0);
     await lockout.failed(form);
-    expect(await lockout.waitFor(ATTEMPT)).toBe(MINUTE);
+    expect(await waitFor(ATTEMPT)).toBe(MINUTE);
   });
 
   test("counts it twice when the secret is another one, or the repeat comes late or again", async () => {
@@ -89,7 +95,7 @@ describe("Lockout", () => {
     store.pass(10_001);
     await lockout.failed(ATTEMPT);
     await lockout.failed(ATTEMPT);
-    expect(await lockout.waitFor(ATTEMPT)).toBe(MINUTE);
+    expect(await waitFor(ATTEMPT)).toBe(MINUTE);
   });
 
   test("writes a bounded number of failures, whatever is thrown at it, and more as time passes", async () => {
