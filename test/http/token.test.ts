@@ -325,7 +325,9 @@ describe("a refresh token", () => {
   test("is one of at most fifty: each login beyond makes the oldest give way", async () => {
     const first = await login();
     const second = await login();
-    for (let time = 0; time < 49; time += 1) await login();
+    const others = { kind: "refresh-token", parent: publisher.id } as const;
+    await Promise.all(Array.from({ length: 48 }, () => registry.key("publisher", others)));
+    await login();
     expect((await refresh(first)).status).toBe(401);
     expect((await refresh(second)).status).toBe(200);
     const rows = await registry.services.metadata.list(under(keys.identityCredentials("publisher"), 1000));
