@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { type Config, ConfigError, loadConfig } from "./config.ts";
@@ -43,6 +44,8 @@ async function main(): Promise<number> {
 
 /** Needs no lock: the store is for many processes, and whoever has lost the key need not stop what runs. */
 async function recover(config: Config): Promise<number> {
+  if (!existsSync(join(config.dataDirectory, "metadata")))
+    throw new StartError(`${config.dataDirectory} holds no registry; set REGISTRY_DIR`);
   const registry = await openRegistry(config, config.bind.port, createLogger("silent"));
   try {
     const path = await recoverOperator(registry, registry.paths.credentials);

@@ -1,5 +1,9 @@
 import { relative } from "node:path";
 
+/** Where securectl looks by itself. */
+const DEFAULT_URL = "http://127.0.0.1:8470";
+const DEFAULT_FOLDER = "data/credentials";
+
 /** What the first start says of itself. */
 export interface FirstSteps {
   /** Where the registry listens. */
@@ -16,24 +20,26 @@ export function nextSteps({ url, credentialsFolder, namespace }: FirstSteps): st
   const { host, protocol } = new URL(url);
   const plain = protocol === "http:" ? " --plain-http" : "";
   const folder = shellWord(shortest(credentialsFolder));
-  const client = `npx securectl --server ${url}`;
+  const server = url === DEFAULT_URL ? "" : ` --server ${url}`;
+  const operator = folder === DEFAULT_FOLDER ? "" : ` --token-file ${folder}/operator`;
   const model = `${host}/${namespace}/hello`;
   return `
 The registry listens on ${url}
 This was its first start: it made three identities, whose keys are in ${folder}, one a file: publisher, operator, runtime.
 
   # a publisher pushes a model; nobody but publishers, scanners and reviewers sees it
-  echo "stands for weights" > weights.gguf
+  model=$(mktemp -d) && echo "stands for weights" > "$model/weights.gguf"
   oras login ${host}${plain} --username publisher --password-stdin < ${folder}/publisher
-  oras push ${model}:v1${plain} --artifact-type application/vnd.cncf.model.manifest.v1+json weights.gguf:application/vnd.cncf.model.weight.v1.raw
+  (cd "$model" && oras push ${model}:v1${plain} \\
+    --artifact-type application/vnd.cncf.model.manifest.v1+json weights.gguf:application/vnd.cncf.model.weight.v1.raw)
 
   # an operator looks at what a promotion would decide, and promotes it
-  ${client} --token-file ${folder}/operator evaluate ${namespace}/hello:v1
-  ${client} --token-file ${folder}/operator promote ${namespace}/hello:v1 --reason "reviewed by hand"
+  npx securectl evaluate ${namespace}/hello:v1${server}${operator}
+  npx securectl promote ${namespace}/hello:v1 --reason "reviewed by hand"${server}${operator}
 
   # a runtime pulls it by its digest
   oras login ${host}${plain} --username runtime --password-stdin < ${folder}/runtime
-  oras pull ${model}@$(oras resolve ${model}:v1${plain})${plain} --output pulled
+  oras pull "${model}@$(oras resolve ${model}:v1${plain})"${plain} --output "$model/pulled"
 
 `;
 }

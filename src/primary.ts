@@ -38,21 +38,40 @@ export async function runPrimary(config: Config, log: Logger): Promise<void> {
   const directory = await openDataDirectory(config.dataDirectory);
   try {
     const reserved = await reservePort(config.bind);
-    const first = await prepare(config, reserved.port, directory, log);
-    const workers = new Workers(config, reserved, log);
-    const started = await Promise.race([workers.start().then(() => true), told.once.then(() => false)]);
-    if (started) announce(config, reserved.port, first, log);
-    await told.once;
-    log.info("stopping");
-    await Promise.race([workers.stop(), told.twice.then(() => workers.kill())]);
+    try {
+      await serve(config, { directory, reserved, told }, log);
+    } finally {
+      await reserved.free();
+    }
   } finally {
     await directory.release();
   }
   log.info("stopped");
 }
 
+interface Held {
+  readonly directory: DataDirectory;
+  readonly reserved: ReservedPort;
+  readonly told: StopSignals;
+}
+
+async function serve(config: Config, { directory, reserved, told }: Held, log: Logger): Promise<void> {
+  const first = await prepare(config, reserved.port, directory, log);
+  const workers = new Workers(config, reserved, log);
+  const started = await Promise.race([workers.start().then(() => true), told.once.then(() => false)]);
+  if (started) announce(config, reserved.port, first, log);
+  await told.once;
+  log.info("stopping");
+  await Promise.race([workers.stop(), told.twice.then(() => workers.kill())]);
+}
+
 /** The first signal asks for an orderly end, the second for one at once. */
-function stopSignals(): { readonly once: Promise<void>; readonly twice: Promise<void> } {
+interface StopSignals {
+  readonly once: Promise<void>;
+  readonly twice: Promise<void>;
+}
+
+function stopSignals(): StopSignals {
   const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   let count = 0;
   const onSignal = (): void => {
@@ -135,7 +154,8 @@ class Workers {
   readonly #alive = new Set<Worker>();
   readonly #waiting = new Set<NodeJS.Timeout>();
   #crashes = 0;
-  #stopping = false;
+  /** Between the start and the stop workers are replaced. */
+  #running = false;
 
   constructor(config: Config, reserved: ReservedPort, log: Logger) {
     this.#config = config;
@@ -147,6 +167,7 @@ class Workers {
   async start(): Promise<void> {
     try {
       await Promise.all(Array.from({ length: this.#config.workers }, () => this.#spawn()));
+      this.#running = true;
     } catch (error) {
       this.kill();
       throw error;
@@ -164,13 +185,16 @@ class Workers {
     worker.on("message", (message: unknown) => {
       const report = reportSchema.parse(message);
       if (report.report === "prepared") void this.#reserved.free().then(() => tell(worker, { order: "listen" }));
-      else if (report.report === "ready") ready.resolve();
-      else ({ reason } = report);
+      else if (report.report === "failed") ({ reason } = report);
+      else {
+        this.#log.info({ worker: worker.process.pid }, "worker serves");
+        ready.resolve();
+      }
     });
     worker.on("exit", (code, signal) => {
       this.#alive.delete(worker);
       ready.reject(new StartError(reason));
-      if (!this.#stopping) this.#replace(worker, { code, signal, age: performance.now() - born });
+      if (this.#running) this.#replace(worker, { code, signal, age: performance.now() - born });
     });
     return ready.promise;
   }
@@ -206,7 +230,7 @@ class Workers {
   }
 
   #quit(): void {
-    this.#stopping = true;
+    this.#running = false;
     for (const timer of this.#waiting) clearTimeout(timer);
     this.#waiting.clear();
   }

@@ -28,9 +28,6 @@ const orderSchema = z.discriminatedUnion("order", [
   z.object({ order: z.literal("listen") }),
   z.object({ order: z.literal("drain") }),
 ]);
-/** A worker that cannot even start says why by this. */
-const EXIT_FAILED = 1;
-
 type Stop = () => Promise<void>;
 
 /** A process that serves: it does what the primary says, and ends with it. */
@@ -46,6 +43,8 @@ export function runWorker(): void {
     await stop?.();
     process.exit(0);
   };
+  // The primary is gone. Node's own listener, which comes after this one, would exit.
+  process.prependListener("disconnect", die);
   // A terminal and a service manager signal the whole group; alone, a signal has the primary start another worker.
   process.on("SIGTERM", () => void end());
   process.on("SIGINT", () => void end());
@@ -55,6 +54,14 @@ export function runWorker(): void {
     else if (order.order === "listen") toListen.resolve();
     else void end();
   });
+}
+
+/**
+ * Ends at once. An exit would wait for the thread of a transaction under way, which waits for a callback that no longer comes, and would
+ * hold the store's write lock for ever; the lock of a process that is killed is freed.
+ */
+function die(): void {
+  process.kill(process.pid, "SIGKILL");
 }
 
 interface Cues {
@@ -67,7 +74,7 @@ async function begin(config: Config, port: number, cues: Cues): Promise<Stop | u
   const log = createLogger(config.logLevel);
   process.on("uncaughtException", (error) => {
     log.fatal({ err: error }, "worker failed");
-    process.exit(EXIT_FAILED);
+    die();
   });
   try {
     const registry = await openRegistry(config, port, log);
@@ -83,7 +90,7 @@ async function begin(config: Config, port: number, cues: Cues): Promise<Stop | u
     return () => stopServing({ server, registry, scheduler }, config);
   } catch (error) {
     log.error({ err: error }, "worker failed to start");
-    report({ report: "failed", reason: error instanceof Error ? error.message : "unknown" }, () => process.exit(EXIT_FAILED));
+    report({ report: "failed", reason: error instanceof Error ? error.message : "unknown" }, die);
     return undefined;
   }
 }

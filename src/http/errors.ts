@@ -23,7 +23,7 @@ export function answerError(c: Ask, thrown: unknown, log: Logger): Response {
   const { outgoing } = c.env;
   if (outgoing.headersSent || outgoing.destroyed) {
     // Nothing can be taken back: a cut connection tells the client that the answer is not whole. Often it hung up itself.
-    log.info({ err: thrown, requestId: c.get("requestId") }, "request ended early");
+    log[thrown instanceof RegistryError ? "debug" : "info"]({ err: thrown, requestId: c.get("requestId") }, "request ended early");
     outgoing.destroy();
     return RESPONSE_ALREADY_SENT;
   }

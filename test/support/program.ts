@@ -1,0 +1,76 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
+
+/** The server's program as operators run it: `node src/main.ts`, a process of its own with workers of its own. */
+export interface Program {
+  readonly process: ChildProcess;
+  /** What it wrote so far. */
+  readonly out: () => string;
+  readonly err: () => string;
+  /** Its log lines so far, parsed; throws when standard output holds anything else. */
+  log(): readonly Readonly<Record<string, unknown>>[];
+  /** The nth log line with this message, when it is there. */
+  logged(message: string, count?: number): Promise<Readonly<Record<string, unknown>>>;
+  /** Its exit code or signal, when it has ended and closed its output. */
+  readonly ended: Promise<number | string>;
+  /** Asks it to end, as a service manager does. */
+  stop(): Promise<number | string>;
+}
+
+/** Starts the program with an environment of its own; nothing of the caller's settings leaks into it. */
+export function runProgram(env: Readonly<Record<string, string>>, args: readonly string[] = []): Program {
+  const child = spawn(process.execPath, [MAIN, ...args], {
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  const [out, err]: [string[], string[]] = [[], []];
+  child.stdout.setEncoding("utf8").on("data", (text: string) => out.push(text));
+  child.stderr.setEncoding("utf8").on("data", (text: string) => err.push(text));
+  let over = false;
+  const ended = once(child, "close").then(([code, signal]: unknown[]) => {
+    over = true;
+    return typeof code === "number" ? code : String(signal);
+  });
+  const lines = (): Record<string, unknown>[] =>
+    out
+      .join("")
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  return {
+    process: child,
+    out: () => out.join(""),
+    err: () => err.join(""),
+    log: lines,
+    logged: async (message, count = 1) => {
+      for (;;) {
+        const found = lines().filter(({ msg }) => msg === message)[count - 1];
+        if (found !== undefined) return found;
+        if (over) throw new Error(`the program ended without logging "${message}":\n${out.join("")}${err.join("")}`);
+        await sleep(20);
+      }
+    },
+    ended,
+    stop: () => {
+      child.kill("SIGTERM");
+      return ended;
+    },
+  };
+}
+
+/** Where a started program listens. */
+export async function urlOf(program: Program): Promise<string> {
+  return String((await program.logged("listening"))["url"]);
+}
+
+/** An Authorization header by the key in a credential file. */
+export async function basicOf(directory: string, name: string): Promise<Record<string, string>> {
+  const key = (await readFile(join(directory, "credentials", name), "utf8")).trim();
+  return { authorization: `Basic ${Buffer.from(`${name}:${key}`).toString("base64")}` };
+}
