@@ -543,6 +543,9 @@ describe("mount", () => {
     await registry.change(revokedRows("other/m", digest));
     expect((await mount("team/b", `mount=${digest}&from=other/m`, "both")).status).toBe(202);
     expect((await mount("other/n", `mount=${digest}&from=other/m`, "carl")).status).toBe(202);
+    // Who may read it as evidence must not bring it back into use by that.
+    expect((await ask(registry, "GET", `/v2/other/m/blobs/${digest}`, { as: "ops" })).status).toBe(200);
+    expect((await mount("team/c", `mount=${digest}&from=other/m`, "ops")).status).toBe(202);
   });
 
   test("of a damaged blob is an upload, so that the right bytes can heal it", async () => {
