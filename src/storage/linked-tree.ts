@@ -32,7 +32,7 @@ export async function openLinkedTree(root: string): Promise<RuntimeTree> {
 
 async function isAbandoned(path: string): Promise<boolean> {
   const found = await stat(path).catch(noneWhenMissing);
-  return found !== undefined && found.ctimeMs < Date.now() - ABANDONED;
+  return found !== undefined && found.mtimeMs < Date.now() - ABANDONED;
 }
 
 class LinkedTree implements RuntimeTree {

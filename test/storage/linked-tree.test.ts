@@ -1,0 +1,285 @@
+import { linkSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type Digest, digestOf } from "../../src/oci/digest.ts";
+import { type RepositoryName, isRepositoryName } from "../../src/oci/reference.ts";
+import type { BlobStore } from "../../src/storage/blob-store.ts";
+import { blobPath, openFilesystem } from "../../src/storage/filesystem.ts";
+import { openLinkedTree } from "../../src/storage/linked-tree.ts";
+import type { RuntimeTree } from "../../src/storage/runtime-tree.ts";
+import { publish } from "./blob-store.suite.ts";
+
+let root: string;
+let blobs: BlobStore;
+let tree: RuntimeTree;
+
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), "amr-tree-"));
+  await mkdir(join(root, "trusted"));
+  blobs = await openFilesystem(root);
+  tree = await openLinkedTree(root);
+});
+
+afterEach(() => rm(root, { recursive: true, force: true }));
+
+function repository(name: string): RepositoryName {
+  if (!isRepositoryName(name)) throw new TypeError(name);
+  return name;
+}
+
+const MODELS = repository("models/llama");
+const MANIFEST = digestOf("a manifest");
+
+async function blob(content: string): Promise<Digest> {
+  const digest = await publish(blobs, content);
+  await blobs.discard(`u-${digest.slice(7, 23)}`);
+  return digest;
+}
+
+/** Everything below `trusted/`: folders end in a slash, files with their content. */
+async function contents(): Promise<string[]> {
+  const entries = await readdir(join(root, "trusted"), { recursive: true, withFileTypes: true });
+  const all = entries.map(async (entry) => {
+    const path = join(entry.parentPath, entry.name);
+    const name = path.slice(join(root, "trusted").length + 1);
+    return entry.isDirectory() ? `${name}/` : `${name}: ${await readFile(path, "utf8")}`;
+  });
+  return (await Promise.all(all)).toSorted();
+}
+
+/** Nothing that is under way may stay behind. */
+async function underWay(): Promise<string[]> {
+  return readdir(join(root, "uploads"));
+}
+
+const folder = (name: string, manifest = MANIFEST): string => `${name}/${manifest.replace(":", "-")}`;
+
+describe("linking a manifest", () => {
+  test("makes its folder with hard links to the blobs, which readers of other users can walk", async () => {
+    const [weights, config] = [await blob("weights"), await blob("config")];
+    await tree.link(MODELS, MANIFEST, [
+      { path: "model.gguf", blob: weights },
+      { path: "conf/deep/config.json", blob: config },
+      { path: "copy.gguf", blob: weights },
+    ]);
+    const at = folder("models/llama");
+    expect(await contents()).toEqual([
+      "models/",
+      "models/llama/",
+      `${at}/`,
+      `${at}/conf/`,
+      `${at}/conf/deep/`,
+      `${at}/conf/deep/config.json: config`,
+      `${at}/copy.gguf: weights`,
+      `${at}/model.gguf: weights`,
+    ]);
+    const path = join(root, "trusted", at);
+    expect(await tree.pathOf(MODELS, MANIFEST)).toBe(path);
+    const [linked, published] = [await stat(join(path, "model.gguf")), await stat(blobPath(join(root, "blobs"), weights))];
+    expect(linked.ino).toBe(published.ino);
+    expect(linked.mode & 0o777).toBe(0o444);
+    for (const made of ["models", "models/llama", at, `${at}/conf/deep`]) {
+      expect((await stat(join(root, "trusted", made))).mode & 0o777).toBe(0o755);
+    }
+    expect(await underWay()).toEqual([]);
+  });
+
+  test("makes folders open whatever the umask", async () => {
+    const before = process.umask(0o077);
+    try {
+      await tree.link(MODELS, MANIFEST, [{ path: "a/b", blob: await blob("b") }]);
+    } finally {
+      process.umask(before);
+    }
+    expect((await stat(join(root, "trusted", folder("models/llama"), "a"))).mode & 0o777).toBe(0o755);
+  });
+
+  test("again makes the folder hold exactly the files of now", async () => {
+    await tree.link(MODELS, MANIFEST, [
+      { path: "a", blob: await blob("old") },
+      { path: "gone/b", blob: await blob("old") },
+    ]);
+    await tree.link(MODELS, MANIFEST, [{ path: "a", blob: await blob("new") }]);
+    expect(await contents()).toEqual(["models/", "models/llama/", `${folder("models/llama")}/`, `${folder("models/llama")}/a: new`]);
+    expect(await underWay()).toEqual([]);
+  });
+
+  test("survives the blob: what a runtime was given stays whole until it is unlinked", async () => {
+    const digest = await blob("weights");
+    await tree.link(MODELS, MANIFEST, [{ path: "a", blob: digest }]);
+    await blobs.remove(digest, async () => true);
+    expect(await readFile(join(root, "trusted", folder("models/llama"), "a"), "utf8")).toBe("weights");
+  });
+
+  test("whose blob is missing makes nothing, and leaves what was there", async () => {
+    await tree.link(MODELS, MANIFEST, [{ path: "a", blob: await blob("old") }]);
+    const before = await contents();
+    const missing = { path: "b", blob: digestOf("missing") };
+    await expect(tree.link(MODELS, MANIFEST, [{ path: "a", blob: await blob("new") }, missing])).rejects.toMatchObject({ code: "ENOENT" });
+    expect(await contents()).toEqual(before);
+    expect(await underWay()).toEqual([]);
+  });
+
+  test("takes names that need care, and digests of both algorithms", async () => {
+    const manifest = digestOf("a manifest", "sha512");
+    const paths = ["model v1.0 (final).gguf", "-rf", ".hidden", "ünï", "x".repeat(255), `sha256-${"0".repeat(64)}`];
+    await tree.link(MODELS, manifest, await Promise.all(paths.map(async (path) => ({ path, blob: await blob(path) }))));
+    const at = join(root, "trusted", folder("models/llama", manifest));
+    expect((await readdir(at)).toSorted()).toEqual(paths.toSorted());
+  });
+
+  test.each([
+    "",
+    "/etc/passwd",
+    "..",
+    "../other",
+    "a/../../b",
+    "a//b",
+    "./a",
+    "a/",
+    "a\0b",
+    "a\\b",
+    "a\nb",
+    "a\u202eb",
+    "x".repeat(256),
+    "a/".repeat(600),
+  ])("refuses the path %j", async (path) => {
+    const file = { path, blob: await blob("weights") };
+    await expect(tree.link(MODELS, MANIFEST, [file])).rejects.toBeInstanceOf(TypeError);
+    expect(await contents()).toEqual([]);
+    expect(await underWay()).toEqual([]);
+  });
+
+  test("refuses one path for two files, and a file in the place of a folder", async () => {
+    const [one, other] = [await blob("one"), await blob("other")];
+    for (const paths of [
+      ["a", "a"],
+      ["a", "a/b"],
+      ["a/b", "a"],
+    ] as const) {
+      const files = [
+        { path: paths[0], blob: one },
+        { path: paths[1], blob: other },
+      ];
+      await expect(tree.link(MODELS, MANIFEST, files)).rejects.toThrow(/EEXIST|ENOTDIR/);
+      expect(await contents()).toEqual([]);
+      expect(await underWay()).toEqual([]);
+    }
+  });
+
+  test("copies a file that has as many links as the file system allows", async (context) => {
+    const digest = await blob("tokenizer");
+    const links = join(root, "links");
+    await mkdir(links);
+    const source = blobPath(join(root, "blobs"), digest);
+    if (!exhaustLinks(source, links)) return context.skip("this file system allows more than 70 000 links to a file");
+    await tree.link(MODELS, MANIFEST, [{ path: "tokenizer.json", blob: digest }]);
+    const copy = join(root, "trusted", folder("models/llama"), "tokenizer.json");
+    expect(await readFile(copy, "utf8")).toBe("tokenizer");
+    expect((await stat(copy)).mode & 0o777).toBe(0o444);
+  }, 120_000);
+});
+
+/** Links a file until no more is allowed; false when that is not in sight. */
+function exhaustLinks(source: string, into: string): boolean {
+  for (let links = 0; links < 70_000; links += 1) {
+    try {
+      linkSync(source, join(into, String(links)));
+    } catch {
+      return true;
+    }
+  }
+  return false;
+}
+
+describe("unlinking a manifest", () => {
+  test("removes its folder and the parents that nothing else needs", async () => {
+    const file = { path: "a", blob: await blob("a") };
+    await tree.link(MODELS, MANIFEST, [file]);
+    await tree.link(repository("models/llama/tuned"), MANIFEST, [file]);
+    await tree.unlink(MODELS, MANIFEST);
+    expect(await tree.pathOf(MODELS, MANIFEST)).toBeUndefined();
+    const at = folder("models/llama/tuned");
+    expect(await contents()).toEqual(["models/", "models/llama/", "models/llama/tuned/", `${at}/`, `${at}/a: a`]);
+    await tree.unlink(repository("models/llama/tuned"), MANIFEST);
+    expect(await contents()).toEqual([]);
+    expect(await underWay()).toEqual([]);
+    expect(await readdir(join(root, "trusted"))).toEqual([]);
+  });
+
+  test("that was never linked is fine", async () => {
+    await tree.unlink(MODELS, MANIFEST);
+    await tree.link(MODELS, MANIFEST, [{ path: "a", blob: await blob("a") }]);
+    await tree.unlink(MODELS, digestOf("another manifest"));
+    expect(await tree.pathOf(MODELS, MANIFEST)).toBeDefined();
+  });
+
+  test("leaves a file that a runtime holds open readable, and its blob", async () => {
+    const digest = await blob("weights");
+    await tree.link(MODELS, MANIFEST, [{ path: "a", blob: digest }]);
+    await tree.unlink(MODELS, MANIFEST);
+    expect(await readFile(blobPath(join(root, "blobs"), digest), "utf8")).toBe("weights");
+  });
+});
+
+async function namesBelow(path: string): Promise<string> {
+  const names: string[] = await readdir(path, { recursive: true }).catch(() => []);
+  return names.toSorted((one, other) => (one < other ? -1 : 1)).join(" ");
+}
+
+describe("many links and unlinks at once", () => {
+  test("never lose a folder that was linked, and never leave one that was unlinked", async () => {
+    const file = { path: "deep/a", blob: await blob("a") };
+    const trees = [tree, await openLinkedTree(root), await openLinkedTree(root)];
+    const manifests = ["one", "two", "three"].map((text) => digestOf(text));
+    await Promise.all(
+      manifests.map(async (manifest, index) => {
+        const mine = trees[index] ?? tree;
+        // They share all parents: one takes away what another one is about to need.
+        for (let round = 0; round < 25; round += 1) {
+          await mine.link(MODELS, manifest, [file]);
+          expect(await mine.pathOf(MODELS, manifest)).toBeDefined();
+          await mine.unlink(MODELS, manifest);
+          expect(await mine.pathOf(MODELS, manifest)).toBeUndefined();
+        }
+      }),
+    );
+    expect(await contents()).toEqual([]);
+    expect(await underWay()).toEqual([]);
+  }, 60_000);
+
+  test("show a folder whole or not at all", async () => {
+    const files = await Promise.all(["a", "b/c", "d"].map(async (path) => ({ path, blob: await blob(path) })));
+    const at = join(root, "trusted", folder("models/llama"));
+    const done = new AbortController();
+    const watching = (async () => {
+      const seen = new Set<string>();
+      while (!done.signal.aborted) seen.add(await namesBelow(at));
+      return seen;
+    })();
+    for (let round = 0; round < 40; round += 1) {
+      await tree.link(MODELS, MANIFEST, files);
+      if (round % 2 === 0) await tree.unlink(MODELS, MANIFEST);
+    }
+    done.abort();
+    const seen = [...(await watching)].filter((names) => names !== "" && names !== "a b b/c d");
+    expect(seen).toEqual([]);
+  }, 60_000);
+});
+
+describe("opening the tree", () => {
+  test("takes away what a crash left under way a day ago, and nothing younger", async () => {
+    for (const name of ["+tree.old", "+tree.young"]) {
+      await mkdir(join(root, "uploads", name, "a"), { recursive: true });
+      await writeFile(join(root, "uploads", name, "a", "b"), "");
+    }
+    await blobs.stage("upload");
+    const day = 24 * 60 * 60;
+    const old = Date.now() / 1000 - 2 * day;
+    await utimes(join(root, "uploads/+tree.old"), old, old);
+    await openLinkedTree(root);
+    expect((await underWay()).toSorted()).toEqual(["+tree.young", "upload"]);
+  });
+});
