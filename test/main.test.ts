@@ -11,6 +11,8 @@ import { type Program, basicOf, runProgram, urlOf } from "./support/program.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
+const PATIENT = { timeout: 30_000 };
+
 let directory: string;
 const programs: Program[] = [];
 
@@ -191,7 +193,7 @@ describe("SIGTERM", () => {
     const url = await urlOf(program);
     const answers: { status: number; close: boolean }[] = [];
     const clients = Array.from({ length: 8 }, () => hammer(url, answers));
-    await vi.waitUntil(() => answers.length > 200, { timeout: 30_000 });
+    await vi.waitUntil(() => answers.length > 200, PATIENT);
     program.process.kill(signal);
     await Promise.all(clients);
     expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
@@ -213,7 +215,7 @@ describe("SIGTERM", () => {
     await vi.waitUntil(async () => {
       const staged = await readdir(data("uploads"));
       return staged.length > 0;
-    });
+    }, PATIENT);
     program.process.kill("SIGTERM");
     await program.logged("stopping");
     const asked = request(`${url}/readyz`, { agent: kept }).end();
@@ -225,7 +227,7 @@ describe("SIGTERM", () => {
           () => false,
           () => true,
         ),
-      { timeout: 10_000 },
+      PATIENT,
     );
     upload.end("56789");
     const [answer] = (await once(upload, "response")) as [IncomingMessage];

@@ -1,0 +1,240 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { availableParallelism, tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import * as fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type Config, ConfigError, loadConfig } from "../src/config.ts";
+import { fileSchema, settingsTable } from "../src/settings.ts";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "amr-config-"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+type Environment = Readonly<Record<string, string>>;
+
+function refusal(env: Environment): readonly string[] {
+  try {
+    loadConfig(env);
+    return [];
+  } catch (error) {
+    if (error instanceof ConfigError) return error.reasons;
+    throw error;
+  }
+}
+
+let files = 0;
+async function fromFile(yaml: string, env: Environment = {}): Promise<Environment> {
+  files += 1;
+  const path = join(folder, `${files}.yaml`);
+  await writeFile(path, yaml);
+  return { ...env, REGISTRY_CONFIG: path };
+}
+
+const PROXY = { TLS_TERMINATED_BY_PROXY: "true", PUBLIC_URL: "https://registry.example" };
+
+describe("without any setting", () => {
+  test("the registry listens on loopback over ./data, and everything else has its default", () => {
+    expect(loadConfig({})).toEqual<Config>({
+      bind: { host: "127.0.0.1", port: 8470 },
+      dataDirectory: resolve("data"),
+      serviceTokenPath: undefined,
+      lockPath: "/etc/secure-ai/policy/models.lock.yaml",
+      integrityResultPath: resolve("data/integrity-last.json"),
+      insecureDevMode: false,
+      publicUrl: undefined,
+      tls: undefined,
+      tlsTerminatedByProxy: false,
+      workers: availableParallelism(),
+      logLevel: "info",
+      duties: "standard",
+      minUploadRate: 4096,
+      maxConnections: 10_000,
+      times: {
+        uploadExpiry: 7 * 86_400_000,
+        uploadWindow: 30_000,
+        collectInterval: 3_600_000,
+        collectGrace: 86_400_000,
+        shutdownGrace: 30_000,
+        headers: 30_000,
+        keepAlive: 75_000,
+        idle: 120_000,
+      },
+    });
+  });
+
+  test("an empty variable is one that is not set, and variables of others are none of ours", () => {
+    expect(loadConfig({ TLS_CERT_PATH: "", WORKERS: "", PATH: "/bin", REGISTRY_URL: "http://127.0.0.1:1" })).toEqual(loadConfig({}));
+  });
+});
+
+describe("file and environment", () => {
+  test("have the same settings; the environment wins", async () => {
+    const env = await fromFile("bind_addr: '[::1]:0'\nworkers: 3\nregistry_duties: strict\ntls_terminated_by_proxy: true\n", {
+      WORKERS: "5",
+    });
+    const { bind, workers, duties, tlsTerminatedByProxy } = loadConfig(env);
+    expect({ bind, workers, duties, tlsTerminatedByProxy }).toEqual({
+      bind: { host: "::1", port: 0 },
+      workers: 5,
+      duties: "strict",
+      tlsTerminatedByProxy: true,
+    });
+  });
+
+  test("an empty file is none", async () => {
+    expect(loadConfig(await fromFile("# nothing\n"))).toEqual(loadConfig({}));
+  });
+
+  test.each([
+    ["an unknown key", "bind_adr: 127.0.0.1:1\n", /unknown in the file: bind_adr/],
+    ["a key twice", "workers: 1\nworkers: 2\n", /cannot be used/],
+    ["no mapping", "- workers\n", /must be a YAML mapping/],
+    ["no YAML", "workers: [\n", /cannot be used/],
+    ["an alias", "workers: &a 1\nlog_level: *a\n", /cannot be used/],
+    ["a key of every object", "constructor: 1\n", /unknown in the file: constructor/],
+  ])("a file with %s is refused", async (_, yaml, words) => {
+    expect(refusal(await fromFile(yaml))).toEqual([expect.stringMatching(words)]);
+  });
+
+  test("a file that is not there is refused", () => {
+    expect(refusal({ REGISTRY_CONFIG: join(folder, "none") })).toEqual(["REGISTRY_CONFIG: the file cannot be used (ENOENT)"]);
+  });
+
+  test("an unknown variable that begins with REGISTRY_ is refused", () => {
+    expect(refusal({ REGISTRY_DIRECTORY: "x", REGISTRY_PORT: "tcp://10.0.0.1:80" })).toEqual([
+      expect.stringMatching(/^unknown in the environment: REGISTRY_DIRECTORY, REGISTRY_PORT .*enableServiceLinks/),
+    ]);
+  });
+});
+
+describe("what cannot be understood is refused", () => {
+  test.each([
+    ["BIND_ADDR", "127.0.0.1"],
+    ["BIND_ADDR", "127.0.0.1:65536"],
+    ["BIND_ADDR", "127.0.0.1:x"],
+    ["BIND_ADDR", "a b:1"],
+    ["BIND_ADDR", "*:8470"],
+    ["REGISTRY_DIR", "a\0b"],
+    ["INSECURE_DEV_MODE", "1"],
+    ["INSECURE_DEV_MODE", "TRUE"],
+    ["INSECURE_DEV_MODE", "false"],
+    ["PUBLIC_URL", "registry.example"],
+    ["PUBLIC_URL", "ftp://registry.example"],
+    ["PUBLIC_URL", "https://registry.example/path"],
+    ["PUBLIC_URL", "https://registry.example/?q"],
+    ["PUBLIC_URL", "https://user:secret@registry.example"],
+    ["TLS_TERMINATED_BY_PROXY", "yes"],
+    ["WORKERS", "0"],
+    ["WORKERS", "257"],
+    ["WORKERS", "1.5"],
+    ["LOG_LEVEL", "loud"],
+    ["REGISTRY_DUTIES", "none"],
+    ["REGISTRY_UPLOAD_EXPIRY", "7"],
+    ["REGISTRY_UPLOAD_EXPIRY", "0s"],
+    ["REGISTRY_UPLOAD_EXPIRY", "366d"],
+    ["REGISTRY_MIN_UPLOAD_RATE", "-1"],
+    ["REGISTRY_MAX_CONNECTIONS", "0"],
+  ])("%s=%j, by a reason that names the setting and not the value", (name, value) => {
+    const reasons = refusal({ [name]: value });
+    expect(reasons).toEqual([expect.stringMatching(new RegExp(`^${name}: `))]);
+    expect(reasons.join()).not.toContain("secret");
+  });
+
+  test("whatever it is: text in any setting is taken or refused, and nothing else happens", () => {
+    const names = fc.constantFrom(...settingsTable().map(({ name }) => name));
+    const check = fc.check(
+      fc.property(fc.dictionary(names, fc.oneof(fc.string(), fc.constantFrom("true", "1s", "1", "a:1", "https://a"))), (env) =>
+        Array.isArray(refusal(env)),
+      ),
+    );
+    expect(check).toMatchObject({ failed: false });
+  });
+});
+
+describe("what is unsafe is refused", () => {
+  test.each<[string, Environment, RegExp]>([
+    ["a bind off loopback without TLS", { BIND_ADDR: "10.0.0.1:1" }, /^BIND_ADDR: an address off loopback needs/],
+    ["a name that could resolve to anything", { BIND_ADDR: "registry:1" }, /^BIND_ADDR: an address off loopback needs/],
+    ["a name that only looks like loopback", { BIND_ADDR: "127.0.0.1.example:1" }, /^BIND_ADDR: an address off loopback needs/],
+    ["every interface without PUBLIC_URL", { BIND_ADDR: "0.0.0.0:1", TLS_CERT_PATH: "c", TLS_KEY_PATH: "k" }, /needs PUBLIC_URL/],
+    ["a certificate without a key", { TLS_CERT_PATH: "c" }, /^TLS_CERT_PATH, TLS_KEY_PATH/],
+    ["a key without a certificate", { TLS_KEY_PATH: "k" }, /^TLS_CERT_PATH, TLS_KEY_PATH/],
+    ["credentials over plain http", { PUBLIC_URL: "http://registry.example" }, /^PUBLIC_URL: must be https/],
+    ["plain http beside TLS", { PUBLIC_URL: "http://127.0.0.1", TLS_CERT_PATH: "c", TLS_KEY_PATH: "k" }, /^PUBLIC_URL: must be https/],
+    ["a proxy whose address is unknown", { BIND_ADDR: "10.0.0.1:1", TLS_TERMINATED_BY_PROXY: "true" }, /needs PUBLIC_URL/],
+    ["development mode off loopback", { ...PROXY, BIND_ADDR: "10.0.0.1:1", INSECURE_DEV_MODE: "true" }, /^INSECURE_DEV_MODE/],
+    ["development mode behind a public name", { PUBLIC_URL: "https://registry.example", INSECURE_DEV_MODE: "true" }, /^INSECURE_DEV_MODE/],
+  ])("%s", (_, env, words) => {
+    expect(refusal(env)).toEqual([expect.stringMatching(words)]);
+  });
+
+  test.each(["0.0.0.0:1", "[::]:1", ":1", "[0:0:0:0:0:0:0:0]:1"])("%s is every interface", (bind) => {
+    expect(refusal({ BIND_ADDR: bind, TLS_CERT_PATH: "c", TLS_KEY_PATH: "k" })).toEqual([expect.stringMatching(/needs PUBLIC_URL/)]);
+  });
+
+  test("with all reasons at once, of the file and the environment", async () => {
+    const env = await fromFile("nonsense: 1\nworkers: many\n", {
+      BIND_ADDR: "0.0.0.0:1",
+      TLS_KEY_PATH: "k",
+      REGISTRY_X: "1",
+      LOG_LEVEL: "loud",
+    });
+    const reasons = refusal(env);
+    for (const part of [
+      "REGISTRY_X",
+      "nonsense",
+      "WORKERS",
+      "LOG_LEVEL",
+      "TLS_CERT_PATH, TLS_KEY_PATH",
+      "off loopback",
+      "every interface",
+    ]) {
+      expect(reasons).toContainEqual(expect.stringContaining(part));
+    }
+    expect(reasons).toHaveLength(7);
+  });
+});
+
+describe("what is safe starts", () => {
+  test.each<[string, Environment]>([
+    ["loopback, by any of its names", { BIND_ADDR: "localhost:1" }],
+    ["loopback of IPv6", { BIND_ADDR: "[::1]:1" }],
+    ["loopback beyond the first address", { BIND_ADDR: "127.8.9.10:1" }],
+    ["every interface behind a proxy", { ...PROXY, BIND_ADDR: "0.0.0.0:1" }],
+    [
+      "every interface by the predecessor's name",
+      { BIND_ADDR: "0.0.0.0:1", ALLOW_REMOTE_BIND: "true", PUBLIC_URL: "https://registry.example" },
+    ],
+    ["every interface, published on loopback", { BIND_ADDR: ":1", ALLOW_REMOTE_BIND: "true", PUBLIC_URL: "http://127.0.0.1:1" }],
+    ["one address with TLS", { BIND_ADDR: "10.0.0.1:1", TLS_CERT_PATH: "c", TLS_KEY_PATH: "k" }],
+    ["development mode on loopback", { INSECURE_DEV_MODE: "true" }],
+  ])("%s", (_, env) => {
+    expect(refusal(env)).toEqual([]);
+  });
+
+  test("ALLOW_REMOTE_BIND is taken as TLS_TERMINATED_BY_PROXY, and PUBLIC_URL loses its slash", () => {
+    const config = loadConfig({ ALLOW_REMOTE_BIND: "true", PUBLIC_URL: "https://registry.example/" });
+    expect([config.tlsTerminatedByProxy, config.publicUrl]).toEqual([true, "https://registry.example"]);
+  });
+
+  test.each([
+    ["250ms", 250],
+    ["90s", 90_000],
+    ["15m", 900_000],
+    ["24h", 86_400_000],
+    ["365d", 31_536_000_000],
+  ])("%s is %i milliseconds", (text, milliseconds) => {
+    expect(loadConfig({ REGISTRY_GC_GRACE: text }).times.collectGrace).toBe(milliseconds);
+  });
+});
+
+test("every setting has a meaning for the documentation, and the schema of the file is the one that is published", async () => {
+  for (const { name, fallback, meaning } of settingsTable()) {
+    expect(name).toMatch(/^[A-Z_]+$/);
+    expect(fallback.length).toBeGreaterThan(0);
+    expect(meaning.length).toBeGreaterThan(10);
+  }
+  await expect(`${JSON.stringify(fileSchema(), null, 2)}\n`).toMatchFileSnapshot("../schemas/config.schema.json");
+});
