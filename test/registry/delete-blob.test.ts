@@ -35,7 +35,12 @@ async function link(by: string): Promise<void> {
 /** As a promotion does it whose root needs the blob. */
 async function promote(): Promise<void> {
   const reach = { key: keys.reach(HERE, BLOB, ROOT), value: { v: 1, via: [], statement: false } };
-  await store.metadata.commit({ expect: [], put: [reach, { key: keys.servingEpoch(), value: {} }], remove: [], audit: [AUDIT] });
+  await store.metadata.commit({
+    expect: [],
+    put: [reach, { key: keys.repository(HERE), value: { v: 1, createdAt: 0, trusted: 1 } }],
+    remove: [],
+    audit: [AUDIT],
+  });
 }
 
 test("a blob that a promotion begins to need while it is being deleted stays", async () => {

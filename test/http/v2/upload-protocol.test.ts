@@ -216,4 +216,4 @@ test("any requests to an upload, by any worker, broken off and restarted, keep t
     for await (const chunk of await owner.blobs.open(digest)) hash.update(chunk as Uint8Array);
     expect(hash.digest("hex")).toBe(encodedOf(digest));
   }
-}, 60_000);
+});
