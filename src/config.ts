@@ -29,7 +29,7 @@ export interface Config {
 }
 
 /** Durations in milliseconds. */
-export interface Times {
+interface Times {
   readonly uploadExpiry: number;
   readonly uploadWindow: number;
   readonly collectInterval: number;

@@ -167,7 +167,7 @@ function hostOf(url: string): string {
 }
 
 /** Is this host reachable from this machine alone? Other names than `localhost` could resolve to anything. */
-export function isLoopback(host: string): boolean {
+function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }
 

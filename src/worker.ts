@@ -18,10 +18,7 @@ export type Order =
   | { readonly order: "prepare"; readonly config: Config; readonly port: number }
   | { readonly order: "listen" }
   | { readonly order: "drain" };
-export type Report =
-  | { readonly report: "prepared" }
-  | { readonly report: "ready" }
-  | { readonly report: "failed"; readonly reason: string };
+type Report = { readonly report: "prepared" } | { readonly report: "ready" } | { readonly report: "failed"; readonly reason: string };
 
 const orderSchema = z.discriminatedUnion("order", [
   z.object({ order: z.literal("prepare"), config: z.custom<Config>((value) => typeof value === "object"), port: z.number() }),

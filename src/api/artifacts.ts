@@ -40,17 +40,3 @@ export const deleteRequest = z.strictObject({ reason: reason.optional() });
 /** Body of PUT on a tag's promoted pointer; that of DELETE has no digest. */
 export const promotedTagRequest = z.strictObject({ digest: digestSchema, reason: reason.optional() });
 export const removePromotedTagRequest = z.strictObject({ reason: reason.optional() });
-
-/** One transition, as history shows it. */
-export interface HistoryEntry {
-  readonly sequence: number;
-  readonly state: z.infer<typeof stateSchema>;
-  /** RFC 3339. */
-  readonly at: string;
-  readonly actor: string;
-  readonly reason: string | null;
-  /** Digest of the statement's payload, which the next one names. */
-  readonly statement: string;
-  /** Digest of the statement's manifest; null until the transition that follows. */
-  readonly manifest: string | null;
-}

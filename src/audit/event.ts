@@ -1,7 +1,7 @@
 import { z } from "zod";
 
 /** Who acted, from where and with what: the same for every event of a request. */
-export const actorSchema = z.strictObject({
+const actorSchema = z.strictObject({
   principal: z.string().max(255),
   kind: z.enum(["human", "service", "anonymous", "system", "service-token"]),
   /** The id of the credential, never the credential. */

@@ -6,7 +6,7 @@ import { guardedBody } from "./progress.ts";
 import type { Ask } from "./route.ts";
 
 /** What a JSON body may have at most, in bytes (RULES 32). */
-export const MAX_JSON = 1024 * 1024;
+const MAX_JSON = 1024 * 1024;
 
 /** A request's whole body, for the bodies that are small by their nature; throws `TOO_LARGE` before it holds more than `maxBytes`. */
 export async function wholeBody(c: Ask, maxBytes: number): Promise<Buffer> {

@@ -11,7 +11,7 @@ import type { Ask } from "./route.ts";
 const MAX_ISSUES = 20;
 
 /** Does this path speak the distribution-spec's error format? All others speak RFC 9457. */
-export function speaksOci(path: string): boolean {
+function speaksOci(path: string): boolean {
   return path === "/v2" || path.startsWith("/v2/") || path.startsWith("/auth/");
 }
 

@@ -55,7 +55,7 @@ export class Gcra {
 }
 
 /** What is limited, each with buckets of its own: by address before a caller is known, by principal afterwards. */
-export const LIMITED = ["unauthenticated", "auth-fail", "token", "upload-start", "mutate"] as const;
+const LIMITED = ["unauthenticated", "auth-fail", "token", "upload-start", "mutate"] as const;
 export type Limited = (typeof LIMITED)[number];
 
 /** Rates that neither a conformance run nor a benchmark on one machine meets; they bound what a caller gone wild costs. */

@@ -40,7 +40,7 @@ interface DoorAt {
 }
 
 /** A door without a caller: health, the token endpoint. */
-export interface OpenDoor extends DoorAt {
+interface OpenDoor extends DoorAt {
   readonly action: "open";
   readonly inRepository?: never;
   readonly handle: (c: Ask) => Promise<Response> | Response;

@@ -1,5 +1,5 @@
 /** The fourteen codes of distribution-spec §Error codes: on `/v2` nothing else may be answered. */
-export type OciCode =
+type OciCode =
   | "BLOB_UNKNOWN"
   | "BLOB_UPLOAD_INVALID"
   | "BLOB_UPLOAD_UNKNOWN"

@@ -2,10 +2,10 @@ import { canonicalJson } from "../oci/canonical-json.ts";
 import { type Digest, digestOf } from "../oci/digest.ts";
 
 /** Which policy decided; the built-in one asks for a complete, intact closure and nothing else. */
-export const BUILT_IN_POLICY = "built-in/closure@1";
+const BUILT_IN_POLICY = "built-in/closure@1";
 
 /** One check of a decision: what was asked, the answer and why, and the digests that it rests on. */
-export interface Check {
+interface Check {
   readonly id: string;
   readonly status: "pass" | "warn" | "fail";
   readonly message: string;

@@ -23,7 +23,7 @@ export interface Services {
 }
 
 /** What use cases need to know of the configuration. */
-export interface Settings {
+interface Settings {
   /** What clients call the registry, without a trailing slash; statements name it. */
   readonly publicUrl: string;
   readonly duties: "standard" | "strict";

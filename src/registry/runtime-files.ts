@@ -34,7 +34,7 @@ export function runtimeFiles(manifest: Manifest): { readonly files: readonly Run
 }
 
 /** Strict rules for a relative path that an artifact brings: plain visible characters, no way out, nothing hidden. */
-export function isRuntimePath(text: string): boolean {
+function isRuntimePath(text: string): boolean {
   if (text.length > MAX_PATH) return false;
   return text
     .split("/")

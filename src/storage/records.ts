@@ -74,7 +74,6 @@ export const tokenKeyRecord = z.strictObject({
 export type TokenKeyRecord = z.infer<typeof tokenKeyRecord>;
 
 export const repositoryRecord = z.strictObject({ v: z.literal(1), createdAt: time, trusted: z.number().int().nonnegative() });
-export type RepositoryRecord = z.infer<typeof repositoryRecord>;
 
 /** A revocation that was not lifted: it outlives deletion (RULES 12). */
 const revocation = z.strictObject({ permanent: z.boolean(), everywhere: z.boolean(), reason: z.string(), by: z.string(), at: time });
@@ -131,7 +130,6 @@ export type BlobRecord = z.infer<typeof blobRecord>;
  * once. The registry's own statements stay readable whatever becomes of their root.
  */
 export const reachRecord = z.strictObject({ v: z.literal(1), via: z.array(digestSchema), statement: z.boolean() });
-export type ReachRecord = z.infer<typeof reachRecord>;
 
 export const contentKindSchema = z.enum(CONTENT_KINDS);
 
@@ -173,7 +171,6 @@ export const referrerRecord = z.strictObject({
     annotations: annotationsSchema.exactOptional(),
   }),
 });
-export type ReferrerRecord = z.infer<typeof referrerRecord>;
 
 /** Who runs a job, until when, and when it is due again: a lease that ran out is anybody's. */
 export const leaseRecord = z.strictObject({ v: z.literal(1), holder: z.string().nullable(), until: time, dueAt: time });
