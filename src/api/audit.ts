@@ -4,7 +4,7 @@ import { auditEventSchema } from "../audit/event.ts";
 import { digestSchema } from "../oci/digest.ts";
 
 /** Most events of one answer (RULES 32). */
-export const MAX_AUDIT_PAGE = 1000;
+const MAX_AUDIT_PAGE = 1000;
 
 const count = z.coerce.number().int().nonnegative();
 

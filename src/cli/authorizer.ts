@@ -127,7 +127,7 @@ function withAuthorization(authorization: string | undefined, ask: HttpAsk): Htt
 }
 
 /** The value of an Authorization header of the Basic scheme (RFC 7617). */
-export function basic({ user, secret }: { readonly user: string; readonly secret: string }): string {
+function basic({ user, secret }: { readonly user: string; readonly secret: string }): string {
   const pair = `${user}:${secret}`;
   return `Basic ${Buffer.from(pair).toString("base64")}`;
 }

@@ -57,7 +57,7 @@ function zsh(program: Command, places: readonly Place[]): string {
 _${name}() {
   local place="" word
   local -a entries
-  ${walk(places, '"${words[@]:1:CURRENT-2}"')}
+  ${walk(places, '"${(@)words[2,CURRENT-1]}"')}
   case "$place" in
 ${cases(places, entries)}
   esac
@@ -68,22 +68,22 @@ if [ "$funcstack[1]" = "_${name}" ]; then _${name} "$@"; else compdef _${name} $
 
 function fish(program: Command, places: readonly Place[]): string {
   const name = program.name();
-  const lines = places.flatMap(({ path, words }) =>
-    words.map(({ word, help }) => {
-      const what = word.startsWith("--") ? `-l ${word.slice(2)}` : `-a ${word}`;
-      return `complete -c ${name} -n '__${name}_at ${path.join(" ")}' ${what} -d ${quoted(help)}`;
-    }),
-  );
+  const known = places.filter(({ path }) => path.length > 0).map(({ path }) => quoted(path.join(" ")));
+  const lines = places.flatMap(({ path, words }) => {
+    const start = `complete -c ${name} -n ${quoted(`__${name}_at ${path.join(" ")}`)}`;
+    const entries = words.map(
+      ({ word, help }) => `${start} ${word.startsWith("--") ? `-l ${word.slice(2)}` : `-a ${word}`} -d ${quoted(help)}`,
+    );
+    // Where a subcommand has to follow, no file does.
+    return words.some(({ word }) => !word.startsWith("--")) ? [`${start} -f`, ...entries] : entries;
+  });
   return `function __${name}_at
-  set -l place
+  set -l place ""
   for word in (commandline -opc)[2..-1]
-    set -l next (string join " " $place $word)
-    contains -- $next ${places
-      .filter(({ path }) => path.length > 0)
-      .map(({ path }) => quoted(path.join(" ")))
-      .join(" ")}; and set place $place $word
+    set -l next (string trim -- "$place $word")
+    contains -- $next ${known.join(" ")}; and set place $next
   end
-  test (string join " " $place) = (string join " " $argv)
+  test "$place" = "$argv"
 end
 ${lines.join("\n")}`;
 }

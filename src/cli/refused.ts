@@ -22,7 +22,7 @@ export async function refusedBy(answer: HttpAnswer, exit: Exit = exitOf(answer.s
 }
 
 /** Seconds of a Retry-After header (RFC 9110 §10.2.3); a date counts from now. */
-export function retryAfterOf({ headers }: HttpAnswer): number | undefined {
+function retryAfterOf({ headers }: HttpAnswer): number | undefined {
   const text = headers["retry-after"];
   if (text === undefined) return undefined;
   if (/^\d{1,9}$/.test(text)) return Number(text);

@@ -23,6 +23,8 @@ const MAX_EVENTS = 10_000;
 const MAX_TARGETS = 20;
 /** With twelve flushes a minute: at most 600 events a minute and process reach the disk. */
 const MAX_WRITTEN_AT_ONCE = 50;
+/** What a stopping process writes at once: it has no later flush, and what it holds is bounded already. */
+const MAX_WRITTEN_AT_END = 1_000;
 const CLOSING_TRIES = 3;
 
 interface Tally {
@@ -116,7 +118,7 @@ class CoalescingLog implements RefusalLog {
     const now = Math.floor(this.#services.clock() / MINUTE);
     const isOver = ({ minute }: Tally): boolean => closing || minute !== now;
     const due = [...this.#tallies].filter(([, tally]) => tally.count > 0 && (!tally.written || isOver(tally)));
-    const batch = due.slice(0, MAX_WRITTEN_AT_ONCE);
+    const batch = due.slice(0, closing ? MAX_WRITTEN_AT_END : MAX_WRITTEN_AT_ONCE);
     const counts = batch.map(([, tally]) => tally.count);
     const committed = batch.length === 0 || (await this.#commit(batch.map(([, tally]) => this.#eventOf(tally))));
     if (committed) {

@@ -2,9 +2,12 @@ import { execFile } from "node:child_process";
 import { PassThrough } from "node:stream";
 import { promisify } from "node:util";
 import type { Command } from "commander";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { completionScript } from "../../src/cli/completion-script.ts";
 import { createProgram } from "../../src/cli/program.ts";
+
+// A shell takes its time on a busy machine.
+vi.setConfig({ testTimeout: 60_000 });
 
 const streams = { stdin: new PassThrough(), stdout: new PassThrough(), stderr: new PassThrough() };
 const program = createProgram("1.0.0", streams, () => {

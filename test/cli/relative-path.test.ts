@@ -49,7 +49,10 @@ test.each([
 });
 
 test("no accepted path leaves its folder", () => {
-  const part = fc.oneof(fc.constantFrom("..", ".", "", "a", "/", "\\"), fc.string({ unit: "binary", maxLength: 8 }));
+  const part = fc.oneof(
+    fc.constantFrom("..", ".", "", "a", "/", "\\"),
+    fc.array(fc.nat(0xffff), { maxLength: 8 }).map((units) => String.fromCharCode(...units)),
+  );
   fc.assert(
     fc.property(fc.array(part, { maxLength: 6 }), (parts) => {
       const path = parts.join("/");
