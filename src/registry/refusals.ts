@@ -120,13 +120,16 @@ class CoalescingLog implements RefusalLog {
     const due = [...this.#tallies].filter(([, tally]) => tally.count > 0 && (!tally.written || isOver(tally)));
     const batch = due.slice(0, closing ? MAX_WRITTEN_AT_END : MAX_WRITTEN_AT_ONCE);
     const counts = batch.map(([, tally]) => tally.count);
-    const committed = batch.length === 0 || (await this.#commit(batch.map(([, tally]) => this.#eventOf(tally))));
-    if (committed) {
-      for (const [at, [, tally]] of batch.entries()) {
-        tally.count -= counts[at] ?? 0;
-        tally.written = true;
-      }
+    if (batch.length > 0 && !(await this.#commit(batch.map(([, tally]) => this.#eventOf(tally))))) return;
+    for (const [at, [, tally]] of batch.entries()) {
+      // What was counted while the commit was under way is still to be written.
+      tally.count -= counts[at] ?? 0;
+      tally.written = true;
     }
+    this.#forget(now, isOver);
+  }
+
+  #forget(now: number, isOver: (tally: Tally) => boolean): void {
     for (const [key, tally] of this.#tallies) if (tally.count === 0 && isOver(tally)) this.#tallies.delete(key);
     for (const actor of this.#targets.keys()) if (Number.parseInt(actor, 10) !== now) this.#targets.delete(actor);
   }
