@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
-import { type Address, RULES, type Settings, byProxy, settings } from "./settings.ts";
+import { type Address, RULES, type Settings, byProxy, hostOf, isLoopback, settings } from "./settings.ts";
 
 /** What the server is told. It holds no secret, only the paths of files that do. */
 export interface Config {
@@ -145,4 +145,9 @@ function configOf(chosen: Settings): Config {
       idle: chosen.registry_idle_timeout,
     },
   };
+}
+
+/** Is the registry for this machine alone: nobody comes through a proxy, and clients call it by a name of loopback (RULES 19)? */
+export function isLocal({ bind, publicUrl, tlsTerminatedByProxy }: Config): boolean {
+  return !tlsTerminatedByProxy && isLoopback(publicUrl === undefined ? bind.host : hostOf(publicUrl));
 }

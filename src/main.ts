@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import cluster from "node:cluster";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
@@ -10,7 +11,6 @@ import { recoverOperator } from "./registry/recover.ts";
 import { openRegistry } from "./services.ts";
 import { DataDirectoryError } from "./storage/data-directory.ts";
 import { SecretFileError } from "./storage/secret-file.ts";
-import { isWorker, runWorker } from "./worker.ts";
 
 const HELP = `Usage: ai-model-registry [recover]
 
@@ -77,8 +77,11 @@ function refusal(error: unknown): string | undefined {
   return error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS") ? error.message : undefined;
 }
 
-if (isWorker()) runWorker();
-else {
+if (cluster.isWorker) {
+  // Loaded there alone: the primary needs no doors.
+  const { runWorker } = await import("./worker.ts");
+  runWorker();
+} else {
   try {
     process.exitCode = await main();
   } catch (error) {

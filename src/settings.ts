@@ -162,12 +162,13 @@ export function byProxy(chosen: Settings): boolean {
   return chosen.tls_terminated_by_proxy || chosen.allow_remote_bind;
 }
 
-function hostOf(url: string): string {
+/** The host of a URL, without brackets. */
+export function hostOf(url: string): string {
   return new URL(url).hostname.replace(/^\[|\]$/g, "");
 }
 
 /** Is this host reachable from this machine alone? Other names than `localhost` could resolve to anything. */
-function isLoopback(host: string): boolean {
+export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }
 

@@ -1,9 +1,8 @@
-import cluster from "node:cluster";
 import { once } from "node:events";
 import type { Server } from "node:http";
 import { Server as SecureServer } from "node:https";
 import { z } from "zod";
-import type { Config } from "./config.ts";
+import { type Config, isLocal } from "./config.ts";
 import { createRegistryApp } from "./http/doors.ts";
 import { DEFAULT_BOUNDS, createHttpServer, drain } from "./http/server.ts";
 import { followCertificate, readCertificate } from "./http/tls.ts";
@@ -37,6 +36,7 @@ export function runWorker(): void {
     stopping = true;
     toListen.resolve();
     const stop = await running;
+    // A store that does not close is for the primary, whose patience ends.
     await stop?.();
     process.exit(0);
   };
@@ -123,15 +123,11 @@ async function stopServing({ server, registry, scheduler }: Running, { times }: 
 async function appOf(registry: Registry, config: Config, draining: () => boolean): Promise<ReturnType<typeof createRegistryApp>> {
   const pace = { bytesPerSecond: config.minUploadRate, windowMilliseconds: config.times.uploadWindow };
   const token = await registry.serviceToken();
-  return createRegistryApp(registry, { serviceToken: token?.secret, draining, insecureDevMode: config.insecureDevMode, pace });
+  const { insecureDevMode } = config;
+  return createRegistryApp(registry, { serviceToken: token?.secret, draining, insecureDevMode, isLocal: isLocal(config), pace });
 }
 
 function boundsOf({ times, maxConnections, workers }: Config): typeof DEFAULT_BOUNDS {
   const { headers, keepAlive, idle } = times;
   return { ...DEFAULT_BOUNDS, headers, keepAlive, idle, maxConnections: Math.ceil(maxConnections / workers) };
-}
-
-/** Is this process one of the workers? */
-export function isWorker(): boolean {
-  return cluster.isWorker;
 }

@@ -40,10 +40,10 @@ export function createApp(edges: Edges): Hono<Env> {
     const id = `${door.method} ${door.path}`;
     if (seen.has(id)) throw new TypeError(`two doors for ${id}`);
     seen.add(id);
-    app.on(door.method, pathOf(door), (c) => edge.answer(c, () => edge.enter(c, door)));
+    app.on(door.method, pathOf(door), (c) => edge.answer(c, door.path, () => edge.enter(c, door)));
   }
   const allowedAt = (path: string): string[] => METHODS.filter((method) => app.router.match(method, path)[0].length > 0);
-  app.notFound((c) => edge.answer(c, () => edge.refuse(c, allowedAt(c.req.path))));
+  app.notFound((c) => edge.answer(c, "none", () => edge.refuse(c, allowedAt(c.req.path))));
   return app;
 }
 
@@ -65,14 +65,15 @@ class RequestEdge {
     this.#secure = edges.services.settings.publicUrl.startsWith("https:");
   }
 
-  /** Everything that every request gets, around whatever answers it. */
-  async answer(c: Ask, handle: () => Promise<Response>): Promise<Response> {
+  /** Everything that every request gets, around whatever answers it. `route` is the door's pattern. */
+  async answer(c: Ask, route: string, handle: () => Promise<Response>): Promise<Response> {
     const { log, newId } = this.#edges.services;
     const requestId = newId();
     c.set("requestId", requestId);
     c.set("address", peerOf(c));
     c.set("pace", this.#pace);
     setEdgeHeaders(c.env.outgoing, { requestId, secure: this.#secure, closing: this.#edges.draining?.() ?? false });
+    if (log.isLevelEnabled("debug")) logWhenAnswered(c, route, log);
     try {
       checkSize(c);
       return await handle();
@@ -128,6 +129,19 @@ class RequestEdge {
       return error;
     }
   }
+}
+
+/** Patterns instead of paths, and no query: names and tickets are nobody's business who reads logs. */
+function logWhenAnswered(c: Ask, route: string, log: Logger): void {
+  const { outgoing } = c.env;
+  const [began, requestId, address] = [performance.now(), c.get("requestId"), c.get("address")];
+  outgoing.once("close", () => {
+    const milliseconds = Math.round(performance.now() - began);
+    log.debug(
+      { requestId, address, method: c.req.method, route, status: outgoing.statusCode, whole: outgoing.writableFinished, milliseconds },
+      "answered",
+    );
+  });
 }
 
 /** Both are bounds of ours: Node has none for the URL, and drops headers over its own silently, among them what a proxy appends. */

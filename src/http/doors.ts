@@ -35,13 +35,15 @@ export interface Serving {
   readonly serviceToken: string | undefined;
   readonly draining: () => boolean;
   readonly insecureDevMode: boolean;
+  /** Is the registry for this machine alone (RULES 19)? */
+  readonly isLocal?: boolean;
   readonly pace?: Pace;
   readonly limiter?: Limiter;
 }
 
 /** Every door that there is: what is not in this list is not served. */
 export function allDoors(services: DoorServices, gatekeeper: Gatekeeper, serving: Serving): readonly Door[] {
-  const { draining, insecureDevMode } = serving;
+  const { draining, insecureDevMode, isLocal = false } = serving;
   return [
     ...versionDoors,
     ...tokenDoors(services, { realm: services.realmOf, refused: (event) => services.refusals.note(event) }),
@@ -56,7 +58,7 @@ export function allDoors(services: DoorServices, gatekeeper: Gatekeeper, serving
     ...namespaceDoors(services),
     ...credentialDoors(services),
     ...keyDoors(services),
-    ...healthDoors({ services, gatekeeper, draining, insecureDevMode }),
+    ...healthDoors({ services, gatekeeper, draining, insecureDevMode, isLocal }),
   ];
 }
 

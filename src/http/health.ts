@@ -3,6 +3,7 @@ import { countStates } from "../registry/count-states.ts";
 import type { Services } from "../registry/ports.ts";
 import { Readiness } from "../registry/readiness.ts";
 import type { Gatekeeper } from "./app.ts";
+import { isFromThisMachine } from "./local-reader.ts";
 import type { Ask, Door } from "./route.ts";
 
 /** What the health doors tell of. */
@@ -12,9 +13,11 @@ export interface HealthParts {
   /** Is the server about to stop? */
   readonly draining: () => boolean;
   readonly insecureDevMode: boolean;
+  /** Is the registry for this machine alone, so that its programs need no credential for what is not secret to them? */
+  readonly isLocal: boolean;
 }
 
-/** `/health`, `/livez` and `/readyz`: without a credential nothing that tells a stranger what is here (RULES 32). */
+/** `/health`, `/livez` and `/readyz`: to strangers nothing that tells what is here (RULES 32). */
 export function healthDoors(parts: HealthParts): readonly Door[] {
   const readiness = new Readiness(parts.services);
   const open = { method: "GET", action: "open" } as const;
@@ -34,10 +37,10 @@ function answer(c: Ask, status: "ok" | "draining" | "unavailable"): Response {
   return c.json({ status }, status === "ok" ? 200 : 503, { "Cache-Control": "no-store" });
 }
 
-async function health(c: Ask, { services, gatekeeper, insecureDevMode }: HealthParts): Promise<Response> {
+async function health(c: Ask, { services, gatekeeper, insecureDevMode, isLocal }: HealthParts): Promise<Response> {
   const status = { status: "ok", ...(insecureDevMode && { insecure_dev_mode: true }) };
   c.header("Cache-Control", "no-store");
-  if (!(await isKnown(c, gatekeeper))) return c.json(status);
+  if (!(isLocal && isFromThisMachine(c)) && !(await isKnown(c, gatekeeper))) return c.json(status);
   const { counts, complete } = await countStates(services);
   const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
   return c.json({ ...status, auth_required: true, model_count: total, trusted_count: counts.trusted, state_counts: counts, complete });

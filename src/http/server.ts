@@ -71,7 +71,9 @@ export function createHttpServer(app: Pick<Hono<Env>, "fetch">, { bounds, newId,
     outgoing.once("close", () => answering.get(incoming.socket) === outgoing && answering.delete(incoming.socket));
     void listener(incoming, outgoing);
   };
-  const server = secure ? createSecureServer({ ...options, ...tls, minVersion: "TLSv1.2" }, tracked) : createServer(options, tracked);
+  const server = secure
+    ? createSecureServer({ ...options, ...tls, minVersion: "TLSv1.2", handshakeTimeout: bounds.headers }, tracked)
+    : createServer(options, tracked);
   server.maxHeadersCount = MAX_HEADERS + 1;
   server.maxConnections = bounds.maxConnections;
   server.setTimeout(bounds.idle, (socket) => onIdle(socket, answering.get(socket), bounds.idle));

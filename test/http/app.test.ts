@@ -1,5 +1,5 @@
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { createApp } from "../../src/http/app.ts";
 import type { Door } from "../../src/http/route.ts";
 import { versionDoors } from "../../src/http/v2/version.ts";
@@ -171,4 +171,17 @@ test("two doors at one place do not start", () => {
   expect(() => createApp({ doors: [door, door], gatekeeper: { admit: () => Promise.reject(new Error("never")) }, services })).toThrow(
     "two doors",
   );
+});
+
+describe("a request, at level debug", () => {
+  test("is logged by its route and never by its path or query", async () => {
+    await ask("/v2/very/secret/blobs/sha256:00?token=ticket", { headers: KNOWN });
+    await ask("/also/secret");
+    const answered = (): Readonly<Record<string, unknown>>[] => edge.logged.filter(({ msg }) => msg === "answered");
+    await vi.waitUntil(() => answered().some(({ route, status }) => route === "none" && status === 404), { timeout: 30_000 });
+    expect(answered()).toContainEqual(
+      expect.objectContaining({ route: "/v2/:name/blobs/:digest", status: 200, method: "GET", whole: true }),
+    );
+    expect(JSON.stringify(edge.logged)).not.toMatch(/secret|ticket/);
+  });
 });

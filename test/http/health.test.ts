@@ -9,14 +9,17 @@ afterAll(() => registry.stop());
 
 const COUNTS = { acquired: 0, quarantined: 0, trusted: 0, revoked: 0, deleted: 0 };
 
+/** What makes a request one that a proxy passed on for a stranger. */
+const STRANGER = { headers: { "x-forwarded-for": "192.0.2.1" } };
+
 describe("/health", () => {
-  test.each(["nobody", "amr_000000000000000000000000000000000000"] as const)("tells %s the status alone", async (who) => {
-    const answer = await registry.fetchAs(who, "/health");
+  test.each(["nobody", "amr_000000000000000000000000000000000000"] as const)("tells the stranger %s the status alone", async (who) => {
+    const answer = await registry.fetchAs(who, "/health", STRANGER);
     expect([answer.status, await answer.json()]).toEqual([200, { status: "ok" }]);
     expect(answer.headers.get("cache-control")).toBe("no-store");
   });
 
-  test("tells who has a credential what is here", async () => {
+  test("tells who has a credential, and programs of this machine, what is here", async () => {
     const manifest = { schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json", manifests: [] };
     const pushed = await registry.fetchAs("publisher", "/v2/models/health/manifests/v1", {
       method: "PUT",
@@ -24,19 +27,30 @@ describe("/health", () => {
       body: JSON.stringify(manifest),
     });
     expect(pushed.status).toBe(201);
-    expect(await (await registry.fetchAs("operator", "/health")).json()).toEqual({
-      status: "ok",
-      auth_required: true,
-      model_count: 1,
-      trusted_count: 0,
-      state_counts: { ...COUNTS, acquired: 1 },
-      complete: true,
-    });
+    for (const answer of [await registry.fetchAs("operator", "/health", STRANGER), await registry.fetchAs("nobody", "/health")]) {
+      expect(await answer.json()).toEqual({
+        status: "ok",
+        auth_required: true,
+        model_count: 1,
+        trusted_count: 0,
+        state_counts: { ...COUNTS, acquired: 1 },
+        complete: true,
+      });
+    }
   });
+
+  test.each([{ PUBLIC_URL: "https://registry.example" }, { TLS_TERMINATED_BY_PROXY: "true" }])(
+    "knows no programs of this machine where others come as well (%j)",
+    async (env) => {
+      const open = await startTestRegistry({ env });
+      expect(await (await open.fetchAs("nobody", "/health")).json()).toEqual({ status: "ok" });
+      await open.stop();
+    },
+  );
 
   test("shows development mode to everybody", async () => {
     const loud = await startTestRegistry({ env: { INSECURE_DEV_MODE: "true" } });
-    expect(await (await loud.fetchAs("nobody", "/health")).json()).toEqual({ status: "ok", insecure_dev_mode: true });
+    expect(await (await loud.fetchAs("nobody", "/health", STRANGER)).json()).toEqual({ status: "ok", insecure_dev_mode: true });
     await loud.stop();
   });
 });

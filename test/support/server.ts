@@ -3,7 +3,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Hono } from "hono";
-import { type Config, loadConfig } from "../../src/config.ts";
+import { type Config, isLocal, loadConfig } from "../../src/config.ts";
 import { type DoorServices, type Serving, createRegistryApp } from "../../src/http/doors.ts";
 import type { Env } from "../../src/http/route.ts";
 import { type Bounds, DEFAULT_BOUNDS, createHttpServer } from "../../src/http/server.ts";
@@ -94,6 +94,7 @@ async function servingOf(config: Config, services: Registry, { pace, limiter, dr
     serviceToken: token?.secret,
     draining: draining ?? (() => false),
     insecureDevMode: config.insecureDevMode,
+    isLocal: isLocal(config),
     ...(pace !== undefined && { pace }),
     ...(limiter !== undefined && { limiter }),
   };
