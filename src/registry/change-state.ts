@@ -9,7 +9,7 @@ import { type ManifestRecord, coversRecord, repositoryRecord } from "../storage/
 import type { Overlay } from "./closure.ts";
 import { contentKeys, edgesOf } from "./manifest-rows.ts";
 import type { Services } from "./ports.ts";
-import { type ReachChange, changeReach, removeReach, rootsOf } from "./reach.ts";
+import { type ReachChange, addStatements, changeReach, removeReach, rootsOf } from "./reach.ts";
 import { type FoundManifest, findManifest } from "./serving.ts";
 import { type Said, type WrittenStatements, writeStatements } from "./statements.ts";
 import { tagsOf } from "./tags.ts";
@@ -114,13 +114,16 @@ async function reachRows(services: Needs, decided: DecidedTransition, statements
     const covers = decided.covers ?? (await coversOf(services, repository, own));
     changes.push(await changeReach(services, repository, { record: after, covers, newStatements }, overlay));
   }
-  const others = [...(await rootsOf(services, repository, own))].filter((root) => root !== own);
   const branchChanges = (before.record.state === "revoked") !== (after.state === "revoked");
-  for (const root of branchChanges ? others : []) {
-    const found = await findManifest(services, repository, root);
-    if (found === undefined) continue;
-    const covers = await coversOf(services, repository, root);
-    changes.push(await changeReach(services, repository, { record: found.record, covers, newStatements }, overlay));
+  for (const root of await rootsOf(services, repository, own)) {
+    if (root === own) continue;
+    const found = branchChanges ? await findManifest(services, repository, root) : undefined;
+    const covers = found === undefined ? [] : await coversOf(services, repository, root);
+    changes.push(
+      found === undefined
+        ? addStatements(repository, root, newStatements)
+        : await changeReach(services, repository, { record: found.record, covers, newStatements }, overlay),
+    );
   }
   return changes;
 }
@@ -162,22 +165,26 @@ async function tagListRows(services: Needs, decided: DecidedTransition): Promise
   const promoted = (await tagsOf(services, repository, after.digest)).filter((use) => use.promoted);
   const listed = promoted.map(({ tag }) => keys.tagListed(repository, tag));
   const value = { v: 1, digest: after.names[0] ?? after.digest, by: after.changedBy, at: after.changedAt };
-  return isTrusted ? { ...NOTHING, put: listed.map((key) => ({ key, value })) } : { ...NOTHING, remove: listed };
+  const expect = promoted.map(({ unmoved }) => unmoved);
+  return isTrusted ? { expect, put: listed.map((key) => ({ key, value })), remove: [] } : { expect, put: [], remove: listed };
 }
 
 async function tagsGone(services: Needs, repository: RepositoryName, { digest }: ManifestRecord): Promise<Rows> {
-  const remove = (await tagsOf(services, repository, digest)).flatMap(({ tag, pushed, promoted }) => [
+  const uses = await tagsOf(services, repository, digest);
+  const remove = uses.flatMap(({ tag, pushed, promoted }) => [
     keys.tagOf(repository, digest, tag),
     ...(pushed ? [keys.tagPushed(repository, tag)] : []),
     ...(promoted ? [keys.tagPromoted(repository, tag), keys.tagListed(repository, tag)] : []),
   ]);
-  return { ...NOTHING, remove };
+  return { expect: uses.map(({ unmoved }) => unmoved), put: [], remove };
 }
 
-/** The number of trusted artifacts of a repository, and its row in the readers' catalog. */
+/**
+ * The number of trusted artifacts of a repository, and its row in the readers' catalog. Every transition puts the repository's record:
+ * what rests on how roots reach anything there expects it unchanged.
+ */
 async function repositoryRows({ metadata }: Needs, { repository, before, after }: DecidedTransition): Promise<Rows> {
   const change = Number(after.state === "trusted") - Number(before.record.state === "trusted");
-  if (change === 0) return NOTHING;
   const key = keys.repository(repository);
   const entry = await metadata.get(key);
   if (entry === undefined) return NOTHING;

@@ -20,7 +20,7 @@ export async function deleteArtifact(
 ): Promise<ManifestRecord> {
   const { repository } = artifact;
   return commitTransition(services, repository, async () => {
-    const epoch = await noOtherTransition(services);
+    const alone = await noOtherTransition(services, repository);
     const now = await reload(services, artifact);
     const { record } = now;
     const decided = await decideTransition(services, now, "delete");
@@ -34,7 +34,7 @@ export async function deleteArtifact(
       after: changed(record, by, { state: decided.to, reason, changedAt: at }),
       manifest: await contentOf(services, repository, record),
       said: { everywhere: false, actor: by, permanent: false, inputs: [], at, reason, policy: null },
-      also: { expect: [epoch], put: [], remove: [] },
+      also: { expect: [alone], put: [], remove: [] },
       audit: [
         auditEvent(services, caller.actor, {
           type: "artifact.delete",

@@ -22,7 +22,7 @@ export async function deleteBlob(services: Needs, caller: Caller, repository: Re
 async function decide(services: Needs, caller: Caller, repository: RepositoryName, digest: Digest): Promise<Decided<void>> {
   const { metadata } = services;
   // Read first: no promotion may begin to need the blob between our look at what reaches it and our commit.
-  const epoch = await noOtherTransition(services);
+  const epoch = await noOtherTransition(services, repository);
   const [link, blob] = [await metadata.get(keys.link(repository, digest)), await metadata.get(keys.blob(digest))];
   await refuse(services, caller, { repository, digest, link: link && linkRecord.parse(link.value) });
   if (link === undefined || blob === undefined) throw new RegistryError("BLOB_UNKNOWN");

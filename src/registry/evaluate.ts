@@ -82,6 +82,7 @@ export async function evaluatePromotion(
       ...manifestExpectations(repository, closure, found),
       ...blobs.expect,
       ...covers.expect,
+      ...tags.expect,
       ...(await everywhereUnchanged(needs, closure, covers)),
     ],
     uploaders: [...new Set([...closure.manifests.values()].flatMap(({ record }) => record.uploaders))],
@@ -162,24 +163,27 @@ async function planTags(
   repository: RepositoryName,
   record: ManifestRecord,
   { refTag, tags }: PromotionRequest,
-): Promise<{ readonly plan: TagPlan; readonly moves: readonly Tag[] }> {
+): Promise<{ readonly plan: TagPlan; readonly moves: readonly Tag[]; readonly expect: readonly Expectation[] }> {
   const wanted = new Set<Tag>(refTag === undefined ? tags : [refTag, ...tags]);
-  for (const tag of wanted) await pushedHere(needs, repository, record, tag);
+  const expect: Expectation[] = [];
+  for (const tag of wanted) expect.push(await pushedHere(needs, repository, record, tag));
   const stays: Tag[] = [];
-  for (const { tag, pushed, promoted } of await tagsOf(needs, repository, record.digest)) {
+  for (const { tag, pushed, promoted, unmoved } of await tagsOf(needs, repository, record.digest)) {
     if (!pushed || promoted || wanted.has(tag)) continue;
-    if ((await promotedPointer(needs, repository, tag)) === undefined) wanted.add(tag);
+    const elsewhere = await promotedPointer(needs, repository, tag);
+    expect.push(unmoved, { key: keys.tagPromoted(repository, tag), version: elsewhere?.version ?? "absent" });
+    if (elsewhere === undefined) wanted.add(tag);
     else stays.push(tag);
   }
   const moves = [...wanted].toSorted();
-  return { plan: { moves, stays: stays.toSorted() }, moves };
+  return { plan: { moves, stays: stays.toSorted() }, moves, expect };
 }
 
 /** A named tag moves only where it was pushed to: who retags gains nothing by it (RULES 8). */
-async function pushedHere(needs: Needs, repository: RepositoryName, { digest }: ManifestRecord, tag: Tag): Promise<void> {
+async function pushedHere(needs: Needs, repository: RepositoryName, { digest }: ManifestRecord, tag: Tag): Promise<Expectation> {
   const pushed = await pushedPointer(needs, repository, tag);
   const manifest = pushed && (await findManifest(needs, repository, pushed.record.digest));
-  if (manifest?.record.digest === digest) return;
+  if (pushed !== undefined && manifest?.record.digest === digest) return { key: keys.tagPushed(repository, tag), version: pushed.version };
   const now = pushed === undefined ? "was not pushed" : `was pushed as ${pushed.record.digest}`;
   throw new RegistryError("CONFLICT", `the tag ${tag} ${now}, not as ${digest}: push the tag to this artifact first`);
 }

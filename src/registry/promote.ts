@@ -55,7 +55,7 @@ async function decidePromotion(
   promotion: Promotion,
 ): Promise<DecidedPromotion> {
   const { repository, record } = artifact;
-  const epoch = record.state === "revoked" ? [await noOtherTransition(services)] : [];
+  const alone = record.state === "revoked" ? [await noOtherTransition(services, repository)] : [];
   await decideTransition(services, artifact, "promote");
   const lifted = await liftEverywhere(services, artifact);
   const evaluated = await evaluatePromotion(services, repository, artifact, promotion);
@@ -75,7 +75,7 @@ async function decidePromotion(
       artifact,
       promotion,
       evaluated,
-      expect: [...evaluated.expect, ...epoch],
+      expect: [...evaluated.expect, ...alone],
       lifted,
       waived,
     }),
@@ -196,8 +196,6 @@ async function tagMoves(
   const rows = { expect: [] as Expectation[], put: [] as Put[], remove: [] as Key[] };
   const target = { digest: record.names[0] ?? record.digest, canonical: record.digest, trusted: true };
   for (const tag of evaluated.tags) {
-    const pushed = keys.tagPushed(repository, tag);
-    rows.expect.push({ key: pushed, version: (await services.metadata.get(pushed))?.version ?? "absent" });
     const moved = await movePointer(services, { repository, tag, which: "promoted", by, at }, target);
     rows.expect.push(...moved.expect);
     rows.put.push(...moved.put);

@@ -4,7 +4,7 @@ import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { RepositoryName, Tag } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
-import type { Expectation } from "../storage/metadata-store.ts";
+import type { Expectation, Put } from "../storage/metadata-store.ts";
 import type { TagRecord } from "../storage/records.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
@@ -44,12 +44,17 @@ async function decide(
   const old = (await promotedPointer(services, repository, tag))?.record.digest ?? null;
   if (digest === null && old === null) throw new RegistryError("NOT_FOUND", "the tag is not promoted");
   const move = { repository, tag, which: "promoted" as const, by: caller.principal.name, at: services.clock() };
-  const target = digest === null ? undefined : await trustedTarget(services, repository, digest);
-  const moved = await movePointer(services, move, target?.pointer);
+  const target = digest === null ? NO_TARGET : await trustedTarget(services, repository, digest);
+  const moved = await movePointer(services, move, target.pointer);
   const said = { digest, old, reason, at: { repository, tag } };
   const promoted = digest && { v: 1 as const, digest, by: move.by, at: move.at };
   return {
-    change: { ...moved, expect: [...moved.expect, ...(target?.expect ?? [])], audit: [movedEvent(services, caller, said)] },
+    change: {
+      ...moved,
+      expect: [...moved.expect, ...target.expect],
+      put: [...moved.put, ...target.put],
+      audit: [movedEvent(services, caller, said)],
+    },
     result: { repository, tag, promoted },
   };
 }
@@ -74,17 +79,27 @@ function movedEvent(
   });
 }
 
+interface RollBack {
+  readonly pointer: Target | undefined;
+  readonly expect: readonly Expectation[];
+  readonly put: readonly Put[];
+}
+
+const NO_TARGET: RollBack = { pointer: undefined, expect: [], put: [] };
+
 /** What a rolled-back tag may point at, and that it has to be so still when the change is made. */
-async function trustedTarget(
-  services: Needs,
-  repository: RepositoryName,
-  digest: Digest,
-): Promise<{ pointer: Target; expect: readonly Expectation[] }> {
+async function trustedTarget(services: Needs, repository: RepositoryName, digest: Digest): Promise<RollBack> {
   const found = await findManifest(services, repository, digest);
   const serving = await serveManifest(services, readerOf(new Set(["pull"] as const)), repository, found?.record);
   if (found?.record.state !== "trusted" || serving.effect !== "allow") {
     throw new RegistryError("CONFLICT", "a tag can be rolled back only to a digest that is trusted in this repository: promote it first");
   }
   const canonical = found.record.digest;
-  return { pointer: { digest, canonical, trusted: true }, expect: [{ key: keys.manifest(repository, canonical), version: found.version }] };
+  const key = keys.manifest(repository, canonical);
+  return {
+    pointer: { digest, canonical, trusted: true },
+    expect: [{ key, version: found.version }],
+    // Unchanged: its new version tells a transition of it that its tags have changed (`movePointer`).
+    put: [{ key, value: found.record }],
+  };
 }

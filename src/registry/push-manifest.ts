@@ -75,9 +75,11 @@ async function decidePush(services: Needs, caller: Caller, checked: CheckedPush)
   const rows = await contentRows(services, caller, { ...checked, found, record });
   const tags = await tagRows(services, caller, { push, record, named });
   if (rows.put.length + tags.put.length + tags.remove.length === 0) return { result };
+  const key = keys.manifest(repository, sha256);
   const change: Change = {
-    expect: [{ key: keys.manifest(repository, sha256), version: found?.version ?? "absent" }, ...rows.expect, ...tags.expect],
-    put: [...rows.put, ...tags.put],
+    expect: [{ key, version: found?.version ?? "absent" }, ...rows.expect, ...tags.expect],
+    // The record is put with its tags in any case (`movePointer`).
+    put: [...(rows.put.length === 0 ? [{ key, value: record }] : rows.put), ...tags.put],
     remove: [...rows.remove, ...tags.remove],
     audit: [
       auditEvent(services, caller.actor, {

@@ -15,7 +15,7 @@ export async function quarantine(
   demand(artifact.rights, "quarantine", "quarantining");
   const { repository } = artifact;
   return commitTransition(services, repository, async () => {
-    const epoch = await noOtherTransition(services);
+    const alone = await noOtherTransition(services, repository);
     const now = await reload(services, artifact);
     const { record } = now;
     const decided = await decideTransition(services, now, "quarantine");
@@ -28,7 +28,7 @@ export async function quarantine(
       after: changed(record, by, { state: decided.to, reason, changedAt: at }),
       manifest: await contentOf(services, repository, record),
       said: { everywhere: false, actor: by, permanent: false, inputs: [], at, reason, policy: null },
-      also: { expect: [epoch], put: [], remove: [] },
+      also: { expect: [alone], put: [], remove: [] },
       audit: [
         auditEvent(services, caller.actor, {
           type: "artifact.quarantine",

@@ -48,9 +48,7 @@ export async function changeReach(needs: Needs, repository: RepositoryName, root
   }
   for (const { content, row } of wanted) {
     if (hasFolder(content, row)) change.manifests.add(content.digest);
-    const { v, via, statement } = row;
-    change.put.push({ key: keys.rootReach(repository, at.root, content), value: row });
-    change.put.push({ key: rowKey(at, content, row), value: { v, via, statement } });
+    change.put.push(...rowsOf(at, content, row));
   }
   return change;
 }
@@ -66,6 +64,12 @@ export async function removeReach(needs: Needs, repository: RepositoryName, root
   return change;
 }
 
+/** Shows new statements about a part of a root to whom the root is or was shown. */
+export function addStatements(repository: RepositoryName, root: Digest, contents: readonly Content[]): ReachChange {
+  const put = contents.flatMap((content) => rowsOf({ repository, root }, content, STATEMENT_ROW));
+  return { put, remove: [], manifests: new Set() };
+}
+
 interface RootAt {
   readonly repository: RepositoryName;
   readonly root: Digest;
@@ -73,6 +77,14 @@ interface RootAt {
 
 function rowKey({ repository, root }: RootAt, content: Content, { denied }: RootReachRecord): Key {
   return denied ? keys.denied(repository, content, root) : keys.reach(repository, content, root);
+}
+
+function rowsOf(at: RootAt, content: Content, row: RootReachRecord): readonly Put[] {
+  const { v, via, statement } = row;
+  return [
+    { key: keys.rootReach(at.repository, at.root, content), value: row },
+    { key: rowKey(at, content, row), value: { v, via, statement } },
+  ];
 }
 
 /** Statements have no folder in `trusted/`. */

@@ -35,8 +35,8 @@ async function decideRevocation(
   artifact: FoundArtifact,
   { reason, permanent, everywhere }: Revocation,
 ): Promise<BuiltTransition> {
-  const epoch = await noOtherTransition(services);
   const { repository, record } = artifact;
+  const alone = await noOtherTransition(services, repository);
   const decided = await decideTransition(services, artifact, "revoke");
   const stronger = {
     permanent: permanent || record.revocation?.permanent === true,
@@ -51,7 +51,7 @@ async function decideRevocation(
     after: changed(record, by, { state: "revoked", reason, changedAt: at, revocation: { ...stronger, reason, by, at } }),
     manifest: await contentOf(services, repository, record),
     said: { everywhere: stronger.everywhere, actor: by, permanent: stronger.permanent, inputs: [], at, reason, policy: null },
-    also: { expect: [epoch], put: everywhere ? everywhereRows(record, { reason, permanent: stronger.permanent, by, at }) : [], remove: [] },
+    also: { expect: [alone], put: everywhere ? everywhereRows(record, { reason, permanent: stronger.permanent, by, at }) : [], remove: [] },
     audit: [
       auditEvent(services, caller.actor, {
         type: "artifact.revoke",

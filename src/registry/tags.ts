@@ -16,6 +16,8 @@ export interface TagUse {
   readonly tag: Tag;
   readonly pushed: boolean;
   readonly promoted: boolean;
+  /** That the tag has not moved since: each move of a pointer away from the manifest puts this row. */
+  readonly unmoved: Expectation;
 }
 
 const tagUse = z.strictObject({ pushed: z.boolean(), promoted: z.boolean() });
@@ -46,7 +48,9 @@ export async function tagsOf({ metadata }: Needs, repository: RepositoryName, ma
   let after: string[] = [];
   for (;;) {
     const page = await metadata.list(under(keys.tagsOf(repository, manifest), PAGE, after));
-    for (const { key, value } of page) uses.push({ tag: tagSchema.parse(key[3]), ...tagUse.parse(value) });
+    for (const { key, value, version } of page) {
+      uses.push({ tag: tagSchema.parse(key[3]), ...tagUse.parse(value), unmoved: { key, version } });
+    }
     const last = uses.at(-1);
     if (page.length < PAGE || last === undefined) return uses;
     after = [last.tag];
@@ -81,6 +85,7 @@ export interface Target {
 
 /**
  * Points one of a tag's pointers at a digest, or at nothing. A promoted tag is on the readers' list while its target is trusted.
+ * The change that takes this has to put the record of the target, so that a transition of the target, which rests on its tags, conflicts.
  */
 export async function movePointer(needs: Needs, move: Move, target: Target | undefined): Promise<PointerMove> {
   const { repository, tag, which } = move;

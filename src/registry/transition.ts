@@ -65,10 +65,10 @@ export async function commitTransition(
 }
 
 /**
- * Holds a change to there having been no other transition since it was decided: for those whose decision rests on which roots reach what,
- * which no single record tells.
+ * Holds a change to there having been no other transition in the repository since it was decided: for those whose decision rests on which
+ * roots reach what, which no single record tells.
  */
-export async function noOtherTransition({ metadata }: Pick<Services, "metadata">): Promise<Expectation> {
-  const key = keys.servingEpoch();
+export async function noOtherTransition({ metadata }: Pick<Services, "metadata">, repository: RepositoryName): Promise<Expectation> {
+  const key = keys.repository(repository);
   return { key, version: (await metadata.get(key))?.version ?? "absent" };
 }

@@ -7,10 +7,13 @@ import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { OCI_EMPTY, OCI_IMAGE, OCI_INDEX } from "../../src/oci/media-types.ts";
 import { type Tag, isTag } from "../../src/oci/reference.ts";
 import { deleteArtifact } from "../../src/registry/delete-artifact.ts";
+import { deleteBlob } from "../../src/registry/delete-blob.ts";
+import { deleteTag } from "../../src/registry/delete-tag.ts";
 import { type FoundArtifact, findArtifact } from "../../src/registry/find-artifact.ts";
 import { uploadAtOnce } from "../../src/registry/finish-upload.ts";
 import type { Caller } from "../../src/registry/ports.ts";
 import { type Promotion, promote } from "../../src/registry/promote.ts";
+import { setPromotedTag } from "../../src/registry/promoted-tag.ts";
 import { pushManifest } from "../../src/registry/push-manifest.ts";
 import { quarantine } from "../../src/registry/quarantine.ts";
 import { type Revocation, revoke } from "../../src/registry/revoke.ts";
@@ -40,6 +43,11 @@ export class Transitions implements AsyncDisposable {
 
   get services(): Registry {
     return this.#services;
+  }
+
+  /** The same registry through other services, such as those that a test comes in between of. */
+  through(services: Registry): Transitions {
+    return new Transitions(this.directory, services, async () => {});
   }
 
   /** As another worker has it: the same directory, nothing else in common. */
@@ -105,6 +113,18 @@ export class Transitions implements AsyncDisposable {
 
   async quarantine(caller: Caller, at: string, digest: Digest): Promise<ManifestRecord> {
     return quarantine(this.services, caller, await this.find(caller, at, digest), null);
+  }
+
+  async rollBack(caller: Caller, at: string, name: string, digest: Digest | null): Promise<void> {
+    await setPromotedTag(this.services, caller, { repository: repository(at), tag: tag(name) }, { digest, reason: null });
+  }
+
+  async deleteTag(caller: Caller, at: string, name: string): Promise<void> {
+    await deleteTag(this.services, caller, repository(at), tag(name));
+  }
+
+  async deleteBlob(caller: Caller, at: string, digest: Digest): Promise<void> {
+    await deleteBlob(this.services, caller, repository(at), digest);
   }
 
   async delete(caller: Caller, at: string, digest: Digest): Promise<ManifestRecord> {
