@@ -128,6 +128,7 @@ class Loop {
 
   async #runJob(signal: AbortSignal): Promise<boolean> {
     const { log } = this.#services;
+    if (signal.aborted) return false;
     try {
       const result = await this.#job.run(signal);
       log.debug({ job: this.#job.name, result }, "a job has ended");

@@ -87,23 +87,27 @@ async function mustWait(directory: string, path: string, name: string): Promise<
   return wait;
 }
 
-/** What the process behind a socket says of itself; undefined when there is none any more. */
-async function stateOf(path: string): Promise<State | undefined> {
+/** What the process behind a socket says of itself; `leaving` when it breaks off, undefined when there is none any more. */
+async function stateOf(path: string): Promise<State | "leaving" | undefined> {
   return new Promise((resolve) => {
     let said = "";
     const socket = connect(path);
-    const answer = (state: State | undefined): void => {
+    const answer = (state: State | "leaving" | undefined): void => {
       socket.destroy();
       resolve(state);
     };
     socket.setTimeout(PATIENCE, () => answer("holding"));
     socket.on("data", (bytes) => (said += bytes.toString("latin1")));
-    socket.on("end", () => answer(said === "starting" ? "starting" : "holding"));
-    // Any other error, such as a missing permission or a full queue, does not say that nobody is there.
-    socket.on("error", (error) =>
-      answer("code" in error && (error.code === "ECONNREFUSED" || error.code === "ENOENT") ? undefined : "holding"),
-    );
+    socket.on("end", () => answer(said === "starting" || said === "holding" ? said : "leaving"));
+    socket.on("error", (error) => answer(stateAfter("code" in error ? error.code : undefined)));
   });
+}
+
+function stateAfter(code: unknown): "holding" | "leaving" | undefined {
+  if (code === "ECONNREFUSED" || code === "ENOENT") return undefined;
+  if (code === "ECONNRESET" || code === "EPIPE") return "leaving";
+  // A missing permission or a full queue, for example, does not say that nobody is there.
+  return "holding";
 }
 
 async function listen(server: Server, path: string): Promise<void> {

@@ -4,9 +4,11 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
 import { promisify } from "node:util";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { DataDirectoryError, openDataDirectory } from "../../src/storage/data-directory.ts";
 import { type Child, startChild, startProgram } from "../support/child.ts";
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 const HOLD = new URL("process/hold-directory.ts", import.meta.url);
 const IN_USE = /^DataDirectoryError: .* is in use by another registry/;
@@ -164,7 +166,7 @@ describe("a second start over a directory", () => {
       expect(said.filter((line) => IN_USE.test(line))).toHaveLength(3);
       for (const child of children.splice(0)) await child.kill();
     }
-  }, 60_000);
+  });
 
   test("that comes at the same time in one process leaves exactly one", async () => {
     for (let round = 0; round < 20; round += 1) {

@@ -2,13 +2,15 @@ import { type FileHandle, mkdir, mkdtemp, open, readFile, readdir, rename, rm, s
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { digestOf } from "../../src/oci/digest.ts";
 import { type BlobStore, StorageFullError, UploadBusyError } from "../../src/storage/blob-store.ts";
 import { blobPath, openFilesystem } from "../../src/storage/filesystem.ts";
 import { startChild } from "../support/child.ts";
 import { smallFilesystem } from "../support/small-filesystem.ts";
 import { HeldSource, all, describeBlobStore, pieces, publish, read, readStaged } from "./blob-store.suite.ts";
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 const APPEND = new URL("process/append.ts", import.meta.url);
 const CLAIM_NAME = new URL("process/claim-name.ts", import.meta.url);
@@ -404,7 +406,7 @@ describe("a disk that fails", () => {
       blobs: 1,
       finished: "right",
     });
-  }, 60_000);
+  });
 });
 
 describe("the folder of a store", () => {

@@ -2,7 +2,7 @@ import { linkSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { type RepositoryName, isRepositoryName } from "../../src/oci/reference.ts";
 import type { BlobStore } from "../../src/storage/blob-store.ts";
@@ -10,6 +10,8 @@ import { blobPath, openFilesystem } from "../../src/storage/filesystem.ts";
 import { openLinkedTree } from "../../src/storage/linked-tree.ts";
 import type { RuntimeTree } from "../../src/storage/runtime-tree.ts";
 import { publish } from "./blob-store.suite.ts";
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 let root: string;
 let blobs: BlobStore;
@@ -179,7 +181,7 @@ describe("linking a manifest", () => {
     const copy = join(root, "trusted", folder("models/llama"), "tokenizer.json");
     expect(await readFile(copy, "utf8")).toBe("tokenizer");
     expect((await stat(copy)).mode & 0o777).toBe(0o444);
-  }, 120_000);
+  });
 });
 
 /** Links a file until no more is allowed; false when that is not in sight. */
@@ -248,7 +250,7 @@ describe("many links and unlinks at once", () => {
     );
     expect(await contents()).toEqual([]);
     expect(await underWay()).toEqual([]);
-  }, 60_000);
+  });
 
   test("show a folder whole or not at all", async () => {
     const files = await Promise.all(["a", "b/c", "d"].map(async (path) => ({ path, blob: await blob(path) })));
@@ -266,7 +268,7 @@ describe("many links and unlinks at once", () => {
     done.abort();
     const seen = [...(await watching)].filter((names) => names !== "" && names !== "a b b/c d");
     expect(seen).toEqual([]);
-  }, 60_000);
+  });
 });
 
 describe("opening the tree", () => {

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { StorageFullError } from "../../src/storage/blob-store.ts";
 import { decodeKey, encodeKey } from "../../src/storage/lmdb-key.ts";
 import { openLmdb } from "../../src/storage/lmdb.ts";
@@ -10,6 +10,8 @@ import type { MetadataStore } from "../../src/storage/metadata-store.ts";
 import { startChild } from "../support/child.ts";
 import { smallFilesystem } from "../support/small-filesystem.ts";
 import { anyKey, auditOf, change, compareKeys, describeMetadataStore } from "./metadata-store.suite.ts";
+
+vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
 const COMMIT = new URL("process/commit.ts", import.meta.url);
 
@@ -58,7 +60,7 @@ describe("several processes on one LMDB directory", () => {
     const said = children.flatMap(({ lines }) => lines.map(Number));
     expect(said.toSorted((one, other) => one - other)).toEqual(Array.from({ length: 180 }, (_empty, index) => index + 1));
     expect(await auditOf(store)).toHaveLength(180);
-  }, 60_000);
+  });
 
   test("see at once what another one has committed", async () => {
     const child = startChild(COMMIT, directory, "n", "200");
@@ -70,7 +72,7 @@ describe("several processes on one LMDB directory", () => {
     }
     expect(await child.ended()).toBe(0);
     expect((await store.list({ start: ["blob"], end: ["bloc"], limit: 9 })).map((entry) => entry.value)).toEqual([200]);
-  }, 60_000);
+  });
 
   test("keep every change that one of them was told is durable before it was killed, and none by halves", async () => {
     for (let round = 0; round < 4; round += 1) {
@@ -87,7 +89,7 @@ describe("several processes on one LMDB directory", () => {
       expect(await store.commit(change({ put: [{ key: ["blob", "other"], value: round }] }))).toBe("committed");
       expect(await auditOf(store)).toHaveLength(value + round + 1);
     }
-  }, 120_000);
+  });
 });
 
 describe("LMDB on a full disk", () => {
@@ -97,5 +99,5 @@ describe("LMDB on a full disk", () => {
     const report = await small.run(new URL("process/fill-metadata.ts", import.meta.url));
     expect(report).toMatchObject({ error: StorageFullError.name, unhandled: 0, intact: true, after: "committed" });
     expect(report["events"]).toBe(report["committed"]);
-  }, 60_000);
+  });
 });
