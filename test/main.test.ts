@@ -1,12 +1,14 @@
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { mkdtemp, readFile, readdir, rename, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { Agent, type IncomingMessage, request } from "node:http";
+import { request as requestSecurely } from "node:https";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { type SelfSigned, selfSigned } from "./support/certificate.ts";
 import { type Program, basicOf, runProgram, urlOf } from "./support/program.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -37,7 +39,7 @@ const data = (...path: string[]): string => join(directory, "data", ...path);
 
 describe("the first start", () => {
   test("makes credentials that only their owner reads, and prints commands that read them, but no secret", async () => {
-    const program = start();
+    const program = start({ LOG_LEVEL: "trace" });
     const url = await urlOf(program);
     const files = (await readdir(data("credentials"))).toSorted();
     expect(files).toEqual(["operator", "publisher", "runtime", "service-token"]);
@@ -171,6 +173,36 @@ describe("workers", () => {
     expect(await program.ended).toBe("SIGKILL");
     await expect(fetch(`${url}/livez`)).rejects.toThrow("fetch failed");
     await urlOf(start());
+  });
+});
+
+async function askSecurely(url: string, ca: string): Promise<IncomingMessage> {
+  const asked = requestSecurely(`${url}/v2/`, { ca, agent: false }).end();
+  const [answer] = (await once(asked, "response")) as [IncomingMessage];
+  await text(answer);
+  return answer;
+}
+
+describe("with TLS", () => {
+  test("clients are sent to https, told to stay there, and get a renewed certificate without a restart", async () => {
+    const files = { cert: join(directory, "cert.pem"), key: join(directory, "key.pem") };
+    const write = async ({ cert, key }: SelfSigned): Promise<void> => {
+      await writeFile(files.cert, cert);
+      await writeFile(files.key, key);
+    };
+    const [first, second] = [selfSigned("first"), selfSigned("second")];
+    await write(first);
+    const program = start({ TLS_CERT_PATH: files.cert, TLS_KEY_PATH: files.key, WORKERS: "2" });
+    const url = await urlOf(program);
+    const answer = await askSecurely(url, first.cert);
+    expect([answer.statusCode, answer.headers["www-authenticate"]]).toEqual([401, expect.stringContaining(`realm="${url}/auth/token"`)]);
+    expect(answer.headers["strict-transport-security"]).toMatch(/^max-age=/);
+    expect(program.err()).not.toContain("--plain-http");
+    await write(second);
+    await program.logged("TLS certificate reloaded", 2);
+    expect((await askSecurely(url, second.cert)).statusCode).toBe(401);
+    await expect(askSecurely(url, first.cert)).rejects.toThrow("self-signed certificate");
+    expect(await program.stop()).toBe(0);
   });
 });
 

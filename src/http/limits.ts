@@ -61,7 +61,8 @@ export type Limited = (typeof LIMITED)[number];
 /** Rates that neither a conformance run nor a benchmark on one machine meets; they bound what a caller gone wild costs. */
 export const DEFAULT_RATES: Readonly<Record<Limited, Rate>> = {
   unauthenticated: { perSecond: 1000, burst: 20_000 },
-  "auth-fail": { perSecond: 20, burst: 400 },
+  // Tokens that ran out or lack a scope are among them, and are routine; guessing is what `registry/lockout.ts` stops.
+  "auth-fail": { perSecond: 200, burst: 4000 },
   token: { perSecond: 1000, burst: 20_000 },
   "upload-start": { perSecond: 5000, burst: 50_000 },
   mutate: { perSecond: 5000, burst: 50_000 },

@@ -13,7 +13,7 @@ import { type Registry, openRegistry } from "../../src/services.ts";
 import { openDataDirectory } from "../../src/storage/data-directory.ts";
 
 /** The credentials of a first start. */
-export interface Credentials {
+interface Credentials {
   readonly operator: string;
   readonly publisher: string;
   readonly runtime: string;
