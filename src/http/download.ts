@@ -6,6 +6,7 @@ import { promisify } from "node:util";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Logger } from "../log.ts";
 import type { OpenDownload, OpenDownloads } from "../registry/open-downloads.ts";
+import type { PulledBytes } from "../registry/pull-blob.ts";
 import type { Ask } from "./route.ts";
 
 /** Bytes on their way from a file to a socket. */
@@ -14,7 +15,7 @@ export interface Download {
   readonly headers: Readonly<Record<string, string>>;
   /** How many bytes there will be; an answer that gets fewer is cut, so that it never looks complete. */
   readonly length: number;
-  readonly bytes: Readable;
+  readonly bytes: PulledBytes;
   /** Under which decision they are sent, and how that is asked again. */
   readonly decision: Omit<OpenDownload, "cut">;
 }
@@ -38,6 +39,7 @@ export async function sendDownload({ downloads, log }: Downloading, c: Ask, down
     // The headers are out: that the connection ends is the only answer left (a second one would be ERR_HTTP_HEADERS_SENT).
     log.info({ err: error, requestId: c.get("requestId") }, "a download ended early");
     outgoing.destroy();
+    download.bytes.destroy();
   } finally {
     release();
   }
@@ -45,14 +47,19 @@ export async function sendDownload({ downloads, log }: Downloading, c: Ask, down
 }
 
 async function send(outgoing: ServerResponse, { bytes, length }: Download): Promise<void> {
+  const sent = await (bytes.copyTo === undefined ? pipe(bytes, outgoing) : bytes.copyTo(outgoing));
+  if (sent !== length) throw new Error(`the blob store gave ${sent} of ${length} bytes`);
+  outgoing.end();
+  await whenFinished(outgoing);
+}
+
+async function pipe(bytes: Readable, outgoing: ServerResponse): Promise<number> {
   let sent = 0;
   bytes.on("data", (chunk: Uint8Array) => {
     sent += chunk.byteLength;
   });
   await pipeline(bytes, outgoing, { end: false });
-  if (sent !== length) throw new Error(`the blob store gave ${sent} of ${length} bytes`);
-  outgoing.end();
-  await whenFinished(outgoing);
+  return sent;
 }
 
 /** A reset instead of an orderly end: what the system still holds for a slow reader is not sent any more. */

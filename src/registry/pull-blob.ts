@@ -1,8 +1,7 @@
-import type { Readable } from "node:stream";
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { RepositoryName } from "../oci/reference.ts";
-import type { ByteRange } from "../storage/blob-store.ts";
+import type { BlobStream, ByteRange } from "../storage/blob-store.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type ServingEpoch, servingEpoch } from "./open-downloads.ts";
 import type { Caller, Services } from "./ports.ts";
@@ -10,6 +9,9 @@ import type { RefusalLog } from "./refusals.ts";
 import { type ServedBlob, readerFor, serveBlob } from "./serving.ts";
 
 type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId"> & { readonly refusals: Pick<RefusalLog, "note"> };
+
+/** The bytes of a blob; some stores know a cheaper way to a socket than a pipe. */
+export type PulledBytes = BlobStream;
 
 /** A blob that the caller may read. */
 export interface PulledBlob {
@@ -22,7 +24,7 @@ export interface PulledBlob {
   /** May the caller still read it? */
   readonly isAllowed: () => Promise<boolean>;
   /** The bytes, or a part of them; a read of untrusted content is an event (RULES 29). */
-  readonly open: (range?: ByteRange) => Promise<Readable>;
+  readonly open: (range?: ByteRange) => Promise<PulledBytes>;
 }
 
 /**

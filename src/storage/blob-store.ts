@@ -1,10 +1,19 @@
-import type { Readable } from "node:stream";
+import type { Readable, Writable } from "node:stream";
 import type { Digest } from "../oci/digest.ts";
 
 /** Bytes `start` to `end`, both included. */
 export interface ByteRange {
   readonly start: number;
   readonly end: number;
+}
+
+/** The bytes of a blob. */
+export interface BlobStream extends Readable {
+  /**
+   * Instead of reading the stream, where a driver knows a cheaper way: writes all of it to a sink, which stays open; how many bytes. The
+   * memory of a piece is used again as soon as its write was called back.
+   */
+  readonly copyTo?: (sink: Writable) => Promise<number>;
 }
 
 /** Somebody else is writing to this upload just now. */
@@ -28,7 +37,7 @@ export interface BlobStore {
   /** Size in bytes of a published blob, and since when it has been there as it is (epoch, ms). */
   stat(digest: Digest): Promise<{ readonly size: number; readonly modifiedAt: number } | undefined>;
   /** The bytes of a published blob, or a part of them; rejects with code ENOENT when there is none. */
-  open(digest: Digest, range?: ByteRange): Promise<Readable>;
+  open(digest: Digest, range?: ByteRange): Promise<BlobStream>;
   /** Begins an empty upload under an id that the caller chose (letters, digits, `-`, `_`, `.`, at most 128). */
   stage(upload: string): Promise<void>;
   /** Size in bytes of an upload and when it last grew (epoch, ms), or nothing when there is no such upload. */

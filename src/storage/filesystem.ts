@@ -2,12 +2,13 @@ import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, chmod, link, mkdir, open, opendir, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { Readable } from "node:stream";
+import { Readable, type Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Digest, algorithmOf, encodedOf, isDigest } from "../oci/digest.ts";
 import { AppendWriter } from "./append-writer.ts";
-import { type BlobStore, type ByteRange, StorageFullError, UploadBusyError } from "./blob-store.ts";
+import { type BlobStore, type BlobStream, type ByteRange, StorageFullError, UploadBusyError } from "./blob-store.ts";
 import { type Claim, claim, hasCode, noneWhenMissing, withCurrentName } from "./claim.ts";
+import { copyFile } from "./copy-file.ts";
 
 export interface FilesystemOptions {
   /** How files are opened; for a file system that is reached in another way than by paths of this machine. */
@@ -20,6 +21,7 @@ const PRIVATE_FILE = 0o600;
 const PUBLISHED = 0o444;
 /** Larger reads are no faster, and each stream holds one of them (bytes). */
 const READ_SIZE = 512 * 1024;
+const WHOLE: ByteRange = { start: 0, end: Infinity };
 /** The staged bytes of an upload, in a folder of its own. */
 const DATA = "data";
 /** A second link to them on its way into the place of a damaged blob. */
@@ -74,9 +76,12 @@ class Filesystem implements BlobStore {
     return found && { size: found.size, modifiedAt: found.ctimeMs };
   }
 
-  async open(digest: Digest, range?: ByteRange): Promise<Readable> {
+  async open(digest: Digest, range: ByteRange = WHOLE): Promise<BlobStream> {
     const handle = await this.#openFile(this.#pathOf(digest), constants.O_RDONLY);
-    return handle.createReadStream({ ...range, highWaterMark: READ_SIZE });
+    const stream = handle.createReadStream({ ...range, highWaterMark: READ_SIZE });
+    // The stream closes the file.
+    const copyTo = (sink: Writable): Promise<number> => copyFile(handle, sink, range).finally(() => stream.destroy());
+    return Object.assign(stream, { copyTo });
   }
 
   async stage(upload: string): Promise<void> {
