@@ -1,8 +1,9 @@
 import { Hono } from "hono";
 import type { Logger } from "../log.ts";
-import { RegistryError } from "../oci/errors.ts";
+import { type ErrorCode, RegistryError } from "../oci/errors.ts";
 import { NAME_PATTERN, type RepositoryName, isRepositoryName } from "../oci/reference.ts";
 import type { Caller } from "../registry/ports.ts";
+import type { RefusedRequest } from "../registry/refused-request.ts";
 import { answerError } from "./errors.ts";
 import { setEdgeHeaders } from "./headers.ts";
 import { type Limited, Limiter, addressKey } from "./limits.ts";
@@ -22,10 +23,13 @@ export interface Edges {
   readonly services: { readonly log: Logger; readonly newId: () => string; readonly settings: { readonly publicUrl: string } };
   readonly limiter?: Limiter;
   readonly pace?: Pace;
+  /** Takes what a door refused a known caller, to be coalesced into the audit. */
+  readonly refused?: (caller: Caller, refusal: RefusedRequest) => void;
   /** Is the server about to stop? Then every answer asks for the end of its connection. */
   readonly draining?: () => boolean;
 }
 
+const NOTED: ReadonlySet<ErrorCode> = new Set(["DENIED", "CONFLICT"]);
 const MAX_URL = 8192;
 const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"] as const;
 /** The places below a repository; what stands before the last of them is meant as a name. */
@@ -91,13 +95,29 @@ class RequestEdge {
     if (door.inRepository !== true) {
       const caller = await gatekeeper.admit(c, door.action, undefined);
       this.#limit(c, door, caller);
-      return door.handle(c, caller);
+      return this.#noting(c, { door, caller }, async () => door.handle(c, caller));
     }
     const name = c.req.param("name") ?? "";
     if (!isRepositoryName(name)) return this.refuse(c, []);
     const caller = await gatekeeper.admit(c, door.action, name);
     this.#limit(c, door, caller);
-    return door.handle(c, caller, name);
+    return this.#noting(c, { door, caller, name }, async () => door.handle(c, caller, name));
+  }
+
+  /** A refusal is worth an event; what a promotion's policy refuses has one of its own, with the decision. */
+  async #noting(
+    c: Ask,
+    { door, caller, name }: { readonly door: Door; readonly caller: Caller; readonly name?: RepositoryName },
+    handle: () => Promise<Response>,
+  ): Promise<Response> {
+    try {
+      return await handle();
+    } catch (error) {
+      if (error instanceof RegistryError && NOTED.has(error.code)) {
+        this.#edges.refused?.(caller, { method: door.method, path: c.req.path, repository: name, reason: error.message });
+      }
+      throw error;
+    }
   }
 
   /** What is no door. Under `/v2/` a stranger learns nothing, not even which paths and names there could be. */

@@ -2,6 +2,7 @@ import type { Hono } from "hono";
 import type { Realm } from "../identity/realm.ts";
 import type { Services } from "../registry/ports.ts";
 import type { RefusalLog } from "../registry/refusals.ts";
+import { noteRefusedRequest } from "../registry/refused-request.ts";
 import { type Gatekeeper, createApp } from "./app.ts";
 import { createGatekeeper } from "./authenticate.ts";
 import { healthDoors } from "./health.ts";
@@ -67,5 +68,11 @@ export function createRegistryApp(services: DoorServices, serving: Serving): Hon
   const { serviceToken, ...edge } = serving;
   const refused = services.refusals.note.bind(services.refusals);
   const gatekeeper = createGatekeeper(services, { realm: services.realmOf, serviceToken, refused });
-  return createApp({ doors: allDoors(services, gatekeeper, serving), gatekeeper, services, ...edge });
+  return createApp({
+    doors: allDoors(services, gatekeeper, serving),
+    gatekeeper,
+    services,
+    refused: (caller, refusal) => noteRefusedRequest(services, caller, refusal),
+    ...edge,
+  });
 }

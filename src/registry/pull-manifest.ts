@@ -36,7 +36,10 @@ export async function pullManifest(
   const found = digest && (await findManifest(services, repository, digest));
   const serving = await serveManifest(services, reader, repository, found?.record);
   if (serving.effect === "denied") throw new RegistryError("DENIED", serving.reason);
-  if (serving.effect === "absent" || found === undefined || digest === undefined) throw new RegistryError("MANIFEST_UNKNOWN");
+  if (serving.effect === "absent" || found === undefined || digest === undefined) {
+    if (found !== undefined) noteHidden(services, caller, repository, found.record.digest);
+    throw new RegistryError("MANIFEST_UNKNOWN");
+  }
   const { record } = found;
   return {
     digest,
@@ -53,6 +56,12 @@ export async function pullManifest(
       return content.value;
     },
   };
+}
+
+/** A reader is told nothing of what is hidden; the audit is told of the reader. */
+function noteHidden(services: Needs, { actor }: Caller, repository: RepositoryName, digest: Digest): void {
+  const said = { type: "manifest.read", outcome: "deny", reason: "not served to this reader: answered as unknown" } as const;
+  services.refusals.note(auditEvent(services, actor, { ...said, target: { kind: "artifact", name: repository, digest } }));
 }
 
 /** A tag is the last digest pushed for who may resolve that, and the last one promoted for everybody else (DESIGN §1). */
