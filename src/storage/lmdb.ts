@@ -9,11 +9,7 @@ import { decodeKey, encodeKey, encodeKeyBriefly } from "./lmdb-key.ts";
 import type { Change, Entry, Key, KeyRange, MetadataStore, Outcome } from "./metadata-store.ts";
 import { decodeRecord, encodeRecord, setVersion, versionOf } from "./record-encoding.ts";
 
-export interface LmdbOptions {
-  /** Address space that is reserved at first, in bytes; the map grows beyond it when it has to. */
-  readonly mapSize?: number;
-}
-
+/** Address space that is reserved at first, in bytes; the map grows beyond it when it has to. */
 const MAP_SIZE = 64 * 1024 ** 3;
 const HEAD = keys.auditHead();
 const CHANGE = ["change"] as const;
@@ -21,12 +17,12 @@ const CHANGE = ["change"] as const;
 const OWN: ReadonlySet<string> = new Set([CHANGE[0], HEAD[0], keys.audits()[0]]);
 
 /** Opens the metadata in an LMDB environment, which is made when there is none. Any number of processes may open the same one. */
-export async function openLmdb(directory: string, options: LmdbOptions = {}): Promise<MetadataStore> {
+export async function openLmdb(directory: string): Promise<MetadataStore> {
   const database = open<Buffer, Buffer>({
     path: directory,
     keyEncoding: "binary",
     encoding: "binary",
-    mapSize: options.mapSize ?? MAP_SIZE,
+    mapSize: MAP_SIZE,
     // What others read would not be durable yet with it, and they could acknowledge what a power cut takes back.
     overlappingSync: false,
     // It makes promises of its own that nobody can await: a failed commit would end the process as an unhandled rejection.
@@ -96,14 +92,16 @@ class Lmdb implements MetadataStore {
       setVersion(record, version);
       this.#db.putSync(key, record);
     };
-    for (const { key, record } of put) write(key, record);
+    for (const one of put) write(one.key, one.record);
     for (const key of remove) this.#db.removeSync(key);
     let head = this.#head(audit);
+    let record: Buffer | undefined;
     for (const event of audit) {
       head = append(head, event);
-      write(encodeKey(keys.audit(head.sequence)), encodeRecord(head));
+      record = encodeRecord(head);
+      write(encodeKey(keys.audit(head.sequence)), record);
     }
-    if (head !== undefined) write(encodeKey(HEAD), encodeRecord(head));
+    if (record !== undefined) write(encodeKey(HEAD), record);
     write(encodeKey(CHANGE), encodeRecord(null));
     return "committed";
   }
