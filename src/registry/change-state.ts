@@ -75,7 +75,7 @@ export async function buildTransition(services: Needs, decided: DecidedTransitio
       ...[...folders].map((manifest) => ({ key: keys.treePending(repository, manifest, pending), value: { at: now } })),
       { key: keys.servingEpoch(), value: { at: now } },
     ],
-    remove: [...reach.flatMap(({ remove }) => remove), ...rows.flatMap(({ remove }) => remove)],
+    remove: [...statements.remove, ...reach.flatMap(({ remove }) => remove), ...rows.flatMap(({ remove }) => remove)],
     audit: decided.audit,
   };
   return { change: withoutDuplicates(change), record, folders, pending };
@@ -129,11 +129,7 @@ async function reachRows(services: Needs, decided: DecidedTransition, statements
 }
 
 /** What the last promotion of a root covers. */
-export async function coversOf(
-  { metadata }: Pick<Services, "metadata">,
-  repository: RepositoryName,
-  root: Digest,
-): Promise<readonly Digest[]> {
+async function coversOf({ metadata }: Pick<Services, "metadata">, repository: RepositoryName, root: Digest): Promise<readonly Digest[]> {
   const entry = await metadata.get(keys.covers(repository, root));
   return entry === undefined ? [] : coversRecord.parse(entry.value).digests;
 }

@@ -55,7 +55,7 @@ export function eventOf(type: string): AuditEvent {
   return { id: v7(), time: Date.now(), type, actor: { principal: "tester", kind: "service" }, outcome: "allow" };
 }
 
-export async function stage({ blobs }: Stores, content: string): Promise<string> {
+async function stage({ blobs }: Stores, content: string): Promise<string> {
   const upload = v7();
   await blobs.stage(upload);
   await blobs.append(upload, [Buffer.from(content)] as unknown as AsyncIterable<Uint8Array>, 0);

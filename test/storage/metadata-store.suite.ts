@@ -12,7 +12,7 @@ export interface MetadataPlace {
   remove(): Promise<void>;
 }
 
-export function event(over: Partial<AuditEvent> = {}): AuditEvent {
+function event(over: Partial<AuditEvent> = {}): AuditEvent {
   return { id: v7(), time: Date.now(), type: "test.change", actor: { principal: "tester", kind: "service" }, outcome: "allow", ...over };
 }
 

@@ -141,7 +141,7 @@ async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 }
 
 /** A text that must be a tag. */
-export function tag(text: string): Tag {
+function tag(text: string): Tag {
   if (!isTag(text)) throw new TypeError(`not a tag: ${text}`);
   return text;
 }

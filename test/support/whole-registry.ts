@@ -22,7 +22,7 @@ export interface WholeRegistry extends Identities {
   token(name: string, secret: string, ...scopes: string[]): Promise<string>;
 }
 
-export interface Asked {
+interface Asked {
   /** The value of `Authorization`. */
   readonly as?: string;
   readonly host?: string;
