@@ -2,6 +2,7 @@ import { type Digest, digestOf } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
 import type { Expectation, Put } from "../storage/metadata-store.ts";
+import { linkRecord } from "../storage/records.ts";
 import { linkRows } from "./link-blob.ts";
 import type { Services } from "./ports.ts";
 import { blobGrounds } from "./remove-blob.ts";
@@ -17,7 +18,10 @@ export interface OwnBlobs {
 /** Who links the registry's own blobs; no identity can have this name. */
 export const REGISTRY_ITSELF = "system:registry";
 
-/** Publishes small blobs that the registry itself writes; they become visible with the change that takes the rows. */
+/**
+ * Publishes small blobs that the registry itself writes; they become visible with the change that takes the rows. A link that somebody
+ * else made to the same bytes becomes the registry's own, so that nobody deletes it.
+ */
 export async function publishOwnBlobs(needs: Needs, repository: RepositoryName, contents: readonly Uint8Array[]): Promise<OwnBlobs> {
   const expect: Expectation[] = [];
   const put: Put[] = [];
@@ -25,8 +29,9 @@ export async function publishOwnBlobs(needs: Needs, repository: RepositoryName, 
   for (const [digest, bytes] of distinct) {
     const grounds = await blobGrounds(needs, digest);
     const isIntact = grounds.record?.damaged === false;
-    const isLinked = (await needs.metadata.get(keys.link(repository, digest))) !== undefined;
-    if (isIntact && isLinked) continue;
+    const link = await needs.metadata.get(keys.link(repository, digest));
+    expect.push({ key: keys.link(repository, digest), version: link?.version ?? "absent" });
+    if (isIntact && link !== undefined && linkRecord.parse(link.value).by === REGISTRY_ITSELF) continue;
     if (!isIntact) await publish(needs, digest, { bytes, replace: grounds.record !== undefined });
     expect.push(...grounds.expect);
     put.push(...linkRows(repository, digest, { size: bytes.byteLength, by: REGISTRY_ITSELF, at: needs.clock() }));

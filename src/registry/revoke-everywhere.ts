@@ -53,7 +53,7 @@ async function revokeIn(
   { reason, permanent, by }: EverywhereRecord,
 ): Promise<void> {
   const found = await findManifest(services, repository, digest);
-  if (found === undefined || found.record.state === "deleted") return;
+  if (found === undefined || found.record.state === "deleted" || found.record.statement) return;
   const artifact = { ...found, repository, rights: RIGHTS, refTag: undefined };
   await revoke(services, onBehalfOf(by), artifact, { reason, permanent, everywhere: true });
 }

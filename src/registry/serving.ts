@@ -71,7 +71,8 @@ export async function serveManifest(
 
 /** What the serving decision needs to know of a manifest. */
 export async function manifestFacts(needs: Needs, repository: RepositoryName, record: ManifestRecord): Promise<ManifestFacts> {
-  const everywhere = await revokedEverywhere(needs, record.digest);
+  // What this registry itself wrote stays readable though a copy of it was pushed elsewhere and revoked.
+  const everywhere = record.statement ? undefined : await revokedEverywhere(needs, record.digest);
   const here = record.state === "revoked" ? (record.revocation?.reason ?? "no reason recorded") : undefined;
   return {
     kind: "manifest",

@@ -1,11 +1,11 @@
 import { STATEMENT_CONFIG_DIGEST, type StatementFacts, statementManifest, statementPayload } from "../lifecycle/statement.ts";
 import { type Digest, digestOf } from "../oci/digest.ts";
-import { parseManifest } from "../oci/manifest.ts";
+import { type Manifest, parseManifest } from "../oci/manifest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { type Content, keys } from "../storage/keys.ts";
-import type { Expectation, Put } from "../storage/metadata-store.ts";
+import type { Expectation, Key, Put } from "../storage/metadata-store.ts";
 import { type ManifestRecord, type StatementRecord, manifestRecord, statementRecord } from "../storage/records.ts";
-import { newManifestRows, referrerRow, servedReferrerKey } from "./manifest-rows.ts";
+import { contentKeys, newManifestRows, referrerRow, servedReferrerKey } from "./manifest-rows.ts";
 import { REGISTRY_ITSELF, publishOwnBlobs } from "./own-blobs.ts";
 import type { Services } from "./ports.ts";
 
@@ -47,6 +47,7 @@ export function linkRow(
 export interface WrittenStatements {
   readonly expect: readonly Expectation[];
   readonly put: readonly Put[];
+  readonly remove: readonly Key[];
   /** What is written now. */
   readonly contents: readonly Content[];
   readonly sequence: number;
@@ -73,15 +74,19 @@ export async function writeStatements(
   );
   const put = [...blobs.put];
   const expect = [...blobs.expect];
+  const remove: Key[] = [];
   for (const { link: each, manifest, digest } of written) {
     put.push(linkRow(repository, after.digest, { ...each, manifest: digest }));
     const known = await needs.metadata.get(keys.manifest(repository, digest));
     expect.push({ key: keys.manifest(repository, digest), version: known?.version ?? "absent" });
-    put.push(...statementRows(repository, after, { link: each, bytes: manifest.manifest }));
+    const rows = statementRows(repository, after, { link: each, bytes: manifest.manifest });
+    put.push(...rows.put);
+    if (known !== undefined) remove.push(...pushedRows(repository, manifestRecord.parse(known.value), rows.manifest));
   }
   return {
     expect,
     put,
+    remove,
     contents: written.flatMap(({ link: each, digest }) => statementContents(digest, each.digest)),
     sequence: link.sequence,
     previous: link.digest,
@@ -116,7 +121,7 @@ function statementRows(
   repository: RepositoryName,
   subject: ManifestRecord,
   { link, bytes }: { readonly link: Link; readonly bytes: Uint8Array },
-): readonly Put[] {
+): { readonly put: readonly Put[]; readonly manifest: Manifest } {
   const manifest = parseManifest(bytes, undefined);
   const digest = digestOf(bytes);
   const record: ManifestRecord = manifestRecord.parse({
@@ -148,5 +153,10 @@ function statementRows(
   const written = { repository, record, manifest };
   const referrer = referrerRow(written);
   const served = referrer === undefined ? [] : [{ key: servedReferrerKey(referrer.key), value: referrer.value }];
-  return [...newManifestRows(written, bytes), ...served];
+  return { put: [...newManifestRows(written, bytes), ...served], manifest };
+}
+
+/** The rows of an artifact that somebody pushed with the very bytes of the statement, before it was written: there is one of them only. */
+function pushedRows(repository: RepositoryName, record: ManifestRecord, manifest: Manifest): readonly Key[] {
+  return [keys.artifactState(record.state, repository, record.digest), ...contentKeys({ repository, record, manifest })];
 }
