@@ -92,13 +92,13 @@ export interface ServedBlob {
   readonly trusted: boolean;
 }
 
-/** May this reader see this blob of this repository? */
+/** May this reader see this blob of this repository? What is hidden takes the same reads as what is missing (protocol.md §3). */
 export async function serveBlob(needs: Needs, reader: Reader, repository: RepositoryName, digest: Digest): Promise<ServedBlob> {
   const [link, blob] = [await needs.metadata.get(keys.link(repository, digest)), await needs.metadata.get(keys.blob(digest))];
-  if (link === undefined || blob === undefined) return { serving: serve(reader, undefined), blob: undefined, trusted: false };
-  const found = { link: linkRecord.parse(link.value), record: blobRecord.parse(blob.value) };
   const reach = await reachOf(needs, repository, { kind: "blob", digest });
   const namedBy = reach.by !== "trusted" && reader.pullAny ? await namedByOf(needs, reader, repository, digest) : NOT_NAMED;
+  if (link === undefined || blob === undefined) return { serving: serve(reader, undefined), blob: undefined, trusted: false };
+  const found = { link: linkRecord.parse(link.value), record: blobRecord.parse(blob.value) };
   const serving = serve(reader, { kind: "blob", damaged: found.record.damaged, namedBy, reach });
   return { serving, blob: found, trusted: reach.by === "trusted" };
 }

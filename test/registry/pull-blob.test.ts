@@ -3,10 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { AuditEvent } from "../../src/audit/event.ts";
-import { digestOf } from "../../src/oci/digest.ts";
+import { type Digest, digestOf } from "../../src/oci/digest.ts";
+import type { RepositoryName } from "../../src/oci/reference.ts";
 import { linkRows } from "../../src/registry/link-blob.ts";
 import { servingEpoch } from "../../src/registry/open-downloads.ts";
+import type { Caller } from "../../src/registry/ports.ts";
 import { pullBlob } from "../../src/registry/pull-blob.ts";
+import type { BlobStore } from "../../src/storage/blob-store.ts";
 import { openFilesystem } from "../../src/storage/filesystem.ts";
 import { keys } from "../../src/storage/keys.ts";
 import type { Change, MetadataStore } from "../../src/storage/metadata-store.ts";
@@ -21,11 +24,13 @@ const ROOT = digestOf("root");
 const AUDIT: AuditEvent = { id: "1", time: 0, type: "test.change", actor: { principal: "system", kind: "system" }, outcome: "allow" };
 
 let directory: string;
+let blobs: BlobStore;
 let store: Awaited<ReturnType<typeof temporaryMetadata>>;
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "amr-pull-"));
   store = await temporaryMetadata();
+  blobs = await openFilesystem(directory);
   await change({
     put: [...linkRows(HERE, BLOB.digest, { size: 5, by: "alice", at: 0 }), { key: keys.reach(HERE, BLOB, ROOT), value: REACH }],
   });
@@ -37,6 +42,10 @@ afterEach(async () => {
 });
 
 const REACH = { v: 1, via: [], statement: false };
+
+function services(): Parameters<typeof pullBlob>[0] {
+  return { metadata: store.metadata, blobs, clock: () => 1, newId: v7, refusals: { note: () => undefined } };
+}
 
 async function change(made: Partial<Change>): Promise<void> {
   await store.metadata.commit({ expect: [], put: [], remove: [], audit: [AUDIT], ...made });
@@ -56,14 +65,37 @@ test("a revocation right after the decision is newer than the epoch that the dow
     commit: (made) => metadata.commit(made),
     close: () => metadata.close(),
   };
-  const services = {
-    metadata: watched,
-    blobs: await openFilesystem(directory),
-    clock: () => 1,
-    newId: v7,
-    refusals: { note: () => undefined },
-  };
-  const pulled = await pullBlob(services, callerWith(["reader@*"]), HERE, BLOB.digest);
+  const pulled = await pullBlob({ ...services(), metadata: watched }, callerWith(["reader@*"]), HERE, BLOB.digest);
   expect(pulled.epoch).not.toBe(await servingEpoch({ metadata }));
   expect(await pulled.isAllowed()).toBe(false);
+});
+
+test("a hidden blob takes the same reads as a missing one, so that time does not tell them apart", async () => {
+  const { metadata } = store;
+  const hidden = digestOf("hidden");
+  await change({ put: linkRows(HERE, hidden, { size: 5, by: "alice", at: 0 }) });
+  const readsOf = async (caller: Caller, place: RepositoryName, digest: Digest): Promise<readonly string[]> => {
+    const reads: string[] = [];
+    const watched: MetadataStore = {
+      get: (key) => {
+        reads.push(`get ${key[0]}`);
+        return metadata.get(key);
+      },
+      list: (range) => {
+        reads.push(`list ${range.start[0]}`);
+        return metadata.list(range);
+      },
+      commit: (made) => metadata.commit(made),
+      close: () => metadata.close(),
+    };
+    await expect(pullBlob({ ...services(), metadata: watched }, caller, place, digest)).rejects.toMatchObject({ code: "BLOB_UNKNOWN" });
+    return reads;
+  };
+  const reader = callerWith(["reader@*"]);
+  const hiddenReads = await readsOf(reader, HERE, hidden);
+  expect(hiddenReads).toContain("list reach");
+  expect(await readsOf(reader, HERE, digestOf("missing"))).toEqual(hiddenReads);
+  expect(await readsOf(reader, repository("team/none"), hidden)).toEqual(hiddenReads);
+  const stranger = callerWith(["publisher@other"]);
+  expect(await readsOf(stranger, HERE, digestOf("missing"))).toEqual(await readsOf(stranger, HERE, hidden));
 });
