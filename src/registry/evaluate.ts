@@ -83,7 +83,7 @@ export async function evaluatePromotion(
       ...blobs.expect,
       ...covers.expect,
       ...tags.expect,
-      ...(await everywhereUnchanged(needs, closure, covers)),
+      ...notRevokedEverywhere(closure, covers, root),
     ],
     uploaders: [...new Set([...closure.manifests.values()].flatMap(({ record }) => record.uploaders))],
   };
@@ -188,12 +188,8 @@ async function pushedHere(needs: Needs, repository: RepositoryName, { digest }: 
   throw new RegistryError("CONFLICT", `the tag ${tag} ${now}, not as ${digest}: push the tag to this artifact first`);
 }
 
-/** A revocation everywhere that arrives in between would change the answer. */
-async function everywhereUnchanged(needs: Needs, closure: Closure, covers: Covers): Promise<readonly Expectation[]> {
-  const expect: Expectation[] = [];
-  for (const digest of [...closure.manifests.keys(), ...covers.digests]) {
-    const key = keys.revokedEverywhere(digest);
-    expect.push({ key, version: (await needs.metadata.get(key))?.version ?? "absent" });
-  }
-  return expect;
+/** What is not revoked everywhere now is not when the decision is committed. Of the root itself it is promote that decides. */
+function notRevokedEverywhere(closure: Closure, covers: Covers, root: Digest): readonly Expectation[] {
+  const others = [...closure.manifests.keys(), ...covers.digests].filter((digest) => digest !== root);
+  return others.map((digest) => ({ key: keys.revokedEverywhere(digest), version: "absent" }));
 }

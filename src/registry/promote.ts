@@ -75,17 +75,18 @@ async function decidePromotion(
       artifact,
       promotion,
       evaluated,
-      expect: [...evaluated.expect, ...alone],
-      lifted,
+      expect: [...evaluated.expect, ...alone, lifted.expect],
+      lifted: lifted.remove,
       waived,
     }),
   };
 }
 
 /** Promoting what is revoked everywhere lifts that, for whoever may revoke everywhere; never a permanent one. */
-async function liftEverywhere({ metadata }: TransitionServices, { record, rights }: FoundArtifact): Promise<readonly Key[]> {
-  const entry = await metadata.get(keys.revokedEverywhere(record.digest));
-  if (entry === undefined) return [];
+async function liftEverywhere({ metadata }: TransitionServices, { record, rights }: FoundArtifact): Promise<Lifted> {
+  const key = keys.revokedEverywhere(record.digest);
+  const entry = await metadata.get(key);
+  if (entry === undefined) return { expect: { key, version: "absent" }, remove: [] };
   if (everywhereRecord.parse(entry.value).permanent) {
     throw new RegistryError("CONFLICT", "it was revoked everywhere, permanently: push a corrected artifact, which has another digest");
   }
@@ -94,7 +95,13 @@ async function liftEverywhere({ metadata }: TransitionServices, { record, rights
   if ((await metadata.get(keys.everywherePending(record.digest))) !== undefined) {
     throw new RegistryError("CONFLICT", "its revocation everywhere is still being written to other repositories: try again in a moment");
   }
-  return [record.digest, record.sha512].map((name) => keys.revokedEverywhere(name));
+  return { expect: { key, version: entry.version }, remove: [record.digest, record.sha512].map((name) => keys.revokedEverywhere(name)) };
+}
+
+interface Lifted {
+  /** What was found is there still when it is lifted. */
+  readonly expect: Expectation;
+  readonly remove: readonly Key[];
 }
 
 interface Allowed {

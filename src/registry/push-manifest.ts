@@ -51,10 +51,6 @@ export async function pushManifest(services: Needs, caller: Caller, push: Manife
   if (named !== (algorithmOf(named) === "sha256" ? sha256 : sha512)) {
     throw new RegistryError("DIGEST_INVALID", "the manifest's bytes do not have the digest in the path", { detail: { digest: named } });
   }
-  const everywhere = await revokedEverywhere(services, sha256);
-  if (everywhere !== undefined) {
-    throw new RegistryError("DENIED", `this digest was revoked in every repository: ${everywhere}. Push a corrected artifact`);
-  }
   return decideAndCommit(services, async () => decidePush(services, caller, { push, manifest, named, sha256, sha512 }));
 }
 
@@ -69,6 +65,10 @@ interface CheckedPush {
 async function decidePush(services: Needs, caller: Caller, checked: CheckedPush): Promise<Decided<PushedManifest>> {
   const { push, manifest, named, sha256 } = checked;
   const { repository } = push;
+  const everywhere = await revokedEverywhere(services, sha256);
+  if (everywhere !== undefined) {
+    throw new RegistryError("DENIED", `this digest was revoked in every repository: ${everywhere}. Push a corrected artifact`);
+  }
   const found = await findManifest(services, repository, sha256);
   const record = pushedRecord(services.clock(), caller, checked, found?.record);
   const result = { digest: named, subject: manifest.subject?.digest, warning: warningFor(record) };
@@ -77,7 +77,12 @@ async function decidePush(services: Needs, caller: Caller, checked: CheckedPush)
   if (rows.put.length + tags.put.length + tags.remove.length === 0) return { result };
   const key = keys.manifest(repository, sha256);
   const change: Change = {
-    expect: [{ key, version: found?.version ?? "absent" }, ...rows.expect, ...tags.expect],
+    expect: [
+      { key, version: found?.version ?? "absent" },
+      { key: keys.revokedEverywhere(sha256), version: "absent" },
+      ...rows.expect,
+      ...tags.expect,
+    ],
     // The record is put with its tags in any case (`movePointer`).
     put: [...(rows.put.length === 0 ? [{ key, value: record }] : rows.put), ...tags.put],
     remove: [...rows.remove, ...tags.remove],
