@@ -67,16 +67,16 @@ export const settings = z.strictObject({
     .describe("file of the single token of the predecessor's API; valid on `/v1` only"),
   registry_lock_path: path
     .default("/etc/secure-ai/policy/models.lock.yaml")
-    .describe("lock file of an empty store's first models; an absent file means none"),
+    .describe("lock file of an empty store's first models; accepted, not read yet"),
   integrity_result_path: path
     .optional()
     .register(computed, { fallback: "<REGISTRY_DIR>/integrity-last.json" })
-    .describe("file with the result of the last integrity run"),
+    .describe("file for the result of the last integrity run; not written yet"),
   insecure_dev_mode: z
     .union([z.literal(true), z.literal("true")], { error: 'only the exact text "true" turns it on; leave it out otherwise' })
     .transform(() => true)
     .optional()
-    .describe("the predecessor's development mode: exactly `true`, on loopback only, and loud"),
+    .describe("the predecessor's development mode: exactly `true`, on loopback only; loud, and opens nothing yet"),
   public_url: origin
     .optional()
     .register(computed, { fallback: "the loopback name that the client used" })
