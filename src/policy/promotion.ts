@@ -21,6 +21,8 @@ export interface PromotionFacts {
   readonly incomplete: readonly Fault[];
   readonly damaged: readonly Digest[];
   readonly revokedChildren: readonly Digest[];
+  /** Held back by somebody: what a trusted root reaches is never quarantined (RULES 5). */
+  readonly quarantinedChildren: readonly Digest[];
   /** The name that two different layers of one manifest share (RULES 23). */
   readonly nameClashes: readonly Fault[];
   /** Layers over 64 KiB that a revoked manifest names too (RULES 13). */
@@ -75,6 +77,11 @@ export function decidePromotion(facts: PromotionFacts): Decision {
       "closure-not-revoked",
       "nothing in the closure is revoked",
       facts.revokedChildren.map((digest) => ({ digest, problem: "is revoked: leave it out or promote it anew first" })),
+    ),
+    faultCheck(
+      "closure-not-quarantined",
+      "nothing else in the closure is quarantined",
+      facts.quarantinedChildren.map((digest) => ({ digest, problem: "is quarantined: leave it out or promote it by itself first" })),
     ),
     faultCheck("file-names", "every layer has a file name of its own", facts.nameClashes),
     faultCheck("covers", `covers ${facts.covers.length} referrers`, facts.uncoverable),

@@ -46,6 +46,8 @@ export interface Closure {
   readonly blobs: ReadonlyMap<Digest, ClosureBlob>;
   /** Child manifests that the repository does not hold. */
   readonly missing: readonly Descriptor[];
+  /** Descriptors that give another size than the manifest has, or than the first descriptor of the same blob gives. */
+  readonly missized: readonly { readonly descriptor: Descriptor; readonly size: number }[];
   /** Where the walk stopped because `enter` said no: revoked branches. */
   readonly cut: readonly ClosureManifest[];
 }
@@ -61,6 +63,7 @@ export class ClosureWalk implements Closure {
   readonly manifests = new Map<Digest, ClosureManifest>();
   readonly blobs = new Map<Digest, ClosureBlob>();
   readonly missing: Descriptor[] = [];
+  readonly missized: { readonly descriptor: Descriptor; readonly size: number }[] = [];
   readonly cut: ClosureManifest[] = [];
   readonly #needs: Needs;
   readonly #repository: RepositoryName;
@@ -90,7 +93,8 @@ export class ClosureWalk implements Closure {
       if (visit.named !== undefined) this.missing.push(visit.named);
       return [];
     }
-    const { digest } = found.record;
+    const { digest, size } = found.record;
+    if (visit.named !== undefined && visit.named.size !== size) this.missized.push({ descriptor: visit.named, size });
     if (this.manifests.has(digest)) return [];
     const node = { ...found, via: visit.via, named: visit.named };
     if (!(await enter(found.record))) {
@@ -106,7 +110,9 @@ export class ClosureWalk implements Closure {
     this.manifests.set(digest, node);
     const via = [...node.via, digest];
     for (const descriptor of node.manifest.blobReferences) {
-      if (!this.blobs.has(descriptor.digest)) this.blobs.set(descriptor.digest, { descriptor, via });
+      const first = this.blobs.get(descriptor.digest)?.descriptor;
+      if (first === undefined) this.blobs.set(descriptor.digest, { descriptor, via });
+      else if (first.size !== descriptor.size) this.missized.push({ descriptor, size: first.size });
     }
     if (this.manifests.size > MAX_MANIFESTS || this.blobs.size > MAX_BLOBS) {
       throw new RegistryError("CONFLICT", `an artifact may reach at most ${MAX_MANIFESTS} manifests and ${MAX_BLOBS} blobs`);

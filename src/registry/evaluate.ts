@@ -44,12 +44,13 @@ export async function evaluatePromotion(
   found: FoundManifest,
   request: PromotionRequest,
 ): Promise<Evaluated> {
-  const revoked: ManifestRecord[] = [];
+  const revoked: Digest[] = [];
   const root = found.record.digest;
   const closure = await new ClosureWalk(needs, repository, NO_OVERLAY).follow([root], async (record) => {
-    if (record.digest !== root && (await isRevoked(needs, record))) revoked.push(record);
+    if (record.digest !== root && (await isRevoked(needs, record))) revoked.push(record.digest);
     return true;
   });
+  const children = [...closure.manifests.values()].map(({ record }) => record).filter(({ digest }) => digest !== root);
   const blobs = await blobFaults(
     needs,
     repository,
@@ -61,9 +62,10 @@ export async function evaluatePromotion(
     artifact: root,
     state: found.record.state,
     revocation: found.record.revocation,
-    incomplete: [...manifestFaults(closure), ...blobs.faults],
+    incomplete: [...closureFaults(closure), ...blobs.faults],
     damaged: blobs.damaged,
-    revokedChildren: revoked.map(({ digest }) => digest),
+    revokedChildren: revoked,
+    quarantinedChildren: children.filter(({ state }) => state === "quarantined").map(({ digest }) => digest),
     nameClashes: nameClashes(closure),
     sharesRevoked: await sharesRevoked(needs, repository, closure),
     uncoverable: covers.uncoverable,
@@ -89,14 +91,12 @@ export async function evaluatePromotion(
   };
 }
 
-function manifestFaults(closure: Closure): readonly Fault[] {
-  const missing = closure.missing.map(({ digest }) => ({ digest, problem: "is not in this repository: push it" }));
-  const wrong = [...closure.manifests.values()].filter(({ named, record }) => named !== undefined && named.size !== record.size);
+function closureFaults({ missing, missized }: Closure): readonly Fault[] {
   return [
-    ...missing,
-    ...wrong.map(({ record, named }) => ({
-      digest: record.digest,
-      problem: `has ${record.size} bytes, not the ${named?.size} that its descriptor says`,
+    ...missing.map(({ digest }) => ({ digest, problem: "is not in this repository: push it" })),
+    ...missized.map(({ descriptor, size }) => ({
+      digest: descriptor.digest,
+      problem: `has ${size} bytes, not the ${descriptor.size} that a descriptor says`,
     })),
   ];
 }

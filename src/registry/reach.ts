@@ -92,6 +92,12 @@ function hasFolder({ kind }: Content, { statement }: RootReachRecord): boolean {
   return kind === "manifest" && !statement;
 }
 
+/** Is there a trusted root, other than the manifest itself, that reaches or covers it now? */
+export async function isServedByAnother({ metadata }: Needs, repository: RepositoryName, manifest: Digest): Promise<boolean> {
+  const rows = await metadata.list(under(keys.reaches(repository, { kind: "manifest", digest: manifest }), 2));
+  return rows.some(({ key }) => key[4] !== manifest);
+}
+
 /** The roots, trusted or once trusted, that reach a manifest; itself among them when it is one. */
 export async function rootsOf(needs: Needs, repository: RepositoryName, manifest: Digest): Promise<ReadonlySet<Digest>> {
   const roots = new Set<Digest>();

@@ -12,7 +12,7 @@ import { decideAndCommit } from "./commit.ts";
 import type { FoundArtifact } from "./find-artifact.ts";
 import type { Services } from "./ports.ts";
 import { repairRuntimeTree, syncRuntimeFolder } from "./runtime-files.ts";
-import { rootsOf } from "./reach.ts";
+import { isServedByAnother } from "./reach.ts";
 
 /** What transitions need. */
 export type TransitionServices = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "settings" | "tree" | "log">;
@@ -23,11 +23,10 @@ export async function decideTransition(
   { repository, record, rights }: Pick<FoundArtifact, "repository" | "record" | "rights">,
   event: LifecycleEvent,
 ): Promise<Exclude<Transition, { kind: "refuse" }>> {
-  const roots = await rootsOf(services, repository, record.digest);
   const decided = transition(record.state, event, {
     revocation: record.revocation,
     mayReinstate: rights.has("reinstate"),
-    servedByRoot: [...roots].some((root) => root !== record.digest),
+    servedByRoot: await isServedByAnother(services, repository, record.digest),
   });
   if (decided.kind === "refuse") throw new RegistryError(decided.because === "permission" ? "DENIED" : "CONFLICT", decided.reason);
   return decided;

@@ -221,7 +221,7 @@ describe("two actors at once are as good as one after the other", () => {
         const found = await raced(setup, first, second, at);
         expect([undefined, ...(await orders(setup, first, second))]).toContain(found);
       }),
-      { numRuns: runs(40) },
+      { numRuns: runs(15) },
     );
   }, 600_000);
 });
