@@ -1,6 +1,7 @@
 import { createReadStream } from "node:fs";
 import { chmod, truncate } from "node:fs/promises";
 import { type IncomingMessage, get as httpGet } from "node:http";
+import { get as httpsGet } from "node:https";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -18,6 +19,7 @@ import {
   trustedRows,
   visible,
 } from "../../support/blob-registry.ts";
+import { selfSigned } from "../../support/certificate.ts";
 
 let registry: BlobRegistry;
 
@@ -247,10 +249,11 @@ interface StoppedDownload {
 }
 
 /** Begins a download and takes no more of it than what fits on the way. */
-async function beginDownload(from: BlobRegistry, digest: Digest, as: string): Promise<StoppedDownload> {
+async function beginDownload(from: BlobRegistry, digest: Digest, as: string, ca?: string): Promise<StoppedDownload> {
   const url = `${from.edge.url}/v2/team/m/blobs/${digest}`;
   const incoming = await new Promise<IncomingMessage>((resolve, reject) => {
-    const outgoing = httpGet(url, { agent: false, headers: { Authorization: `Bearer ${as}` } }, resolve);
+    const options = { agent: false, headers: { Authorization: `Bearer ${as}` } } as const;
+    const outgoing = ca === undefined ? httpGet(url, options, resolve) : httpsGet(url, { ...options, ca }, resolve);
     outgoing.on("error", reject);
   });
   expect(incoming.statusCode).toBe(200);
@@ -336,6 +339,26 @@ describe("a download under way", () => {
     await lateReleased.promise;
     expect((await download.takeRest()).complete).toBe(false);
     await late.stop();
+  });
+
+  test("over TLS gives the bytes, and is cut as well", async () => {
+    const tls = selfSigned("127.0.0.1");
+    const secure = await startBlobRegistry({
+      directory: registry.directory,
+      tls,
+      around: (blobs) =>
+        blobsWith(blobs, { open: async (digest, range) => (await blobs.open(digest, range)).once("close", released.resolve) }),
+    });
+    const digest = await pushBlob(registry, "team/m", LARGE);
+    await registry.change(trustedRows("team/m", digest));
+    const whole = await beginDownload(secure, digest, "rita", tls.cert);
+    expect(await whole.takeRest()).toEqual({ bytes: LARGE.length, complete: true });
+    released = Promise.withResolvers<void>();
+    const download = await beginDownload(secure, digest, "rita", tls.cert);
+    await registry.change(revokedRows("team/m", digest));
+    await released.promise;
+    expect((await download.takeRest()).complete).toBe(false);
+    await secure.stop();
   });
 
   test("lets go of its file when the client leaves", async () => {

@@ -674,6 +674,41 @@ describe("when the disk is full", () => {
   });
 });
 
+describe("when the disk fails", () => {
+  const failure = Object.assign(new Error("/secret/path: bad sector"), { code: "EIO" });
+
+  test.each(["append", "publish", "stage"] as const)(
+    "in %s, the client gets 503, nothing is published, and it can try again",
+    async (method) => {
+      let isBroken = false;
+      const failing = await startBlobRegistry({
+        directory: registry.directory,
+        around: (blobs) =>
+          blobsWith(blobs, {
+            [method]: (...args: never[]) => (isBroken ? Promise.reject(failure) : (blobs[method] as (...all: never[]) => unknown)(...args)),
+          }),
+      });
+      const location = await beginUpload(failing, "team/m");
+      const attempt = (): Promise<Answer> =>
+        method === "stage"
+          ? ask(failing, "POST", "/v2/team/m/blobs/uploads/", { body: HELLO })
+          : ask(failing, "PUT", withDigest(location.split("?", 1)[0] ?? "", digestOf(HELLO)).replace("&", "?"), { body: HELLO });
+      isBroken = true;
+      const refused = await attempt();
+      expect([refused.status, refused.code, refused.headers["retry-after"]]).toEqual([503, "BLOB_UPLOAD_INVALID", "5"]);
+      expect(refused.message).not.toContain("secret");
+      expect(await registry.blobs.stat(digestOf(HELLO))).toBeUndefined();
+      expect(await eventTypes()).toEqual([]);
+      isBroken = false;
+      const state = await ask(failing, "GET", location);
+      const rest = method === "publish" ? Buffer.alloc(0) : HELLO;
+      const put = await ask(failing, "PUT", withDigest(state.headers.location ?? "", digestOf(HELLO)), { body: rest });
+      expect(put.status).toBe(201);
+      await failing.stop();
+    },
+  );
+});
+
 test("a body that arrives too slowly is 408, and the upload goes on where it was", async () => {
   const strict = await startBlobRegistry({ directory: registry.directory, pace: { bytesPerSecond: 1_000_000, windowMilliseconds: 150 } });
   const location = await beginUpload(strict, "team/m");
