@@ -92,13 +92,16 @@ function withoutDuplicates(change: Change): Change {
 function recordRows(repository: RepositoryName, before: FoundManifest, record: ManifestRecord): Rows {
   const key = keys.manifest(repository, record.digest);
   const old = keys.artifactState(before.record.state, repository, record.digest);
+  const recalled = keys.artifactRecalled(repository, record.digest);
+  const isRecalled = record.state === "revoked" && record.onceTrusted;
   return {
     expect: [{ key, version: before.version }],
     put: [
       { key, value: record },
       { key: keys.artifactState(record.state, repository, record.digest), value: {} },
+      ...(isRecalled ? [{ key: recalled, value: {} }] : []),
     ],
-    remove: before.record.state === record.state ? [] : [old],
+    remove: [...(before.record.state === record.state ? [] : [old]), ...(isRecalled ? [] : [recalled])],
   };
 }
 

@@ -1,3 +1,4 @@
+import type { Principal } from "../identity/principal.ts";
 import { namespacesWith, rightsOn } from "../identity/authorize.ts";
 import type { State } from "../lifecycle/state.ts";
 import { STATES } from "../lifecycle/state.ts";
@@ -5,7 +6,8 @@ import { type Digest, digestSchema } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { type RepositoryName, isRepositoryName, repositoryNameSchema } from "../oci/reference.ts";
 import { keys, under } from "../storage/keys.ts";
-import type { Key, KeyRange } from "../storage/metadata-store.ts";
+import type { Entry, Key, KeyRange } from "../storage/metadata-store.ts";
+import { merge, rowsOf } from "./ordered-rows.ts";
 import type { Caller, Services } from "./ports.ts";
 import { findManifest, readerFor, serveManifest } from "./serving.ts";
 import { type ShownArtifact, showArtifact } from "./show-artifact.ts";
@@ -25,28 +27,26 @@ interface Place {
   readonly digest: Digest;
 }
 
-/** How many pages of hidden rows one answer looks through before it gives a cursor instead of rows. */
-const MAX_ROUNDS = 8;
-
-/** A page of the artifacts that the caller may see, ordered by repository and digest. */
+/**
+ * A page of the artifacts that the caller may see, ordered by repository and digest. Only rows of what it may see are looked at, so that
+ * nothing about the page depends on what is hidden, and a page costs the same however much that is.
+ */
 export async function listArtifacts(
   needs: Needs,
   caller: Caller,
   query: ArtifactQuery,
 ): Promise<{ readonly artifacts: readonly ShownArtifact[]; readonly next: string | null }> {
   const artifacts: ShownArtifact[] = [];
-  let after = query.cursor === undefined ? undefined : parseCursor(query.cursor);
-  for (let round = 0; round < MAX_ROUNDS; round += 1) {
-    const rows = await places(needs, caller, { ...query, after });
-    for (const place of rows) {
-      after = place;
-      const shown = await show(needs, caller, place);
-      if (shown !== undefined) artifacts.push(shown);
-      if (artifacts.length === query.limit) return { artifacts, next: cursorOf(place) };
-    }
-    if (rows.length < query.limit) return { artifacts, next: null };
+  let last: Place | undefined;
+  for await (const place of places(needs, caller, query)) {
+    const shown = await show(needs, caller, place);
+    if (shown === undefined) continue;
+    // One more that is shown: the page before it is full, and not the last one.
+    if (artifacts.length === query.limit) return { artifacts, next: last === undefined ? null : cursorOf(last) };
+    artifacts.push(shown);
+    last = place;
   }
-  return { artifacts, next: after === undefined ? null : cursorOf(after) };
+  return { artifacts, next: null };
 }
 
 async function show(needs: Needs, { principal }: Caller, { repository, digest }: Place): Promise<ShownArtifact | undefined> {
@@ -58,54 +58,93 @@ async function show(needs: Needs, { principal }: Caller, { repository, digest }:
   return showArtifact(needs, repository, found.record, { pushedTags: seesAll, full: false });
 }
 
-/** The next rows of the ranges that the caller's rights open, merged: a page costs the same however many artifacts there are. */
-async function places(
-  needs: Needs,
-  { principal }: Caller,
+/** What a caller knows of: everything, or what is or was trusted. */
+type Knows = "all" | "trusted";
+
+/** The rows of all families of states that the query asks for and the caller may see, in order, each artifact once. */
+async function* places(needs: Needs, { principal }: Caller, query: ArtifactQuery): AsyncGenerator<Place, void, undefined> {
+  const after = query.cursor === undefined ? undefined : parseCursor(query.cursor);
+  const sequences = familiesOf(query.state).map(({ family, knows }) =>
+    rowsOf(needs, rangesOf(principal, { family, knows }, { ...query, after })),
+  );
+  const all = sequences.reduce((one, other) => merge(one, other, byPlace), rowsOf(needs, []));
+  for await (const row of all) yield placeOf(row);
+}
+
+interface Family {
+  readonly family: Key;
+  readonly knows: Knows;
+}
+
+/** Readers know of what is trusted, and of what was trusted and is revoked. */
+function familiesOf(state: State | undefined): readonly Family[] {
+  const wanted = state === undefined ? STATES : [state];
+  return wanted.flatMap((each): Family[] => [
+    { family: keys.artifactsIn(each), knows: "all" },
+    ...(each === "trusted" ? [{ family: keys.artifactsIn(each), knows: "trusted" } as const] : []),
+    ...(each === "revoked" ? [{ family: keys.artifactsRecalled(), knows: "trusted" } as const] : []),
+  ]);
+}
+
+/** The ranges of a family that the caller's rights open. A token opens the repositories that it names, whatever its holder's roles. */
+function rangesOf(
+  principal: Principal,
+  { family, knows }: Family,
   query: ArtifactQuery & { readonly after: Place | undefined },
-): Promise<readonly Place[]> {
-  const all = namespacesOf(principal, ["pull:any", "audit"]);
-  const trusted = namespacesOf(principal, ["pull"]);
-  const states = query.state === undefined ? STATES : [query.state];
-  const ranges = states.flatMap((state) => {
-    const namespaces = state === "trusted" || state === "revoked" ? union(all, trusted) : all;
-    return rangesIn(keys.artifactsIn(state), namespaces, query);
-  });
-  const rows = (await Promise.all(ranges.map(async (range) => needs.metadata.list(range)))).flat();
-  return rows
-    .map(({ key }) => ({ repository: repositoryNameSchema.parse(key[2]), digest: digestSchema.parse(key[3]) }))
-    .toSorted((a, b) => compare(a.repository, b.repository) || compare(a.digest, b.digest))
-    .slice(0, query.limit);
+): readonly KeyRange[] {
+  const { repository, after, limit } = query;
+  const named = repository === undefined ? namedBy(principal) : [repository];
+  if (named === undefined) return rangesIn(family, namespacesKnown(principal, knows), query);
+  return named
+    .filter((name) => knowsOf(principal, name, knows) && (after === undefined || name >= after.repository))
+    .map((name) => under([...family, name], limit + 1, after?.repository === name ? [after.digest] : []));
+}
+
+function namedBy({ access }: Principal): readonly RepositoryName[] | undefined {
+  if (access === undefined) return undefined;
+  const names = access.filter(({ type }) => type === "repository").map(({ name }) => name);
+  return [...new Set(names.filter(isRepositoryName))].toSorted(compare);
+}
+
+function knowsOf(principal: Principal, repository: RepositoryName, knows: Knows): boolean {
+  const rights = rightsOn(principal, repository);
+  return knows === "all" ? rights.has("pull:any") || rights.has("audit") : rights.has("pull");
 }
 
 type Namespaces = "*" | readonly string[];
 
-function namespacesOf(principal: Caller["principal"], permissions: readonly Parameters<typeof namespacesWith>[1][]): Namespaces {
-  return permissions.map((permission) => namespacesWith(principal, permission)).reduce(union);
-}
-
-function union(a: Namespaces, b: Namespaces): Namespaces {
-  return a === "*" || b === "*" ? "*" : [...new Set([...a, ...b])];
+function namespacesKnown(principal: Principal, knows: Knows): Namespaces {
+  if (knows === "trusted") return namespacesWith(principal, "pull");
+  const [any, audited] = [namespacesWith(principal, "pull:any"), namespacesWith(principal, "audit")];
+  return any === "*" || audited === "*" ? "*" : [...new Set([...any, ...audited])].toSorted(compare);
 }
 
 function rangesIn(
   family: Key,
   namespaces: Namespaces,
-  { repository, after, limit }: ArtifactQuery & { readonly after: Place | undefined },
+  { after, limit }: ArtifactQuery & { readonly after: Place | undefined },
 ): readonly KeyRange[] {
   const rest = after === undefined ? [] : [after.repository, after.digest];
-  if (repository !== undefined) {
-    return [under([...family, repository], limit, after?.repository === repository ? [after.digest] : [])];
-  }
-  if (namespaces === "*") return [under(family, limit, rest)];
-  const floor = after === undefined ? family : under(family, limit, rest).start;
+  const whole = under(family, limit + 1, rest);
+  if (namespaces === "*") return [whole];
   return namespaces
     .flatMap((namespace) => [
-      { start: [...family, namespace] as const, end: [...family, namespace, "\uffff"] as const, limit },
-      { start: [...family, `${namespace}/`] as const, end: [...family, `${namespace}0`] as const, limit },
+      // A repository of one component is a namespace of its own (RULES 16); `0` is what follows `/`.
+      { ...whole, start: [...family, namespace] as const, end: [...family, `${namespace}\0`] as const },
+      { ...whole, start: [...family, `${namespace}/`] as const, end: [...family, `${namespace}0`] as const },
     ])
-    .filter(({ end }) => compareKeys(end, floor) > 0)
-    .map((range) => ({ ...range, start: compareKeys(range.start, floor) < 0 ? floor : range.start }));
+    .filter(({ end }) => compareKeys(end, whole.start) > 0)
+    .map((range) => ({ ...range, start: compareKeys(range.start, whole.start) < 0 ? whole.start : range.start }))
+    .toSorted((a, b) => compareKeys(a.start, b.start));
+}
+
+function placeOf({ key }: Entry): Place {
+  return { repository: repositoryNameSchema.parse(key.at(-2)), digest: digestSchema.parse(key.at(-1)) };
+}
+
+function byPlace(a: Entry, b: Entry): number {
+  const [one, other] = [placeOf(a), placeOf(b)];
+  return compare(one.repository, other.repository) || compare(one.digest, other.digest);
 }
 
 function compareKeys(a: Key, b: Key): number {

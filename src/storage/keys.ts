@@ -27,6 +27,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   manifest-content/<repo>/<m>       the bytes as pushed
  *   manifest-repository/<m>/<repo>    the repositories that have a manifest
  *   artifact-state/<state>/<repo>/<m> artifacts by state
+ *   artifact-recalled/<repo>/<m>      the revoked ones that were trusted: readers know of them
  *   statement/<repo>/<m>/<seq>        the lifecycle chain, payloads included
  *   decision/<repo>/<m>/<digest>      a promotion decision that was taken
  *   covers/<repo>/<m>                 what the promotion of a root covers
@@ -115,6 +116,8 @@ export const keys = {
   artifactState: (state: State, repository: RepositoryName, manifest: Digest): Key => ["artifact-state", state, repository, manifest],
   artifactsIn: (state: State, repository?: RepositoryName): Key =>
     repository === undefined ? ["artifact-state", state] : ["artifact-state", state, repository],
+  artifactRecalled: (repository: RepositoryName, manifest: Digest): Key => ["artifact-recalled", repository, manifest],
+  artifactsRecalled: (): Key => ["artifact-recalled"],
   statement: (repository: RepositoryName, manifest: Digest, sequence: number): Key => ["statement", repository, manifest, sequence],
   statements: (repository: RepositoryName, manifest: Digest): Key => ["statement", repository, manifest],
   decision: (repository: RepositoryName, manifest: Digest, decision: Digest): Key => ["decision", repository, manifest, decision],

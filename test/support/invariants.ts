@@ -90,7 +90,13 @@ class Rows {
     const expected = [...this.#known.values()]
       .filter(({ record }) => !record.statement)
       .map(({ record }) => text(keys.artifactState(record.state, this.#repository, record.digest)));
-    return differences("artifact-state", expected, this.#keysOf("artifact-state"));
+    const recalled = [...this.#known.values()]
+      .filter(({ record }) => record.state === "revoked" && record.onceTrusted)
+      .map(({ record }) => text(keys.artifactRecalled(this.#repository, record.digest)));
+    return [
+      ...differences("artifact-state", expected, this.#keysOf("artifact-state")),
+      ...differences("artifact-recalled", recalled, this.#keysOf("artifact-recalled")),
+    ];
   }
 
   edges(): string[] {
@@ -276,6 +282,7 @@ const FAMILIES = [
   "tag-promoted",
   "tag-listed",
   "tag-of",
+  "artifact-recalled",
 ] as const;
 
 function parsed(content: unknown, { mediaType }: ManifestRecord): Manifest | undefined {
