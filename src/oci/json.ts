@@ -7,9 +7,9 @@ export class JsonError extends Error {
 const API_DEPTH = 16;
 
 /**
- * Parses JSON from others: strict UTF-8, no key twice in one object, nesting of at most `maxDepth` (16 unless given).
- * Readers disagree on which of two equal keys counts, so a text that has them means different things to different programs.
- * Throws `JsonError`.
+ * Parses JSON from others: strict UTF-8, no key twice in one object, no half of a surrogate pair (RFC 7493 §2.1), nesting of at most
+ * `maxDepth` (16 unless given). Readers disagree on which of two equal keys counts, and half a pair has no UTF-8, so that a text with
+ * either means different things to different programs. Throws `JsonError`.
  */
 export function parseJson(text: string | Uint8Array, limits: { readonly maxDepth?: number } = {}): unknown {
   const source = typeof text === "string" ? text : decode(text);
@@ -17,6 +17,7 @@ export function parseJson(text: string | Uint8Array, limits: { readonly maxDepth
   const value = parse(source);
   // Equal keys fall together in the parsed value, however they were escaped: fewer keys than members means that some key came twice.
   if (countKeys(value) !== members) throw new JsonError("an object has the same key twice");
+  if (mayHoldHalfPair(source) && !isWellFormed(value)) throw new JsonError("a text has half of a surrogate pair");
   return value;
 }
 
@@ -93,6 +94,18 @@ function countKeys(value: unknown): number {
     for (const key in value) keys += 1 + countKeys(value[key]);
   }
   return keys;
+}
+
+/** Half a pair comes from an escape, or from a text that has one already; most texts need no second walk. */
+function mayHoldHalfPair(source: string): boolean {
+  return /\\u[dD][89a-fA-F]/.test(source) || !source.isWellFormed();
+}
+
+/** Is all text in a value well-formed, keys too? Recursion is safe, as above. */
+function isWellFormed(value: unknown): boolean {
+  if (typeof value === "string") return value.isWellFormed();
+  if (Array.isArray(value)) return value.every(isWellFormed);
+  return !isRecord(value) || Object.entries(value).every(([key, item]) => key.isWellFormed() && isWellFormed(item));
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
