@@ -1,9 +1,10 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { serve } from "../lifecycle/serving.ts";
 import { type Digest, algorithmOf, digestSchema, encodedOf } from "../oci/digest.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import { type RepositoryName, repositoryNameSchema } from "../oci/reference.ts";
 import { keys, under } from "../storage/keys.ts";
-import type { Key } from "../storage/metadata-store.ts";
+import type { Change, Key } from "../storage/metadata-store.ts";
 import { blobRecord } from "../storage/records.ts";
 import type { RuntimeFile } from "../storage/runtime-tree.ts";
 import { loadManifest } from "./closure.ts";
@@ -16,6 +17,9 @@ const TITLES = ["org.opencontainers.image.title", "org.cncf.model.filepath"] as 
 const MAX_PATH = 1024;
 const MAX_COMPONENT = 255;
 const PAGE = 100;
+/** How often and how long to look whether others are making a folder, in milliseconds. */
+const WAIT = 10;
+const MAX_WAIT = 5_000;
 
 /** The files of one manifest in `trusted/` (RULES 23), or the name that two different layers share. */
 export function runtimeFiles(manifest: Manifest): { readonly files: readonly RuntimeFile[]; readonly clash: string | undefined } {
@@ -42,15 +46,48 @@ function isRuntimePath(text: string): boolean {
 }
 
 /**
- * Makes the folder of a manifest in `trusted/` what the serving decision says: its layers while readers are served, else nothing. The
- * decision is asked again after linking: a revocation that came in between has removed the folder before it was made. `pending` names the
- * row by which a start finds what a crash left undone.
+ * Makes the folder of a manifest in `trusted/` what the serving decision says, after a change that recorded it as `pending`. Resolves for
+ * a manifest that is not served only when nobody is making its folder any more.
  */
-export async function syncRuntimeFolder(services: Needs, repository: RepositoryName, digest: Digest, pending: string): Promise<void> {
-  const files = await servedFiles(services, repository, digest);
-  if (files.length > 0) await services.tree.link(repository, digest, files);
-  if (files.length === 0 || (await servedFiles(services, repository, digest)).length === 0) await services.tree.unlink(repository, digest);
-  await services.metadata.commit({ expect: [], put: [], remove: [keys.treePending(repository, digest, pending)], audit: [] });
+export async function syncRuntimeFolder(services: Needs, repository: RepositoryName, digest: Digest, pending?: string): Promise<void> {
+  const isServed = await settle(services, repository, digest);
+  if (pending !== undefined) await services.metadata.commit(done(keys.treePending(repository, digest, pending)));
+  if (!isServed) await othersFinished(services, repository, digest);
+}
+
+function done(row: Key): Change {
+  return { expect: [], put: [], remove: [row], audit: [] };
+}
+
+/**
+ * Its layers while readers are served, else nothing. The decision is asked again after each step until it says what was done, so that
+ * whoever comes last, in any process, leaves what is right.
+ */
+async function settle(services: Needs, repository: RepositoryName, digest: Digest): Promise<boolean> {
+  let files = await servedFiles(services, repository, digest);
+  for (;;) {
+    if (files.length > 0) await services.tree.link(repository, digest, files);
+    else await services.tree.unlink(repository, digest);
+    const now = await servedFiles(services, repository, digest);
+    if (now.length === files.length) return files.length > 0;
+    files = now;
+  }
+}
+
+/**
+ * Waits for those who were making the folder when the manifest ceased to be served: each of them finds that out and removes it again.
+ * Whoever crashed never does, and a start makes its row good.
+ */
+async function othersFinished(services: Needs, repository: RepositoryName, digest: Digest): Promise<void> {
+  for (let waited = 0; waited < MAX_WAIT; waited += WAIT) {
+    const [other] = await services.metadata.list(under(keys.treesPendingOf(repository, digest), 1));
+    if (other === undefined) return;
+    await sleep(WAIT);
+  }
+  services.log.warn(
+    { repository, digest },
+    "a folder of trusted/ is being made, or its maker has crashed: it is put right by that, or at the next start",
+  );
 }
 
 async function servedFiles(services: Needs, repository: RepositoryName, digest: Digest): Promise<readonly RuntimeFile[]> {
@@ -75,12 +112,13 @@ async function allIntact({ metadata }: Needs, files: readonly RuntimeFile[]): Pr
   return true;
 }
 
-/** Makes good what a crash left between a commit and its folders: only what was recorded as pending, never by a walk. */
-export async function repairRuntimeTree(services: Needs, pendingOf: Key = keys.treesPending()): Promise<void> {
+/** Makes good what a crash left between a commit and its folders, before anybody is served: only what was recorded as pending, never by a walk. */
+export async function repairRuntimeTree(services: Needs): Promise<void> {
   for (;;) {
-    const pending = await services.metadata.list(under(pendingOf, PAGE));
+    const pending = await services.metadata.list(under(keys.treesPending(), PAGE));
     for (const { key } of pending) {
-      await syncRuntimeFolder(services, repositoryNameSchema.parse(key[1]), digestSchema.parse(key[2]), String(key[3]));
+      await settle(services, repositoryNameSchema.parse(key[1]), digestSchema.parse(key[2]));
+      await services.metadata.commit(done(key));
     }
     if (pending.length < PAGE) return;
   }

@@ -11,7 +11,7 @@ import { loadManifest } from "./closure.ts";
 import { decideAndCommit } from "./commit.ts";
 import type { FoundArtifact } from "./find-artifact.ts";
 import type { Services } from "./ports.ts";
-import { repairRuntimeTree, syncRuntimeFolder } from "./runtime-files.ts";
+import { syncRuntimeFolder } from "./runtime-files.ts";
 import { isServedByAnother } from "./reach.ts";
 
 /** What transitions need. */
@@ -58,7 +58,8 @@ export async function commitTransition(
     const decided = await decide();
     return { ...(decided.change === undefined ? {} : { change: decided.change }), result: decided };
   });
-  if (built.change === undefined) await repairRuntimeTree(services, keys.treesPendingOf(repository, built.record.digest));
+  // Whoever asked for the same before may have crashed before the folder followed.
+  if (built.change === undefined) await syncRuntimeFolder(services, repository, built.record.digest);
   for (const folder of built.folders) await syncRuntimeFolder(services, repository, folder, built.pending);
   return built.record;
 }
