@@ -11,6 +11,7 @@ import { contentKeys, edgesOf } from "./manifest-rows.ts";
 import type { Services } from "./ports.ts";
 import { type ReachChange, addStatements, changeReach, removeReach, rootsOf } from "./reach.ts";
 import { type FoundManifest, findManifest } from "./serving.ts";
+import { revokedContentRows } from "./shared-content.ts";
 import { type Said, type WrittenStatements, writeStatements } from "./statements.ts";
 import { tagsOf } from "./tags.ts";
 
@@ -59,6 +60,7 @@ export async function buildTransition(services: Needs, decided: DecidedTransitio
   const rows = [
     recordRows(repository, before, record),
     edgeRows(decided),
+    revocationRows(decided),
     coverRows(decided),
     await tagListRows(services, decided),
     await repositoryRows(services, decided),
@@ -153,6 +155,12 @@ function edgeRows({ repository, before, after, manifest }: DecidedTransition): R
   const dead = children.map((child) => keys.deadEdge(repository, child, after.digest));
   const [put, remove] = after.state === "revoked" ? [dead, alive] : [alive, dead];
   return { ...NOTHING, put: put.map((key) => ({ key, value: {} })), remove };
+}
+
+/** What tells of a revocation elsewhere changes with it alone: a revocation outlives the deletion of what was revoked (RULES 12). */
+function revocationRows({ repository, before, after, manifest }: DecidedTransition): Rows {
+  const isAsBefore = after.revocation === before.record.revocation || (after.revocation === null && before.record.revocation === null);
+  return after.state === "deleted" || isAsBefore ? NOTHING : { ...NOTHING, ...revokedContentRows(repository, after, manifest) };
 }
 
 /** The readers' tag list follows the state of the digest that a tag was promoted to; a deleted digest loses its tags. */

@@ -1,8 +1,8 @@
-import { type Digest, digestSchema } from "../oci/digest.ts";
+import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
-import { type RepositoryName, type Tag, repositoryNameSchema } from "../oci/reference.ts";
+import type { RepositoryName, Tag } from "../oci/reference.ts";
 import { type Decision, type Fault, type TagPlan, decidePromotion } from "../policy/promotion.ts";
-import { keys, under } from "../storage/keys.ts";
+import { keys } from "../storage/keys.ts";
 import type { Expectation } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";
 import { type Closure, ClosureWalk, NO_OVERLAY, isRevoked } from "./closure.ts";
@@ -11,14 +11,10 @@ import { type CoverRequest, type Covers, gatherCovers } from "./covers.ts";
 import type { Services } from "./ports.ts";
 import { runtimeFiles } from "./runtime-files.ts";
 import { type FoundManifest, findManifest } from "./serving.ts";
+import { sharesRevoked } from "./shared-content.ts";
 import { promotedPointer, pushedPointer, tagsOf } from "./tags.ts";
 
 type Needs = Pick<Services, "metadata">;
-
-/** RULES 13: smaller layers say nothing when they are shared. */
-const LARGE_LAYER = 64 * 1024;
-/** Repositories whose revoked manifests are asked about one shared layer. */
-const MAX_SHARING = 32;
 
 export interface PromotionRequest extends CoverRequest {
   /** The tag that the reference names, if it names one. */
@@ -51,11 +47,8 @@ export async function evaluatePromotion(
     return true;
   });
   const children = [...closure.manifests.values()].map(({ record }) => record).filter(({ digest }) => digest !== root);
-  const blobs = await blobFaults(
-    needs,
-    repository,
-    [...closure.blobs.values()].map(({ descriptor }) => descriptor),
-  );
+  const layers = [...closure.blobs.values()].map(({ descriptor }) => descriptor);
+  const blobs = await blobFaults(needs, repository, layers);
   const covers = await gatherCovers(needs, repository, closure, request);
   const tags = await planTags(needs, repository, found.record, request);
   const decision = decidePromotion({
@@ -67,7 +60,7 @@ export async function evaluatePromotion(
     revokedChildren: revoked,
     quarantinedChildren: children.filter(({ state }) => state === "quarantined").map(({ digest }) => digest),
     nameClashes: nameClashes(closure),
-    sharesRevoked: await sharesRevoked(needs, repository, closure),
+    sharesRevoked: await sharesRevoked(needs, repository, { root, layers }),
     uncoverable: covers.uncoverable,
     notConsidered: covers.notConsidered,
     covers: covers.digests,
@@ -118,44 +111,6 @@ function manifestExpectations(repository: RepositoryName, closure: Closure, foun
     key: keys.manifest(repository, record.digest),
     version: record.digest === found.record.digest ? found.version : version,
   }));
-}
-
-/** Large layers that a revoked manifest names too: of this repository, or by a permanent or wide revocation of another (RULES 13). */
-async function sharesRevoked(
-  needs: Needs,
-  repository: RepositoryName,
-  closure: Closure,
-): Promise<readonly (Fault & { readonly severe: boolean })[]> {
-  const shared: (Fault & { severe: boolean })[] = [];
-  for (const { descriptor } of closure.blobs.values()) {
-    if (descriptor.size <= LARGE_LAYER) continue;
-    const revocation = await revocationOver(needs, repository, descriptor.digest);
-    if (revocation === undefined) continue;
-    shared.push({
-      digest: descriptor.digest,
-      problem: `belongs to a revoked artifact as well: ${revocation.reason}`,
-      severe: revocation.severe,
-    });
-  }
-  return shared;
-}
-
-async function revocationOver(
-  needs: Needs,
-  repository: RepositoryName,
-  blob: Digest,
-): Promise<{ readonly reason: string; readonly severe: boolean } | undefined> {
-  const holders = await needs.metadata.list(under(keys.blobRepositories(blob), MAX_SHARING));
-  let mild: { readonly reason: string; readonly severe: boolean } | undefined;
-  for (const holder of [repository, ...holders.map(({ key }) => repositoryNameSchema.parse(key[2]))]) {
-    for (const { key } of await needs.metadata.list(under(keys.deadEdges(holder, { kind: "blob", digest: blob }), MAX_SHARING))) {
-      const revocation = (await findManifest(needs, holder, digestSchema.parse(key[3])))?.record.revocation;
-      if (revocation === null || revocation === undefined) continue;
-      if (revocation.permanent || revocation.everywhere) return { reason: revocation.reason, severe: true };
-      if (holder === repository) mild ??= { reason: revocation.reason, severe: false };
-    }
-  }
-  return mild;
 }
 
 async function planTags(

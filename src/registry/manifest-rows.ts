@@ -1,9 +1,10 @@
+import type { Digest } from "../oci/digest.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import { referrerDescriptor, referrerRank } from "../oci/referrer.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { type Content, keys } from "../storage/keys.ts";
 import type { Key, Put } from "../storage/metadata-store.ts";
-import type { ManifestRecord } from "../storage/records.ts";
+import type { EdgeRecord, ManifestRecord } from "../storage/records.ts";
 
 /** What a manifest is written from. */
 export interface WrittenManifest {
@@ -12,15 +13,25 @@ export interface WrittenManifest {
   readonly manifest: Manifest;
 }
 
-/** The rows that hold a manifest which the repository did not have, or had deleted; its record included. */
-export function newManifestRows({ repository, record, manifest }: WrittenManifest, bytes: Uint8Array): readonly Put[] {
+/**
+ * The rows that hold a manifest which the repository did not have, or had deleted; its record included. `closed` are the blobs that it
+ * names and does not open to anybody.
+ */
+export function newManifestRows(
+  { repository, record, manifest }: WrittenManifest,
+  bytes: Uint8Array,
+  closed: ReadonlySet<Digest>,
+): readonly Put[] {
   const { digest, sha512 } = record;
   const put: Put[] = [
     { key: keys.manifest(repository, digest), value: record },
     { key: keys.manifestContent(repository, digest), value: bytes },
     { key: keys.manifestName(repository, sha512), value: digest },
     { key: keys.manifestRepository(digest, repository), value: {} },
-    ...edgesOf({ repository, record, manifest }).map((child) => ({ key: keys.edge(repository, child, digest), value: {} })),
+    ...edgesOf({ repository, record, manifest }).map((child) => ({
+      key: keys.edge(repository, child, digest),
+      value: (child.kind === "blob" && closed.has(child.digest) ? { closed: true } : {}) satisfies EdgeRecord,
+    })),
   ];
   const referrer = referrerRow({ repository, record, manifest });
   if (referrer !== undefined) put.push(referrer);

@@ -10,7 +10,7 @@ import { type Decided, decideAndCommit } from "./commit.ts";
 import { newManifestRows } from "./manifest-rows.ts";
 import type { Caller, Services } from "./ports.ts";
 import { ensureRepository } from "./repository.ts";
-import { type FoundManifest, findManifest, revokedEverywhere } from "./serving.ts";
+import { type FoundManifest, findManifest, isRevokedContent, revokedEverywhere } from "./serving.ts";
 import { linkRow, nextLink } from "./statements.ts";
 import { movePointer, pushedPointer } from "./tags.ts";
 
@@ -181,15 +181,25 @@ async function contentRows(
   });
   const chained = { ...record, sequence: link.sequence, previous: link.digest };
   const repository = await ensureRepository(services, push.repository);
+  const closed = await closedBlobs(services, push.repository, manifest);
   return {
     expect: repository.expect,
     put: [
       ...repository.put,
-      ...newManifestRows({ repository: push.repository, record: chained, manifest }, push.bytes),
+      ...newManifestRows({ repository: push.repository, record: chained, manifest }, push.bytes, closed),
       linkRow(push.repository, record.digest, link),
     ],
     remove: found === undefined ? [] : [keys.artifactState("deleted", push.repository, record.digest)],
   };
+}
+
+/** The blobs that the manifest names although they are revoked content: naming them opens them to nobody (RULES 14). */
+async function closedBlobs(services: Needs, repository: RepositoryName, { blobReferences }: Manifest): Promise<ReadonlySet<Digest>> {
+  const closed = new Set<Digest>();
+  for (const { digest } of blobReferences) {
+    if (await isRevokedContent(services, repository, digest)) closed.add(digest);
+  }
+  return closed;
 }
 
 /** A push moves what holders of `pull:any` see, never what readers see (DESIGN §1). */

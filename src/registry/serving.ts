@@ -5,12 +5,13 @@ import { type BlobFacts, type ManifestFacts, type Reach, type Reader, type Servi
 import { type Digest, algorithmOf, digestOf, digestSchema } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { type Content, keys, under } from "../storage/keys.ts";
-import type { Entry } from "../storage/metadata-store.ts";
+import type { Entry, Key } from "../storage/metadata-store.ts";
 import {
   type BlobRecord,
   type LinkRecord,
   type ManifestRecord,
   blobRecord,
+  edgeRecord,
   everywhereRecord,
   linkRecord,
   manifestRecord,
@@ -22,6 +23,8 @@ type Needs = Pick<Services, "metadata">;
 
 /** How many roots or parents a read looks at when the first one is revoked; beyond them it fails closed. */
 const MAX_CANDIDATES = 16;
+/** How many edges it looks through when the first ones are closed, which is seldom. */
+const MAX_CLOSED = 1024;
 
 /** What a caller's rights let it read. */
 export function readerOf(rights: Rights): Reader {
@@ -115,9 +118,8 @@ const EMPTY_BLOBS: ReadonlySet<Digest> = new Set([digestOf("{}"), digestOf("{}",
 async function namedByOf(needs: Needs, reader: Reader, repository: RepositoryName, digest: Digest): Promise<BlobFacts["namedBy"]> {
   if (EMPTY_BLOBS.has(digest)) return { by: "visible" };
   const blob = { kind: "blob", digest } as const;
-  const parents = await needs.metadata.list(under(keys.edges(repository, blob), MAX_CANDIDATES));
   let reason: string | undefined;
-  for (const { key } of parents) {
+  for (const { key } of await openEdges(needs, keys.edges(repository, blob))) {
     const parent = await findManifest(needs, repository, digestSchema.parse(key[4]));
     const serving = await serveManifest(needs, reader, repository, parent?.record);
     if (serving.effect === "allow") return { by: "visible" };
@@ -126,6 +128,28 @@ async function namedByOf(needs: Needs, reader: Reader, repository: RepositoryNam
   const [dead] = await needs.metadata.list(under(keys.deadEdges(repository, blob), 1));
   if (dead !== undefined) reason ??= await reasonOf(needs, repository, digestSchema.parse(dead.key[4]), []);
   return reason === undefined ? NOT_NAMED : { by: "revoked", reason };
+}
+
+function isOpen({ value }: Entry): boolean {
+  return edgeRecord.parse(value).closed !== true;
+}
+
+/** The first edges that are not closed. */
+async function openEdges({ metadata }: Needs, family: Key): Promise<readonly Entry[]> {
+  const first = await metadata.list(under(family, MAX_CANDIDATES));
+  if (first.length < MAX_CANDIDATES || first.some(isOpen)) return first.filter(isOpen);
+  return (await metadata.list(under(family, MAX_CLOSED))).filter(isOpen).slice(0, MAX_CANDIDATES);
+}
+
+/** What may be read by whoever holds `pull:any` and no more. */
+const UNREVIEWED: Reader = { pull: true, pullAny: true, forensic: false };
+
+/** Does the repository hold this blob as revoked content, which only forensics may read (RULES 14)? Whatever its bytes are like. */
+export async function isRevokedContent(needs: Needs, repository: RepositoryName, digest: Digest): Promise<boolean> {
+  if ((await needs.metadata.get(keys.link(repository, digest))) === undefined) return false;
+  const reach = await reachOf(needs, repository, { kind: "blob", digest });
+  const namedBy = await namedByOf(needs, UNREVIEWED, repository, digest);
+  return serve(UNREVIEWED, { kind: "blob", damaged: false, namedBy, reach }).effect === "denied";
 }
 
 /** How trusted roots reach some content: a range look-up of limit 1 in the usual case (RULES 3). */

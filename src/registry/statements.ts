@@ -153,7 +153,7 @@ function statementRows(
   const written = { repository, record, manifest };
   const referrer = referrerRow(written);
   const served = referrer === undefined ? [] : [{ key: servedReferrerKey(referrer.key), value: referrer.value }];
-  return { put: [...newManifestRows(written, bytes), ...served], manifest };
+  return { put: [...newManifestRows(written, bytes, new Set()), ...served], manifest };
 }
 
 /** The rows of an artifact that somebody pushed with the very bytes of the statement, before it was written: there is one of them only. */

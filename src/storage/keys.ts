@@ -39,6 +39,8 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   blob-removal/<2 hex>              raised whenever the removal of a blob whose hex begins so is decided: absence has no version
  *   edge/<repo>/<kind>/<d>/<m>        <m>, not revoked, names <d>: as a blob (config, layer) or as a manifest (child)
  *   dead-edge/<repo>/<kind>/<d>/<m>   <m>, revoked, names <d>
+ *   revoked-content/<repo>/<d>/<m>    <m>, whose revocation was not lifted, deleted or not, names the blob <d>
+ *   barred-content/<d>/<m>/<repo>     the same of any repository, where that revocation is permanent or everywhere
  *   reach/<repo>/<kind>/<d>/<m>       the trusted root <m> reaches or covers <d>
  *   denied/<repo>/<kind>/<d>/<m>      the once-trusted, now revoked root (or branch) <m> did
  *   root-reach/<repo>/<m>/<kind>/<d>  the rows of one root in the two above
@@ -73,7 +75,7 @@ export interface Content {
 }
 
 /** Sorts after every text and number that a key holds. */
-const LAST = "\u{10ffff}";
+export const LAST = "\u{10ffff}";
 
 /** All keys that begin with a prefix, from after a given rest of a key (exclusive), at most `limit`. */
 export function under(prefix: Key, limit: number, after: readonly (string | number)[] = []): KeyRange {
@@ -149,6 +151,10 @@ export const keys = {
   edges: (repository: RepositoryName, { kind, digest }: Content): Key => ["edge", repository, kind, digest],
   deadEdge: (repository: RepositoryName, { kind, digest }: Content, parent: Digest): Key => ["dead-edge", repository, kind, digest, parent],
   deadEdges: (repository: RepositoryName, { kind, digest }: Content): Key => ["dead-edge", repository, kind, digest],
+  revokedContent: (repository: RepositoryName, blob: Digest, manifest: Digest): Key => ["revoked-content", repository, blob, manifest],
+  revokedContents: (repository: RepositoryName, blob: Digest): Key => ["revoked-content", repository, blob],
+  barredContent: (blob: Digest, manifest: Digest, repository: RepositoryName): Key => ["barred-content", blob, manifest, repository],
+  barredContents: (blob: Digest): Key => ["barred-content", blob],
   reach: (repository: RepositoryName, { kind, digest }: Content, root: Digest): Key => ["reach", repository, kind, digest, root],
   reaches: (repository: RepositoryName, { kind, digest }: Content): Key => ["reach", repository, kind, digest],
   denied: (repository: RepositoryName, { kind, digest }: Content, root: Digest): Key => ["denied", repository, kind, digest, root],

@@ -150,6 +150,10 @@ export const statementRecord = z.strictObject({
 });
 export type StatementRecord = z.infer<typeof statementRecord>;
 
+/** Value of an edge. A closed one shows the blob to nobody: it was revoked content when the manifest was pushed (RULES 14). */
+export const edgeRecord = z.strictObject({ closed: z.literal(true).exactOptional() });
+export type EdgeRecord = z.infer<typeof edgeRecord>;
+
 /** What the last promotion of a root covers, by canonical manifest digest. */
 export const coversRecord = z.strictObject({ v: z.literal(1), digests: z.array(digestSchema) });
 
