@@ -9,12 +9,14 @@ export interface Address {
 
 const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
-/** A duration such as `30s`, `24h` or `7d`, in milliseconds; at most a year, which every timer of ours can be split into. */
+/** A duration such as `30s`, `24h` or `7d`, in milliseconds. */
 const duration = z
   .string({ error: "must be a duration such as 30s, 15m, 24h or 7d" })
   .regex(/^[1-9]\d{0,8}(?:ms|s|m|h|d)$/, "must be a duration such as 30s, 15m, 24h or 7d")
   .transform((text) => Number.parseInt(text, 10) * UNITS[z.enum(["ms", "s", "m", "h", "d"]).parse(text.replace(/^\d+/, ""))])
   .refine((milliseconds) => milliseconds <= 365 * UNITS.d, "must be at most 365d");
+/** One that a timer waits for in one go: beyond 2³¹ milliseconds Node's timers fire at once. */
+const timerDuration = duration.refine((milliseconds) => milliseconds <= 24 * UNITS.d, "must be at most 24d");
 
 const flag = z
   .union([z.boolean(), z.enum(["true", "false"])], { error: "must be true or false" })
@@ -101,13 +103,13 @@ export const settings = z.strictObject({
   registry_upload_expiry: duration.prefault("7d").describe("an upload that nobody went on with for so long is removed"),
   registry_gc_interval: duration.prefault("1h").describe("time between two runs of the collector"),
   registry_gc_grace: duration.prefault("24h").describe("content that nothing refers to is kept for so long"),
-  registry_shutdown_grace: duration.prefault("30s").describe("time that requests get to end when the server stops"),
+  registry_shutdown_grace: timerDuration.prefault("30s").describe("time that requests get to end when the server stops"),
   registry_min_upload_rate: count(0, 1_000_000_000).prefault(4096).describe("bytes a second that a request body must keep up; 0: any"),
-  registry_upload_window: duration.prefault("30s").describe("time over which that rate is averaged, and the grace at the beginning"),
+  registry_upload_window: timerDuration.prefault("30s").describe("time over which that rate is averaged, and the grace at the beginning"),
   registry_max_connections: count(1, 1_000_000).prefault(10_000).describe("open connections, all workers together"),
-  registry_headers_timeout: duration.prefault("30s").describe("time that a request's headers may take"),
-  registry_keep_alive_timeout: duration.prefault("75s").describe("an idle connection is kept for so long; longer than the proxy's"),
-  registry_idle_timeout: duration.prefault("120s").describe("a client that takes no byte of its answer for so long is cut off"),
+  registry_headers_timeout: timerDuration.prefault("30s").describe("time that a request's headers may take"),
+  registry_keep_alive_timeout: timerDuration.prefault("75s").describe("an idle connection is kept for so long; longer than the proxy's"),
+  registry_idle_timeout: timerDuration.prefault("120s").describe("a client that takes no byte of its answer for so long is cut off"),
 });
 export type Settings = z.infer<typeof settings>;
 type Name = keyof Settings;

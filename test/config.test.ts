@@ -230,6 +230,14 @@ describe("what is safe starts", () => {
   });
 });
 
+test.each(["SHUTDOWN_GRACE", "UPLOAD_WINDOW", "HEADERS_TIMEOUT", "KEEP_ALIVE_TIMEOUT", "IDLE_TIMEOUT"])(
+  "REGISTRY_%s is refused beyond what a timer can wait for, where it would fire at once",
+  (name) => {
+    expect(() => loadConfig({ [`REGISTRY_${name}`]: "24d" })).not.toThrow();
+    expect(() => loadConfig({ [`REGISTRY_${name}`]: "25d" })).toThrow("at most 24d");
+  },
+);
+
 test("every setting has a meaning for the documentation, and the schema of the file is the one that is published", async () => {
   for (const { name, fallback, meaning } of settingsTable()) {
     expect(name).toMatch(/^[A-Z_]+$/);

@@ -284,7 +284,7 @@ describe("SIGTERM", () => {
   });
 
   test("given twice ends at once", async () => {
-    const program = start({ REGISTRY_SHUTDOWN_GRACE: "365d" });
+    const program = start({ REGISTRY_SHUTDOWN_GRACE: "24d" });
     const url = await urlOf(program);
     const headers = await basicOf(join(directory, "data"), "publisher");
     const begun = await fetch(`${url}/v2/models/a/blobs/uploads/`, { method: "POST", headers });
