@@ -13,8 +13,8 @@ export interface JobTimes {
   readonly uploadExpiry: number;
 }
 
-/** A revocation everywhere is in force at once; its statements in other repositories follow within so long. */
-const EVERYWHERE_INTERVAL = 5_000;
+/** A revocation everywhere is in force, and followed up, at once; what a crash left of that is made good within so long. */
+const EVERYWHERE_INTERVAL = 60_000;
 
 /** Everything that the registry does without being asked. */
 export function registryJobs(services: Services, { collectInterval, collectGrace, uploadExpiry }: JobTimes): readonly Job[] {

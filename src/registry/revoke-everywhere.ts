@@ -2,10 +2,11 @@ import type { Permission } from "../identity/permission.ts";
 import { type Digest, digestSchema } from "../oci/digest.ts";
 import { type RepositoryName, repositoryNameSchema } from "../oci/reference.ts";
 import { keys, under } from "../storage/keys.ts";
-import { type EverywhereRecord, everywhereRecord } from "../storage/records.ts";
+import { type EverywhereRecord, type ManifestRecord, everywhereRecord } from "../storage/records.ts";
 import { auditEvent } from "./audit-event.ts";
+import type { FoundArtifact } from "./find-artifact.ts";
 import type { Caller } from "./ports.ts";
-import { revoke } from "./revoke.ts";
+import { type Revocation, revoke } from "./revoke.ts";
 import { findManifest } from "./serving.ts";
 import { SYSTEM } from "./system-actor.ts";
 import type { TransitionServices } from "./transition.ts";
@@ -33,6 +34,22 @@ export async function finishRevocationsEverywhere(services: TransitionServices):
     }
     if (pending.length < PAGE) return;
   }
+}
+
+/** Revokes, and lets the other repositories follow at once without anybody waiting; the job makes good what this leaves undone. */
+export async function revokeAndFollow(
+  services: TransitionServices,
+  caller: Caller,
+  artifact: FoundArtifact,
+  revocation: Revocation,
+): Promise<ManifestRecord> {
+  const record = await revoke(services, caller, artifact, revocation);
+  if (revocation.everywhere) {
+    void finishRevocationsEverywhere(services).catch((error: unknown) => {
+      services.log.error({ err: error }, "a revocation everywhere is in force, and its statements are left to the job");
+    });
+  }
+  return record;
 }
 
 async function revokeInAll(services: TransitionServices, digest: Digest, record: EverywhereRecord): Promise<void> {

@@ -19,7 +19,7 @@ import type { Caller } from "../../registry/ports.ts";
 import { promote } from "../../registry/promote.ts";
 import { setPromotedTag } from "../../registry/promoted-tag.ts";
 import { quarantine } from "../../registry/quarantine.ts";
-import { revoke } from "../../registry/revoke.ts";
+import { revokeAndFollow } from "../../registry/revoke-everywhere.ts";
 import { type ShownArtifact, artifactHistory, showArtifact } from "../../registry/show-artifact.ts";
 import type { TransitionServices } from "../../registry/transition.ts";
 import { conform, jsonBody } from "../body.ts";
@@ -57,7 +57,7 @@ export function artifactDoors(services: TransitionServices): readonly Door[] {
     }),
     door("POST", `${REF}/revoke`, async (c, caller) => {
       const artifact = await artifactAt(services, c, caller, "only");
-      return after(services, c, artifact, await revoke(services, caller, artifact, await jsonBody(c, revokeRequest)));
+      return after(services, c, artifact, await revokeAndFollow(services, caller, artifact, await jsonBody(c, revokeRequest)));
     }),
     door("DELETE", REF, async (c, caller) => {
       const artifact = await artifactAt(services, c, caller, "only");
