@@ -4,6 +4,9 @@ import { type Digest, digestOf } from "../oci/digest.ts";
 /** Which policy decided; the built-in one asks for a complete, intact closure and nothing else. */
 const BUILT_IN_POLICY = "built-in/closure@1";
 
+/** The check that looks at other artifacts. */
+export const SHARES_REVOKED = "shares-revoked-content";
+
 /** One check of a decision: what was asked, the answer and why, and the digests that it rests on. */
 interface Check {
   readonly id: string;
@@ -112,7 +115,7 @@ function closureCheck({ incomplete, manifests, blobs, sizeBytes }: PromotionFact
 }
 
 function sharesRevokedCheck({ sharesRevoked }: PromotionFacts): Check {
-  const id = "shares-revoked-content";
+  const id = SHARES_REVOKED;
   if (sharesRevoked.length === 0) return { id, status: "pass", message: "shares no large layer with a revoked artifact", inputs: [] };
   const status = sharesRevoked.some(({ severe }) => severe) ? "fail" : "warn";
   return { id, status, message: listed(sharesRevoked), inputs: sharesRevoked.map(({ digest }) => digest) };

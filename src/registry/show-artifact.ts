@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
+import { SHARES_REVOKED } from "../policy/promotion.ts";
 import { keys, under } from "../storage/keys.ts";
 import { type ManifestRecord, statementRecord } from "../storage/records.ts";
 import type { Services } from "./ports.ts";
@@ -73,15 +74,34 @@ export async function showArtifact(
     reason: record.reason,
     revocation: revocation && { permanent: revocation.permanent, everywhere: revocation.everywhere, reason: revocation.reason },
     policy: record.policy,
-    decision: detail.full ? await decisionOf(needs, repository, record) : record.decision,
+    decision: detail.full ? await decisionOf(needs, repository, record, detail) : record.decision,
     served_by: detail.full ? [...(await rootsOf(needs, repository, record.digest))].filter((root) => root !== record.digest) : [],
   };
 }
 
-async function decisionOf({ metadata }: Needs, repository: RepositoryName, record: ManifestRecord): Promise<unknown> {
+const decisionRecord = z.looseObject({
+  decision: z.looseObject({
+    checks: z.array(z.looseObject({ id: z.string(), message: z.string(), inputs: z.array(z.string()) })),
+    tags: z.looseObject({ stays: z.array(z.string()) }),
+  }),
+});
+
+/** The decision of the last promotion; for readers without what it says of artifacts and tags that are hidden from them. */
+async function decisionOf(
+  { metadata }: Needs,
+  repository: RepositoryName,
+  record: ManifestRecord,
+  { pushedTags }: Detail,
+): Promise<unknown> {
   if (record.decision === null) return null;
   const entry = await metadata.get(keys.decision(repository, record.digest, record.decision));
-  return entry === undefined ? null : z.looseObject({ decision: z.unknown() }).parse(entry.value).decision;
+  if (entry === undefined) return null;
+  const { decision } = decisionRecord.parse(entry.value);
+  if (pushedTags) return decision;
+  const checks = decision.checks.map((check) =>
+    check.id === SHARES_REVOKED ? { ...check, message: "what it is about is shown to who may read untrusted content", inputs: [] } : check,
+  );
+  return { ...decision, checks, tags: { ...decision.tags, stays: [] } };
 }
 
 /** A link of an artifact's chain as history shows it. */
