@@ -33,8 +33,7 @@ export interface DataDirectory {
 export async function openDataDirectory(path: string, options: { readonly worker?: boolean } = {}): Promise<DataDirectory> {
   const paths = pathsOf(resolve(path));
   if (options.worker === true) return { paths, secret: await readSecret(paths.metadata), release: async () => {} };
-  await mkdir(paths.root, { recursive: true });
-  for (const folder of FOLDERS) await makeFolder(paths[folder], MODES[folder]);
+  await makeFolders(paths);
   await refuseSeveralFilesystems(paths);
   const lock = await takeLock(paths);
   try {
@@ -49,6 +48,18 @@ export async function openDataDirectory(path: string, options: { readonly worker
 function pathsOf(root: string): DataDirectory["paths"] {
   const [credentials, metadata, blobs] = [join(root, "credentials"), join(root, "metadata"), join(root, "blobs")];
   return { root, credentials, metadata, blobs, uploads: join(root, "uploads"), trusted: join(root, "trusted") };
+}
+
+/** What the operating system refuses here is for the operator to mend: a read-only or full disk, foreign owners, a file in the way. */
+async function makeFolders(paths: DataDirectory["paths"]): Promise<void> {
+  try {
+    await mkdir(paths.root, { recursive: true });
+    for (const folder of FOLDERS) await makeFolder(paths[folder], MODES[folder]);
+  } catch (error) {
+    if (!(error instanceof Error && "code" in error)) throw error;
+    const remedy = "give it to this user on a writable disk with room, or set REGISTRY_DIR to another directory";
+    throw new DataDirectoryError(`${paths.root} cannot be used as the data directory (${String(error.code)}): ${remedy}`, { cause: error });
+  }
 }
 
 async function makeFolder(folder: string, mode: number): Promise<void> {

@@ -47,6 +47,13 @@ describe("a data directory", () => {
     expect(await modeOf(join(root, "blobs"))).toBe(0o700);
   });
 
+  test.each(["", "trusted"])("is refused in words where a file is in the way of its folder %j", async (folder) => {
+    if (folder !== "") await mkdir(root);
+    await writeFile(join(root, folder), "a file");
+    await expect(openDataDirectory(root)).rejects.toThrow(DataDirectoryError);
+    await expect(openDataDirectory(root)).rejects.toThrow(/cannot be used as the data directory \(EEXIST\)/);
+  });
+
   test("keeps what is in it, also what is none of the registry's", async () => {
     await mkdir(root);
     await writeFile(join(root, "model.gguf"), "bytes");
