@@ -19,7 +19,7 @@ export async function deleteArtifact(
   reason: string | null,
 ): Promise<ManifestRecord> {
   const { repository } = artifact;
-  return commitTransition(services, repository, async () => {
+  return commitTransition(services, { repository, event: "delete" }, async () => {
     const alone = await noOtherTransition(services, repository);
     const now = await reload(services, artifact);
     const { record } = now;

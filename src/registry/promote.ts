@@ -32,7 +32,7 @@ export async function promote(
 ): Promise<{ readonly record: ManifestRecord; readonly decision: Decision }> {
   demand(artifact.rights, "promote", "promoting");
   let decision: Decision | undefined;
-  const record = await commitTransition(services, artifact.repository, async () => {
+  const record = await commitTransition(services, { repository: artifact.repository, event: "promote" }, async () => {
     const now = await reload(services, artifact);
     const { evaluated, built } = await decidePromotion(services, caller, now, promotion);
     decision = evaluated.decision;

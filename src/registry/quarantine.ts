@@ -14,7 +14,7 @@ export async function quarantine(
 ): Promise<ManifestRecord> {
   demand(artifact.rights, "quarantine", "quarantining");
   const { repository } = artifact;
-  return commitTransition(services, repository, async () => {
+  return commitTransition(services, { repository, event: "quarantine" }, async () => {
     const alone = await noOtherTransition(services, repository);
     const now = await reload(services, artifact);
     const { record } = now;

@@ -24,7 +24,7 @@ export async function revoke(
 ): Promise<ManifestRecord> {
   demand(artifact.rights, "revoke", "revoking");
   if (revocation.everywhere) demand(artifact.rights, "revoke:everywhere", "revoking everywhere");
-  return commitTransition(services, artifact.repository, async () =>
+  return commitTransition(services, { repository: artifact.repository, event: "revoke" }, async () =>
     decideRevocation(services, caller, await reload(services, artifact), revocation),
   );
 }

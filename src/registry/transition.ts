@@ -13,6 +13,7 @@ import type { FoundArtifact } from "./find-artifact.ts";
 import type { Services } from "./ports.ts";
 import { syncRuntimeFolder } from "./runtime-files.ts";
 import { isServedByAnother } from "./reach.ts";
+import { inTurn } from "./turns.ts";
 
 /** What transitions need. */
 export type TransitionServices = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "settings" | "tree" | "log">;
@@ -48,16 +49,21 @@ export function unchanged(record: ManifestRecord): BuiltTransition {
   return { change: undefined, record, folders: new Set(), pending: "" };
 }
 
-/** Decides and commits a transition, then brings `trusted/` in line before anybody is answered (RULES 23). */
+/**
+ * Decides and commits a transition, then brings `trusted/` in line before anybody is answered (RULES 23). Those of one kind in one
+ * repository take turns; a revocation thus never waits for the promotion of something large.
+ */
 export async function commitTransition(
   services: TransitionServices,
-  repository: RepositoryName,
+  { repository, event }: { readonly repository: RepositoryName; readonly event: LifecycleEvent },
   decide: () => Promise<BuiltTransition>,
 ): Promise<ManifestRecord> {
-  const built = await decideAndCommit(services, async () => {
-    const decided = await decide();
-    return { ...(decided.change === undefined ? {} : { change: decided.change }), result: decided };
-  });
+  const built = await inTurn(services.metadata, `${event} ${repository}`, () =>
+    decideAndCommit(services, async () => {
+      const decided = await decide();
+      return { ...(decided.change === undefined ? {} : { change: decided.change }), result: decided };
+    }),
+  );
   // Whoever asked for the same before may have crashed before the folder followed.
   if (built.change === undefined) await syncRuntimeFolder(services, repository, built.record.digest);
   for (const folder of built.folders) await syncRuntimeFolder(services, repository, folder, built.pending);
