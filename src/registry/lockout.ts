@@ -53,7 +53,9 @@ export class Lockout {
   async check(attempt: Attempt): Promise<Standing> {
     const { record } = await this.#load(keyOf(attempt));
     if (record === undefined) return { waitMilliseconds: 0, failedBefore: false };
-    return { waitMilliseconds: Math.max(0, record.lockedUntil - this.#services.clock()), failedBefore: true };
+    const wait = record.lockedUntil - this.#services.clock();
+    // A lock that is longer than any comes from a clock that was wrong, and does not bind.
+    return { waitMilliseconds: wait > HARD.milliseconds ? 0 : Math.max(0, wait), failedBefore: true };
   }
 
   /** Counts a failure. */
@@ -89,7 +91,9 @@ export class Lockout {
 
   #mayWrite(): boolean {
     const now = this.#services.clock();
-    this.#budget = Math.min(WRITES.burst, this.#budget + ((now - this.#refilledAt) / 1000) * WRITES.perSecond);
+    // A clock that was set back takes nothing away: failures would go uncounted for as long as it was ahead.
+    const elapsed = Math.max(0, now - this.#refilledAt);
+    this.#budget = Math.min(WRITES.burst, this.#budget + (elapsed / 1000) * WRITES.perSecond);
     this.#refilledAt = now;
     if (this.#budget < 1) return false;
     this.#budget -= 1;

@@ -47,6 +47,18 @@ describe("Lockout", () => {
     expect(await waitFor(ATTEMPT)).toBe(0);
   });
 
+  test("locks for no longer than it may when the clock was ahead and is set right", async () => {
+    await fail(15);
+    store.pass(-365 * 24 * 60 * MINUTE);
+    expect(await waitFor(ATTEMPT)).toBe(0);
+  });
+
+  test("goes on counting when the clock is set back", async () => {
+    store.pass(-24 * 60 * MINUTE);
+    await fail(5);
+    expect(await waitFor(ATTEMPT)).toBe(MINUTE);
+  });
+
   test("holds for one subject from one address", async () => {
     await fail(5);
     expect(await waitFor({ ...ATTEMPT, address: "192.0.2.2" })).toBe(0);
