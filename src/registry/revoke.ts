@@ -1,6 +1,6 @@
-import type { Put } from "../storage/metadata-store.ts";
+import type { Expectation, Put } from "../storage/metadata-store.ts";
 import { keys } from "../storage/keys.ts";
-import type { ManifestRecord } from "../storage/records.ts";
+import { type ManifestRecord, everywhereRecord } from "../storage/records.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type BuiltTransition, buildTransition } from "./change-state.ts";
 import { type FoundArtifact, changed, demand, reload } from "./find-artifact.ts";
@@ -38,20 +38,26 @@ async function decideRevocation(
   const { repository, record } = artifact;
   const alone = await noOtherTransition(services, repository);
   const decided = await decideTransition(services, artifact, "revoke");
+  const wide = await wideRevocation(services, record);
+  const inForce = {
+    permanent: record.revocation?.permanent === true,
+    everywhere: wide.permanent !== undefined && wide.permanent >= permanent,
+  };
+  if (decided.kind === "same" && !isStronger({ permanent, everywhere }, inForce)) return unchanged(record);
   const stronger = {
-    permanent: permanent || record.revocation?.permanent === true,
+    permanent: permanent || inForce.permanent,
     everywhere: everywhere || record.revocation?.everywhere === true,
   };
-  if (decided.kind === "same" && !isStronger(record, stronger)) return unchanged(record);
   const at = services.clock();
   const by = caller.principal.name;
+  const rows = everywhere && !inForce.everywhere ? everywhereRows(record, { reason, permanent: stronger.permanent, by, at }) : [];
   return buildTransition(services, {
     repository,
     before: artifact,
     after: changed(record, by, { state: "revoked", reason, changedAt: at, revocation: { ...stronger, reason, by, at } }),
     manifest: await contentOf(services, repository, record),
     said: { everywhere: stronger.everywhere, actor: by, permanent: stronger.permanent, inputs: [], at, reason, policy: null },
-    also: { expect: [alone], put: everywhere ? everywhereRows(record, { reason, permanent: stronger.permanent, by, at }) : [], remove: [] },
+    also: { expect: [alone, wide.expect], put: rows, remove: [] },
     audit: [
       auditEvent(services, caller.actor, {
         type: "artifact.revoke",
@@ -64,9 +70,21 @@ async function decideRevocation(
   });
 }
 
-/** A revocation that is already there is only ever made wider or permanent. */
-function isStronger({ revocation }: ManifestRecord, wanted: Pick<Revocation, "permanent" | "everywhere">): boolean {
-  return (wanted.permanent && revocation?.permanent !== true) || (wanted.everywhere && revocation?.everywhere !== true);
+/** The revocation everywhere that is in force now, whatever the record says: another repository may have lifted it since. */
+async function wideRevocation(
+  { metadata }: Pick<TransitionServices, "metadata">,
+  { digest }: ManifestRecord,
+): Promise<{ readonly permanent: boolean | undefined; readonly expect: Expectation }> {
+  const key = keys.revokedEverywhere(digest);
+  const entry = await metadata.get(key);
+  return { permanent: entry && everywhereRecord.parse(entry.value).permanent, expect: { key, version: entry?.version ?? "absent" } };
+}
+
+type Strength = Pick<Revocation, "permanent" | "everywhere">;
+
+/** A revocation that is already in force is only ever made wider or permanent. */
+function isStronger(wanted: Strength, inForce: Strength): boolean {
+  return (wanted.permanent && !inForce.permanent) || (wanted.everywhere && !inForce.everywhere);
 }
 
 /** In force at once in every repository, under both names (RULES 4 and 13); the job writes the statements of the others. */

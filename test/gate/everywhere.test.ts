@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Digest } from "../../src/oci/digest.ts";
 import { RegistryError } from "../../src/oci/errors.ts";
 import { finishRevocationsEverywhere } from "../../src/registry/revoke-everywhere.ts";
-import { findManifest } from "../../src/registry/serving.ts";
+import { findManifest, readerOf, serveManifest } from "../../src/registry/serving.ts";
 import { callerWith } from "../support/callers.ts";
 import { repository } from "../support/principal.ts";
 import { type Moment, interrupted } from "../support/race.ts";
@@ -46,6 +46,33 @@ describe("a revocation everywhere", () => {
     }
     expect(moment).toBeGreaterThan(10);
   });
+});
+
+test("a revocation everywhere that was lifted through one repository is put in force again through another one", async () => {
+  await using at = await Transitions.start();
+  const { model } = await pushModel(at, "weights");
+  await at.manifest(publisher, HERE, model);
+  await at.revoke(operator, THERE, digestIn(model), { everywhere: true });
+  await finishRevocationsEverywhere(at.services);
+  await at.promote(operator, HERE, digestIn(model));
+  expect((await findManifest(at.services, HERE, digestIn(model)))?.record.state).toBe("trusted");
+  await at.revoke(operator, THERE, digestIn(model), { everywhere: true });
+  const served = await findManifest(at.services, HERE, digestIn(model));
+  expect((await serveManifest(at.services, readerOf(new Set(["pull"] as const)), HERE, served?.record)).effect).toBe("denied");
+  await finishRevocationsEverywhere(at.services);
+  expect((await findManifest(at.services, HERE, digestIn(model)))?.record.state).toBe("revoked");
+});
+
+test("a revocation everywhere is made permanent everywhere", async () => {
+  await using at = await Transitions.start();
+  const { model } = await pushModel(at, "weights");
+  await at.manifest(publisher, HERE, model);
+  await at.revoke(operator, THERE, digestIn(model), { everywhere: true });
+  await finishRevocationsEverywhere(at.services);
+  await at.revoke(operator, THERE, digestIn(model), { everywhere: true, permanent: true });
+  await expect(at.promote(operator, HERE, digestIn(model))).rejects.toMatchObject({ code: "CONFLICT" });
+  await finishRevocationsEverywhere(at.services);
+  expect((await findManifest(at.services, HERE, digestIn(model)))?.record.revocation?.permanent).toBe(true);
 });
 
 /** Promotes something with a revocation of a part of it in between: once that is committed, no decision says that nothing is revoked. */
