@@ -5,11 +5,13 @@ export class JsonError extends Error {
 
 /** Nesting that no request of an API needs. */
 const API_DEPTH = 16;
+/** Members and items of one text: more than the largest manifest has use for, and what a process looks at in a fraction of a second. */
+const MAX_VALUES = 250_000;
 
 /**
  * Parses JSON from others: strict UTF-8, no key twice in one object, no half of a surrogate pair (RFC 7493 §2.1), nesting of at most
  * `maxDepth` (16 unless given). Readers disagree on which of two equal keys counts, and half a pair has no UTF-8, so that a text with
- * either means different things to different programs. Throws `JsonError`.
+ * either means different things to different programs. At most 250 000 values. Throws `JsonError`.
  */
 export function parseJson(text: string | Uint8Array, limits: { readonly maxDepth?: number } = {}): unknown {
   const source = typeof text === "string" ? text : decode(text);
@@ -41,6 +43,7 @@ function parse(source: string): unknown {
 
 const QUOTE = 0x22;
 const COLON = 0x3a;
+const COMMA = 0x2c;
 const BACKSLASH = 0x5c;
 const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
@@ -50,6 +53,7 @@ const CLOSE_BRACE = 0x7d;
 /** The number of object members, which is that of colons outside of strings in any valid text. One pass; strings are skipped by search. */
 function countMembers(source: string, maxDepth: number): number {
   let members = 0;
+  let items = 0;
   let depth = 0;
   for (let at = 0; at < source.length; at += 1) {
     switch (source.charCodeAt(at)) {
@@ -58,6 +62,9 @@ function countMembers(source: string, maxDepth: number): number {
         break;
       case COLON:
         members += 1;
+        break;
+      case COMMA:
+        items += 1;
         break;
       case OPEN_BRACKET:
       case OPEN_BRACE:
@@ -71,6 +78,7 @@ function countMembers(source: string, maxDepth: number): number {
       default:
     }
   }
+  if (items > MAX_VALUES) throw new JsonError(`the text has more than ${MAX_VALUES} values`);
   return members;
 }
 

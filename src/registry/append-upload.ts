@@ -4,6 +4,7 @@ import { type Chunk, decideChunk } from "../oci/upload.ts";
 import { UploadBusyError } from "../storage/blob-store.ts";
 import type { Services } from "./ports.ts";
 import { type UploadStatus, explainUpload } from "./read-upload.ts";
+import { whileRoom } from "./reserve.ts";
 import type { UploadHashes } from "./upload-hashes.ts";
 import { type UploadOwner, uploadHeaders } from "./upload-id.ts";
 
@@ -32,7 +33,8 @@ export async function appendUpload(
   if (decision.length === 0) return size;
   const bytes = decision.length === undefined ? chunk.bytes : exactly(chunk.bytes, decision.length);
   try {
-    return await whenFree(() => needs.hashes.append(upload, bytes, size));
+    const kept = whileRoom(needs, bytes);
+    return await whenFree(() => needs.hashes.append(upload, kept, size));
   } catch (error) {
     throw await explainUpload(needs, owner, { upload, size }, error);
   }

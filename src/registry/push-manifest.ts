@@ -1,7 +1,7 @@
 import { type Digest, algorithmOf, digestOf } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { type Manifest, parseManifest } from "../oci/manifest.ts";
-import { type RepositoryName, type Tag, hasDigestLikeComponent } from "../oci/reference.ts";
+import type { RepositoryName, Tag } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
 import type { Change, Expectation, Key, Put } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";
@@ -10,11 +10,13 @@ import { type Decided, decideAndCommit } from "./commit.ts";
 import { newManifestRows } from "./manifest-rows.ts";
 import type { Caller, Services } from "./ports.ts";
 import { ensureRepository } from "./repository.ts";
+import { demandRoom } from "./reserve.ts";
 import { type FoundManifest, findManifest, isRevokedContent, revokedEverywhere } from "./serving.ts";
+import { refuseDigestLikeName } from "./start-upload.ts";
 import { linkRow, nextLink } from "./statements.ts";
 import { movePointer, pushedPointer } from "./tags.ts";
 
-type Needs = Pick<Services, "metadata" | "clock" | "newId" | "settings">;
+type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "settings">;
 
 /** Identities that may have put one artifact; more are refused, so that its record stays small. */
 const MAX_UPLOADERS = 256;
@@ -38,12 +40,8 @@ export interface PushedManifest {
 
 /** Takes a manifest in as `acquired` (distribution-spec §Pushing Manifests). What it names may be missing; promotion asks for it. */
 export async function pushManifest(services: Needs, caller: Caller, push: ManifestPush): Promise<PushedManifest> {
-  if (hasDigestLikeComponent(push.repository)) {
-    throw new RegistryError(
-      "NAME_INVALID",
-      "a component of a repository's name may not look like a digest (sha256-<hex>): choose another name",
-    );
-  }
+  refuseDigestLikeName(push);
+  await demandRoom(services);
   const manifest = parseManifest(push.bytes, push.contentType);
   const sha256 = digestOf(push.bytes);
   const sha512 = digestOf(push.bytes, "sha512");

@@ -2,6 +2,7 @@ import { type DigestAlgorithm, isDigestAlgorithm } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { hasDigestLikeComponent } from "../oci/reference.ts";
 import type { Services } from "./ports.ts";
+import { demandRoom } from "./reserve.ts";
 import { type Upload, type UploadOwner, newUpload } from "./upload-id.ts";
 
 /** Begins an empty upload (distribution-spec end-4a and end-4c). `algorithm` is what the client announced, if it did. */
@@ -10,6 +11,7 @@ export async function startUpload(
   owner: UploadOwner,
   algorithm: string | undefined,
 ): Promise<Upload> {
+  await demandRoom(services);
   const upload = newUpload(services, owner, checkedAlgorithm(algorithm));
   await services.blobs.stage(upload.id);
   return upload;

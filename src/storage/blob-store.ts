@@ -63,6 +63,8 @@ export interface BlobStore {
    * comes, in any process, and a slow one cannot take what was published after `still` began to say no.
    */
   remove(digest: Digest, still: () => Promise<boolean>): Promise<void>;
+  /** Bytes that may still be written before only the reserve is left, for what the registry itself has to write; not above zero: none. */
+  room(): Promise<number>;
   /** All published blobs, by digest. */
   list(after?: Digest): AsyncIterable<Digest>;
   /** All uploads, in no order. */

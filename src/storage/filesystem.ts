@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, chmod, link, mkdir, open, opendir, readdir, rename, rm, rmdir, stat } from "node:fs/promises";
+import { chmod, link, mkdir, open, opendir, readdir, rename, rm, rmdir, stat, statfs, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable, type Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -56,6 +56,10 @@ async function makeRemovalToken(blobs: string): Promise<void> {
     await rm(temporary, { recursive: true });
   });
 }
+
+/** What is kept free: a gibibyte, or a twentieth of a smaller file system. */
+const RESERVE = 1024 ** 3;
+const RESERVE_SHARE = 20;
 
 class Filesystem implements BlobStore {
   readonly #blobs: string;
@@ -160,6 +164,11 @@ class Filesystem implements BlobStore {
     } finally {
       await token.release();
     }
+  }
+
+  async room(): Promise<number> {
+    const { bavail, blocks, bsize } = await statfs(this.#blobs);
+    return bavail * bsize - Math.min(RESERVE, (blocks * bsize) / RESERVE_SHARE);
   }
 
   async *list(after?: Digest): AsyncIterable<Digest> {

@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, mkdtemp, open, readFile, readdir, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
+import { type FileHandle, mkdir, mkdtemp, open, readFile, readdir, rename, rm, stat, statfs, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
@@ -407,6 +407,14 @@ describe("a disk that fails", () => {
       finished: "right",
     });
   });
+});
+
+test("room() keeps a twentieth of the file system, and at most a gibibyte, for what the registry itself writes", async () => {
+  const { bavail, blocks, bsize } = await statfs(root);
+  const kept = bavail * bsize - (await store.room());
+  const wanted = Math.min(1024 ** 3, (blocks * bsize) / 20);
+  // Others write to the same disk meanwhile.
+  expect(Math.abs(kept - wanted)).toBeLessThan(wanted / 2);
 });
 
 describe("the folder of a store", () => {

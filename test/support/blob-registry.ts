@@ -230,6 +230,7 @@ export function blobsWith(blobs: BlobStore, changed: Partial<BlobStore>): BlobSt
     publish: (upload, digest, options) => blobs.publish(upload, digest, options),
     discard: (upload) => blobs.discard(upload),
     remove: (digest, still) => blobs.remove(digest, still),
+    room: () => blobs.room(),
     list: (after) => blobs.list(after),
     listStaged: () => blobs.listStaged(),
     ...changed,
