@@ -68,8 +68,7 @@ function countMembers(source: string, maxDepth: number): number {
         break;
       case OPEN_BRACKET:
       case OPEN_BRACE:
-        depth += 1;
-        if (depth > maxDepth) throw new JsonError(`the text is nested more than ${maxDepth} deep`);
+        depth = oneDeeper(depth, maxDepth);
         break;
       case CLOSE_BRACKET:
       case CLOSE_BRACE:
@@ -80,6 +79,11 @@ function countMembers(source: string, maxDepth: number): number {
   }
   if (items > MAX_VALUES) throw new JsonError(`the text has more than ${MAX_VALUES} values`);
   return members;
+}
+
+function oneDeeper(depth: number, maxDepth: number): number {
+  if (depth >= maxDepth) throw new JsonError(`the text is nested more than ${maxDepth} deep`);
+  return depth + 1;
 }
 
 /** Where the string that opens at `start` closes; the end of the text when it does not, which JSON.parse then refuses. */

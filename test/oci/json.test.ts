@@ -139,8 +139,11 @@ describe("parseJson", () => {
   });
 });
 
+function items(count: number): string {
+  return `[${Array.from({ length: count }, () => "[]").join(",")}]`;
+}
+
 test("parseJson() refuses a text of more values than any manifest needs, however small they are", () => {
-  const items = (count: number): string => `[${Array.from({ length: count }, () => "[]").join(",")}]`;
   expect(parseJson(items(250_000))).toHaveLength(250_000);
   expect(() => parseJson(items(250_002))).toThrow("more than 250000 values");
 });
