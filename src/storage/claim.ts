@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { readFile, readdir, rename, rm } from "node:fs/promises";
+import { readFile, readdir, rename, unlink } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { UploadBusyError } from "./blob-store.ts";
 
@@ -44,7 +44,7 @@ export async function claim(folder: string, name: string): Promise<Claim> {
   return {
     path,
     release: () => end(() => rename(path, join(folder, name))),
-    remove: () => end(() => rm(path)),
+    remove: () => end(() => unlink(path)),
   };
 }
 
