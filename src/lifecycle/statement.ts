@@ -7,10 +7,14 @@ const IMAGE_MANIFEST = "application/vnd.oci.image.manifest.v1+json";
 const UNSIGNED_STATEMENT = "application/vnd.ai-model-registry.lifecycle.v1+json";
 const IN_TOTO = "application/vnd.in-toto+json";
 const STATEMENT_CONFIG = "application/vnd.ai-model-registry.lifecycle.config.v1+json";
-/** Never `{}`: clients push and delete that blob themselves, and a statement's config may not go (protocol.md §5.4). */
-const CONFIG_BYTES = new TextEncoder().encode('{"kind":"lifecycle","version":1}');
-/** The config blob that all statements share. */
-export const STATEMENT_CONFIG_DIGEST = digestOf(CONFIG_BYTES);
+
+/**
+ * The config blob of a repository's statements. Never `{}`: clients push and delete that blob themselves, and a statement's config may not
+ * go (protocol.md §5.4). Each repository has its own, so that transitions of different repositories have no record in common.
+ */
+export function statementConfig(repository: string): Uint8Array {
+  return new TextEncoder().encode(canonicalJson({ kind: "lifecycle", repository, version: 1 }));
+}
 
 /** One link of the chain of an artifact (trust.md §5.2). `at` is epoch milliseconds. */
 export interface StatementFacts {
@@ -72,14 +76,15 @@ export interface StatementManifest {
 export function statementManifest(
   payload: string,
   subject: { readonly mediaType: string; readonly digest: Digest; readonly size: number },
-  facts: Pick<StatementFacts, "state" | "sequence" | "actor" | "at">,
+  facts: Pick<StatementFacts, "repository" | "state" | "sequence" | "actor" | "at">,
 ): StatementManifest {
   const bytes = new TextEncoder().encode(payload);
+  const config = statementConfig(facts.repository);
   const manifest = canonicalJson({
     schemaVersion: 2,
     mediaType: IMAGE_MANIFEST,
     artifactType: UNSIGNED_STATEMENT,
-    config: { mediaType: STATEMENT_CONFIG, digest: STATEMENT_CONFIG_DIGEST, size: CONFIG_BYTES.byteLength },
+    config: { mediaType: STATEMENT_CONFIG, digest: digestOf(config), size: config.byteLength },
     layers: [{ mediaType: IN_TOTO, digest: digestOf(bytes), size: bytes.byteLength }],
     subject: { mediaType: subject.mediaType, digest: subject.digest, size: subject.size },
     annotations: {
@@ -89,7 +94,7 @@ export function statementManifest(
       "dev.ai-model-registry.lifecycle.actor": facts.actor,
     },
   });
-  return { manifest: new TextEncoder().encode(manifest), config: CONFIG_BYTES, payload: bytes };
+  return { manifest: new TextEncoder().encode(manifest), config, payload: bytes };
 }
 
 /** RFC 3339 in UTC, whole seconds: times in statements are information for people. */

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { RegistryError } from "../oci/errors.ts";
 import type { Change } from "../storage/metadata-store.ts";
 import type { Services } from "./ports.ts";
@@ -9,12 +10,16 @@ export interface Decided<T> {
 }
 
 const MAX_TRIES = 64;
+/** From this try on whoever lost waits a moment of chance (ms), so that a slow decision is not overtaken by quick ones for ever. */
+const PATIENT_AFTER = 4;
+const MAX_PAUSE = 50;
 
 /** Loads, decides and commits; when somebody else changed what the decision rests on, loads and decides again, a bounded number of times. */
 export async function decideAndCommit<T>({ metadata }: Pick<Services, "metadata">, decide: () => Promise<Decided<T>>): Promise<T> {
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const { change, result } = await decide();
     if (change === undefined || (await metadata.commit(change)) === "committed") return result;
+    if (tries >= PATIENT_AFTER) await sleep(Math.random() * Math.min(tries, MAX_PAUSE));
   }
   throw new RegistryError("UNAVAILABLE", "too many others change the same record; try again", { headers: { "Retry-After": "1" } });
 }

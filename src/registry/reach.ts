@@ -181,7 +181,7 @@ async function statementsOf(needs: Needs, repository: RepositoryName, manifest: 
   const contents: Content[] = [];
   for await (const { value } of allRows(needs, keys.statements(repository, manifest))) {
     const statement = statementRecord.parse(value);
-    if (statement.manifest !== null) contents.push(...statementContents(statement.manifest, statement.digest));
+    if (statement.manifest !== null) contents.push(...statementContents(repository, statement.manifest, statement.digest));
   }
   return contents;
 }

@@ -1,4 +1,4 @@
-import { STATEMENT_CONFIG_DIGEST, type StatementFacts, statementManifest, statementPayload } from "../lifecycle/statement.ts";
+import { type StatementFacts, statementConfig, statementManifest, statementPayload } from "../lifecycle/statement.ts";
 import { type Digest, digestOf } from "../oci/digest.ts";
 import { type Manifest, parseManifest } from "../oci/manifest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
@@ -66,7 +66,7 @@ export async function writeStatements(
 ): Promise<WrittenStatements> {
   const link = nextLink(needs, repository, after, said);
   const links = [...(await unwritten(needs, repository, after)), link];
-  const written = links.map((each) => writtenLink(after, each));
+  const written = links.map((each) => writtenLink(repository, after, each));
   const blobs = await publishOwnBlobs(
     needs,
     repository,
@@ -87,18 +87,18 @@ export async function writeStatements(
     expect,
     put,
     remove,
-    contents: written.flatMap(({ link: each, digest }) => statementContents(digest, each.digest)),
+    contents: written.flatMap(({ link: each, digest }) => statementContents(repository, digest, each.digest)),
     sequence: link.sequence,
     previous: link.digest,
   };
 }
 
 /** What a statement consists of, as content of its repository. */
-export function statementContents(manifest: Digest, payload: Digest): readonly Content[] {
+export function statementContents(repository: RepositoryName, manifest: Digest, payload: Digest): readonly Content[] {
   return [
     { kind: "manifest", digest: manifest },
     { kind: "blob", digest: payload },
-    { kind: "blob", digest: STATEMENT_CONFIG_DIGEST },
+    { kind: "blob", digest: digestOf(statementConfig(repository)) },
   ];
 }
 
@@ -111,9 +111,13 @@ async function unwritten(needs: Needs, repository: RepositoryName, record: Manif
   return last === undefined || last.manifest !== null ? [] : [{ ...last, sequence: record.sequence }];
 }
 
-function writtenLink(subject: ManifestRecord, link: Link): { link: Link; manifest: ReturnType<typeof statementManifest>; digest: Digest } {
+function writtenLink(
+  repository: RepositoryName,
+  subject: ManifestRecord,
+  link: Link,
+): { link: Link; manifest: ReturnType<typeof statementManifest>; digest: Digest } {
   const named = { mediaType: subject.mediaType, digest: subject.names[0] ?? subject.digest, size: subject.size };
-  const manifest = statementManifest(link.payload, named, link);
+  const manifest = statementManifest(link.payload, named, { repository, ...link });
   return { link, manifest, digest: digestOf(manifest.manifest) };
 }
 

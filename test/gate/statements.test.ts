@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { STATEMENT_CONFIG_DIGEST } from "../../src/lifecycle/statement.ts";
-import type { Digest } from "../../src/oci/digest.ts";
+import { statementConfig } from "../../src/lifecycle/statement.ts";
+import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { RegistryError } from "../../src/oci/errors.ts";
 import { listArtifacts } from "../../src/registry/list-artifacts.ts";
 import { listReferrers } from "../../src/registry/list-referrers.ts";
@@ -18,7 +18,6 @@ const operator = callerWith(["operator@*"], { name: "operator" });
 const READER = readerOf(new Set(["pull"] as const));
 const AT = repository("models/m");
 const MODEL = imageOf(["weights"]);
-const CONFIG = '{"kind":"lifecycle","version":1}';
 
 async function pushed(): Promise<Transitions> {
   const at = await Transitions.start();
@@ -45,7 +44,7 @@ describe("what a statement of the registry consists of", () => {
   test("nobody deletes, not even while its artifact was never trusted", async () => {
     await using at = await pushed();
     await at.quarantine(publisher, AT, digestIn(MODEL));
-    for (const blob of [STATEMENT_CONFIG_DIGEST, ...(await written(at)).map(({ digest }) => digest)]) {
+    for (const blob of [digestOf(statementConfig(AT)), ...(await written(at)).map(({ digest }) => digest)]) {
       for (const caller of [publisher, maintainer, operator]) {
         await expect(at.deleteBlob(caller, AT, blob)).rejects.toMatchObject({ code: "DENIED" });
       }
@@ -54,9 +53,9 @@ describe("what a statement of the registry consists of", () => {
 
   test("belongs to the registry though somebody uploaded the same bytes before", async () => {
     await using at = await pushed();
-    await at.blob(maintainer, AT, CONFIG);
+    await at.blob(maintainer, AT, new TextDecoder().decode(statementConfig(AT)));
     await at.quarantine(publisher, AT, digestIn(MODEL));
-    await expect(at.deleteBlob(maintainer, AT, STATEMENT_CONFIG_DIGEST)).rejects.toMatchObject({ code: "DENIED" });
+    await expect(at.deleteBlob(maintainer, AT, digestOf(statementConfig(AT)))).rejects.toMatchObject({ code: "DENIED" });
   });
 
   test("stays readable when a copy of it is revoked everywhere", async () => {

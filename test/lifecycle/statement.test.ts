@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { STATEMENT_CONFIG_DIGEST, type StatementFacts, statementManifest, statementPayload } from "../../src/lifecycle/statement.ts";
+import { type StatementFacts, statementConfig, statementManifest, statementPayload } from "../../src/lifecycle/statement.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { parseManifest } from "../../src/oci/manifest.ts";
 
@@ -64,7 +64,7 @@ test("statementManifest() is a referrer of the artifact that people can read, wi
     "dev.ai-model-registry.lifecycle.actor": "operator",
   });
   expect(parsed.config?.mediaType).toBe("application/vnd.ai-model-registry.lifecycle.config.v1+json");
-  expect([digestOf(config), digestOf(layer)]).toEqual([STATEMENT_CONFIG_DIGEST, parsed.layers[0]?.digest]);
+  expect([digestOf(config), digestOf(layer)]).toEqual([digestOf(statementConfig("models/demo")), parsed.layers[0]?.digest]);
   expect(new TextDecoder().decode(config)).not.toBe("{}");
   expect(digestOf(payload)).toBe(digestOf(layer));
 });

@@ -1,6 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { STATEMENT_CONFIG_DIGEST } from "../../src/lifecycle/statement.ts";
+import { statementConfig } from "../../src/lifecycle/statement.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { type Manifest, parseManifest } from "../../src/oci/manifest.ts";
 import type { RepositoryName } from "../../src/oci/reference.ts";
@@ -175,7 +175,11 @@ class Rows {
   #statementsAbout(manifests: readonly string[]): ReadonlySet<string> {
     const written = manifests.flatMap((each) => this.#chain(each.slice("manifest ".length))).filter(({ manifest }) => manifest !== null);
     return new Set(
-      written.flatMap(({ manifest, digest }) => [`manifest ${manifest}`, `blob ${digest}`, `blob ${STATEMENT_CONFIG_DIGEST}`]),
+      written.flatMap(({ manifest, digest }) => [
+        `manifest ${manifest}`,
+        `blob ${digest}`,
+        `blob ${digestOf(statementConfig(this.#repository))}`,
+      ]),
     );
   }
 
