@@ -35,8 +35,8 @@ export interface BlobFacts {
   /** Its bytes were found to hash wrong (RULES 15). */
   readonly damaged: boolean;
   /**
-   * Which manifests of the repository name it, as a holder of `pull:any` sees them: `none`, at least one `visible` one, or only
-   * such as are `revoked` to that caller, with the reason.
+   * Which manifests of the repository name it, as whoever holds `pull:any` and no more sees them: `none`, at least one `visible` one, or
+   * only revoked ones, with the reason.
    */
   readonly namedBy: { readonly by: "none" | "visible" } | { readonly by: "revoked"; readonly reason: string };
   readonly reach: Reach;

@@ -99,12 +99,15 @@ export interface ServedBlob {
 export async function serveBlob(needs: Needs, reader: Reader, repository: RepositoryName, digest: Digest): Promise<ServedBlob> {
   const [link, blob] = [await needs.metadata.get(keys.link(repository, digest)), await needs.metadata.get(keys.blob(digest))];
   const reach = await reachOf(needs, repository, { kind: "blob", digest });
-  const namedBy = reach.by !== "trusted" && reader.pullAny ? await namedByOf(needs, reader, repository, digest) : NOT_NAMED;
+  const namedBy = reach.by !== "trusted" && reader.pullAny ? await namedByOf(needs, repository, digest) : NOT_NAMED;
   if (link === undefined || blob === undefined) return { serving: serve(reader, undefined), blob: undefined, trusted: false };
   const found = { link: linkRecord.parse(link.value), record: blobRecord.parse(blob.value) };
   const serving = serve(reader, { kind: "blob", damaged: found.record.damaged, namedBy, reach });
   return { serving, blob: found, trusted: reach.by === "trusted" };
 }
+
+/** What whoever holds `pull:any` and no more reads. */
+const UNREVIEWED: Reader = { pull: true, pullAny: true, forensic: false };
 
 const NOT_NAMED: BlobFacts["namedBy"] = { by: "none" };
 
@@ -114,20 +117,24 @@ const NOT_NAMED: BlobFacts["namedBy"] = { by: "none" };
  */
 const EMPTY_BLOBS: ReadonlySet<Digest> = new Set([digestOf("{}"), digestOf("{}", "sha512")]);
 
-/** Which manifests name the blob, as this holder of `pull:any` sees them. */
-async function namedByOf(needs: Needs, reader: Reader, repository: RepositoryName, digest: Digest): Promise<BlobFacts["namedBy"]> {
+/** Which manifests name the blob, as whoever holds `pull:any` and no more sees them. */
+async function namedByOf(needs: Needs, repository: RepositoryName, digest: Digest): Promise<BlobFacts["namedBy"]> {
   if (EMPTY_BLOBS.has(digest)) return { by: "visible" };
   const blob = { kind: "blob", digest } as const;
   let reason: string | undefined;
   for (const { key } of await openEdges(needs, keys.edges(repository, blob))) {
     const parent = await findManifest(needs, repository, digestSchema.parse(key[4]));
-    const serving = await serveManifest(needs, reader, repository, parent?.record);
-    if (serving.effect === "allow") return { by: "visible" };
-    if (serving.effect === "denied") reason ??= serving.reason;
+    const facts = parent && (await manifestFacts(needs, repository, parent.record));
+    if (serve(UNREVIEWED, facts).effect === "allow") return { by: "visible" };
+    reason ??= facts && whyRevoked(facts);
   }
   const [dead] = await needs.metadata.list(under(keys.deadEdges(repository, blob), 1));
   if (dead !== undefined) reason ??= await reasonOf(needs, repository, digestSchema.parse(dead.key[4]), []);
   return reason === undefined ? NOT_NAMED : { by: "revoked", reason };
+}
+
+function whyRevoked({ revokedBecause, reach }: ManifestFacts): string | undefined {
+  return revokedBecause ?? (reach.by === "revoked" ? reach.reason : undefined);
 }
 
 function isOpen({ value }: Entry): boolean {
@@ -141,14 +148,11 @@ async function openEdges({ metadata }: Needs, family: Key): Promise<readonly Ent
   return (await metadata.list(under(family, MAX_CLOSED))).filter(isOpen).slice(0, MAX_CANDIDATES);
 }
 
-/** What may be read by whoever holds `pull:any` and no more. */
-const UNREVIEWED: Reader = { pull: true, pullAny: true, forensic: false };
-
 /** Does the repository hold this blob as revoked content, which only forensics may read (RULES 14)? Whatever its bytes are like. */
 export async function isRevokedContent(needs: Needs, repository: RepositoryName, digest: Digest): Promise<boolean> {
   if ((await needs.metadata.get(keys.link(repository, digest))) === undefined) return false;
   const reach = await reachOf(needs, repository, { kind: "blob", digest });
-  const namedBy = await namedByOf(needs, UNREVIEWED, repository, digest);
+  const namedBy = await namedByOf(needs, repository, digest);
   return serve(UNREVIEWED, { kind: "blob", damaged: false, namedBy, reach }).effect === "denied";
 }
 

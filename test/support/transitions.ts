@@ -141,7 +141,7 @@ async function* oneChunk(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 }
 
 /** A text that must be a tag. */
-function tag(text: string): Tag {
+export function tag(text: string): Tag {
   if (!isTag(text)) throw new TypeError(`not a tag: ${text}`);
   return text;
 }
