@@ -154,8 +154,8 @@ class Workers {
   readonly #alive = new Set<Worker>();
   readonly #waiting = new Set<NodeJS.Timeout>();
   #crashes = 0;
-  /** Between the start and the stop workers are replaced. */
-  #running = false;
+  /** Only while it runs are workers replaced; a stop may come before all of them serve. */
+  #phase: "starting" | "running" | "ended" = "starting";
 
   constructor(config: Config, reserved: ReservedPort, log: Logger) {
     this.#config = config;
@@ -167,9 +167,10 @@ class Workers {
   async start(): Promise<void> {
     try {
       await Promise.all(Array.from({ length: this.#config.workers }, () => this.#spawn()));
-      this.#running = true;
+      if (this.#phase === "starting") this.#phase = "running";
     } catch (error) {
-      this.kill();
+      // A worker that ends before it serves because it was told to is no failure, and the others are to end in order, too.
+      if (this.#phase === "starting") this.kill();
       throw error;
     }
   }
@@ -194,7 +195,7 @@ class Workers {
     worker.on("exit", (code, signal) => {
       this.#alive.delete(worker);
       ready.reject(new StartError(reason));
-      if (this.#running) this.#replace(worker, { code, signal, age: performance.now() - born });
+      if (this.#phase === "running") this.#replace(worker, { code, signal, age: performance.now() - born });
     });
     return ready.promise;
   }
@@ -230,7 +231,7 @@ class Workers {
   }
 
   #quit(): void {
-    this.#running = false;
+    this.#phase = "ended";
     for (const timer of this.#waiting) clearTimeout(timer);
     this.#waiting.clear();
   }

@@ -283,6 +283,13 @@ describe("SIGTERM", () => {
     expect(program.log().map(({ msg }) => msg)).toContain("requests were cut when their time to end was over");
   });
 
+  test("that comes while workers still start ends them all, and none is started again", async () => {
+    const program = start({ WORKERS: "3" });
+    await program.logged("worker serves");
+    expect(await program.stop()).toBe(0);
+    expect(program.log().filter(({ msg }) => msg === "worker ended; another one is started")).toEqual([]);
+  });
+
   test("given twice ends at once", async () => {
     const program = start({ REGISTRY_SHUTDOWN_GRACE: "24d" });
     const url = await urlOf(program);
