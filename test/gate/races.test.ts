@@ -212,18 +212,22 @@ describe("two actors at once are as good as one after the other", () => {
     expect(await orders(setup, first, second)).toContain(await raced(setup, first, second, "commit"));
   });
 
-  test("whatever they do, and wherever one comes in between", async () => {
-    const moment = fc.oneof(fc.constant("commit" as const), fc.integer({ min: 1, max: 60 }));
-    const act = fc.constantFrom(...names(ACTS));
-    const one = fc.tuple(fc.constantFrom(...names(SETUPS)), act, act, moment).filter(([, first, second]) => first !== second);
-    await fc.assert(
-      fc.asyncProperty(one, async ([setup, first, second, at]) => {
-        const found = await raced(setup, first, second, at);
-        expect([undefined, ...(await orders(setup, first, second))]).toContain(found);
-      }),
-      { numRuns: runs(15) },
-    );
-  }, 600_000);
+  test(
+    "whatever they do, and wherever one comes in between",
+    async () => {
+      const moment = fc.oneof(fc.constant("commit" as const), fc.integer({ min: 1, max: 60 }));
+      const act = fc.constantFrom(...names(ACTS));
+      const one = fc.tuple(fc.constantFrom(...names(SETUPS)), act, act, moment).filter(([, first, second]) => first !== second);
+      await fc.assert(
+        fc.asyncProperty(one, async ([setup, first, second, at]) => {
+          const found = await raced(setup, first, second, at);
+          expect([undefined, ...(await orders(setup, first, second))]).toContain(found);
+        }),
+        { numRuns: runs(15) },
+      );
+    },
+    runs(120_000),
+  );
 });
 
 function names<T extends string>(of: Readonly<Record<T, unknown>>): T[] {

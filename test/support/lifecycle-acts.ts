@@ -6,33 +6,13 @@ import { mountBlob } from "../../src/registry/mount-blob.ts";
 import type { Caller } from "../../src/registry/ports.ts";
 import { callerWith } from "./callers.ts";
 import { repository } from "./principal.ts";
+import { MAINTAINER, NOBODY, OPERATOR, PUBLISHER, READER, REVIEWER, SCANNER } from "./actors.ts";
 import type { Actor, Definition, Outcome, ReferenceModel } from "./reference-model.ts";
 import { type Transitions, descriptorOf, imageOf, tag } from "./transitions.ts";
 
 /** What actors may do to artifacts, at random: as the model foretells it, and as the registry does it. */
 
-// Who acts: callers by their roles, and beside them what identity.md 6.2 says that they may do, in the namespaces `models` and `others`.
-
-const NOBODY: Actor = {
-  name: "",
-  pull: false,
-  pullAny: false,
-  forensic: false,
-  followsPushes: true,
-  pushAny: false,
-  quarantine: false,
-  promote: false,
-  revoke: false,
-  revokeEverywhere: false,
-  reinstate: false,
-  delete: "nothing",
-};
-const READER = { ...NOBODY, pull: true };
-const PUBLISHER: Actor = { ...READER, pullAny: true, quarantine: true, delete: "own" };
-const MAINTAINER: Actor = { ...PUBLISHER, pushAny: true, delete: "others" };
-const REVIEWER: Actor = { ...READER, pullAny: true, forensic: true, quarantine: true, promote: true, revoke: true };
-const SCANNER: Actor = { ...READER, pullAny: true, forensic: true, quarantine: true, followsPushes: false };
-const OPERATOR: Actor = { ...REVIEWER, revokeEverywhere: true, reinstate: true, delete: "any" };
+// Who acts: callers by their roles, and beside them what these let them do, in the namespaces `models` and `others`.
 
 const WHO = {
   alice: { roles: ["publisher@models", "publisher@others"], models: PUBLISHER, others: PUBLISHER },
@@ -70,7 +50,7 @@ function pusher(n: number, place: string): Name {
 
 // What there is: artifacts with shared layers, an index, an index of that, evidence by either name of its subject, and what is no evidence.
 
-export const CONTENTS = ["{}", "one", "two", "shared", "signature", "countersignature", "sbom", "readme"] as const;
+export const CONTENTS = ["{}", "one", "two", "shared", "signature", "countersignature", "late", "sbom", "readme"] as const;
 const SIGNATURE = "application/vnd.dev.cosign.simplesigning.v1+json";
 
 interface Parsed {
@@ -115,6 +95,7 @@ export const DEFINITIONS = {
   GROVE: indexOver([TREE], OCI_INDEX),
   SIGNED,
   COUNTERSIGNED: attached(SIGNED.digest, ["countersignature", SIGNATURE], "signature"),
+  LATE: attached(ONE.digest, ["late", SIGNATURE], "signature"),
   BILL: attached(TREE.digest, ["sbom", "application/vnd.cyclonedx+json"], "other"),
   README: attached(ONE.digest, ["readme", "text/markdown"]),
 };

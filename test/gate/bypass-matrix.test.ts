@@ -1,0 +1,102 @@
+import { randomBytes } from "node:crypto";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { digestOf } from "../../src/oci/digest.ts";
+import { GateAsker, labelled } from "../support/gate-asker.ts";
+import { type Probe, everyProbe, told } from "../support/gate-probes.ts";
+import { PLACES, PRINCIPALS, actorOf, startScenes } from "../support/gate-scenes.ts";
+import { type GateWorld, type Principal, headerOf } from "../support/gate-world.ts";
+import { DEFINITIONS, WHATS } from "../support/lifecycle-acts.ts";
+import { runs } from "../support/runs.ts";
+
+let world: GateWorld;
+let asker: GateAsker;
+beforeAll(async () => {
+  world = await startScenes();
+  asker = new GateAsker(world);
+}, 120_000);
+afterAll(() => world[Symbol.asyncDispose]());
+
+/** Of how many probes one is asked by default, another one each time. With GATE_RUNS of as many, all are. */
+const ONE_OF = { runner: 4, others: 12 } as const;
+
+function sampled(probes: readonly Probe[], { name }: Principal): readonly Probe[] {
+  const share = runs(1) / (name === "runner" ? ONE_OF.runner : ONE_OF.others);
+  const chance = randomBytes(probes.length);
+  return probes.filter((_, n) => (chance[n] ?? 0) < share * 256);
+}
+
+// Every door × every state and way in which the bytes are reached × every kind of caller: as the model says, and byte for byte.
+describe.each(PLACES)("%s", (_, place) => {
+  test.each(PRINCIPALS)("as $name", async (principal) => {
+    const probes = await everyProbe(world, place, actorOf(principal, place));
+    expect(await asker.faults(principal, place, sampled(probes, principal))).toEqual([]);
+  });
+});
+
+const KNOWN = PRINCIPALS.filter(({ name }) => name !== "anonymous");
+const OF_REPOSITORY = [
+  "tags/list",
+  `manifests/${digestOf("x")}`,
+  "manifests/latest",
+  `blobs/${digestOf("x")}`,
+  `referrers/${digestOf("x")}`,
+];
+
+describe.each(KNOWN)("the lists of $name", (principal) => {
+  test("of tags hold what it may see, and tell nothing of what is left out", async () => {
+    for (const [, place] of PLACES) {
+      const tags = world.model.tags(actorOf(principal, place), world.model.at(place));
+      const { names, answer } = await asker.list(principal, `/v2/${place}/tags/list`, "tags");
+      expect({ place, names, status: answer.status }).toEqual({ place, names: tags ?? [], status: tags === undefined ? 404 : 200 });
+      // A page of one tells of the next one when there is one to see, and not otherwise.
+      const { answer: page } = await asker.list(principal, `/v2/${place}/tags/list?n=1`, "tags");
+      const next = (tags ?? []).length > 1 ? `</v2/${place}/tags/list?n=1&last=${tags?.[0]}>; rel="next"` : undefined;
+      expect({ place, link: headerOf(page, "link") }).toEqual({ place, link: next });
+    }
+  });
+
+  test("of referrers hold what it may see of what it may see, and are those of an unknown subject otherwise", async () => {
+    for (const [, place] of PLACES) {
+      const [actor, repo] = [actorOf(principal, place), world.model.at(place)];
+      const unknown = await asker.referrers(principal, place, digestOf(randomBytes(8)));
+      for (const label of WHATS) {
+        const { digest } = DEFINITIONS[label];
+        const { labels, answer } = await asker.referrers(principal, place, digest);
+        const isHidden = world.model.manifest(actor, repo, digest) === "absent" && !actor.pullAny;
+        const expected = { place, label, labels: labelled(world.model.referrers(actor, repo, digest)), asUnknown: isHidden };
+        expect({ place, label, labels, asUnknown: isHidden && told(answer) === told(unknown.answer) }).toEqual(expected);
+      }
+    }
+  });
+
+  test("of repositories hold those in which it sees something", async () => {
+    const { names } = await asker.list(principal, "/v2/_catalog?n=1000", "repositories");
+    const seen = PLACES.map(([, place]) => place).filter((place) => world.model.sees(actorOf(principal, place), world.model.at(place)));
+    expect(names).toEqual(seen.toSorted());
+  });
+
+  test("of artifacts hold all of what it may read untrusted or audit, and elsewhere what is or was trusted", async () => {
+    const { body } = await asker.get(principal, "/v1/artifacts?limit=1000");
+    const { artifacts } = JSON.parse(body.toString("utf8")) as { artifacts: { repository: string; digest: string; state: string }[] };
+    const seen = PLACES.flatMap(([, place]) => {
+      const { pull, pullAny, audits = false } = actorOf(principal, place);
+      const all = [...world.model.at(place).artifacts.values()];
+      const known = all.filter(({ state, once }) => state === "trusted" || (state === "revoked" && once));
+      return (pullAny || audits ? all : pull ? known : []).map(({ definition, state }) => [place, definition.digest, state]);
+    });
+    const sorted = (rows: readonly string[][]): string[] => rows.map((row) => row.join(" ")).toSorted();
+    expect(sorted(artifacts.map(({ repository, digest, state }) => [repository, digest, state]))).toEqual(sorted(seen));
+  });
+
+  test("and all doors answer of a repository in which it sees nothing as of one that does not exist", async () => {
+    for (const [, place] of PLACES) {
+      const actor = actorOf(principal, place);
+      if (world.model.sees(actor, world.model.at(place))) continue;
+      const nowhere = `${place.slice(0, place.indexOf("/"))}/nowhere-at-all`;
+      for (const path of OF_REPOSITORY) {
+        const here = told(await asker.get(principal, `/v2/${place}/${path}`));
+        expect(here.replaceAll(place, nowhere)).toBe(told(await asker.get(principal, `/v2/${nowhere}/${path}`)));
+      }
+    }
+  });
+});
