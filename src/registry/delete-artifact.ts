@@ -3,7 +3,7 @@ import { RegistryError } from "../oci/errors.ts";
 import type { ManifestRecord } from "../storage/records.ts";
 import { auditEvent } from "./audit-event.ts";
 import { buildTransition } from "./change-state.ts";
-import { type FoundArtifact, changed, reload } from "./find-artifact.ts";
+import { type FoundArtifact, changed, demand, reload } from "./find-artifact.ts";
 import type { Caller } from "./ports.ts";
 import { rootsOf } from "./reach.ts";
 import { type TransitionServices, commitTransition, contentOf, decideTransition, noOtherTransition, unchanged } from "./transition.ts";
@@ -18,7 +18,9 @@ export async function deleteArtifact(
   artifact: FoundArtifact,
   reason: string | null,
 ): Promise<ManifestRecord> {
-  const { repository } = artifact;
+  const { repository, rights } = artifact;
+  // Before the state is looked at: there is nothing to say to who may not, not even that it is deleted already.
+  if (!rights.has("delete:any")) demand(rights, "delete", "deleting");
   return commitTransition(services, { repository, event: "delete" }, async () => {
     const alone = await noOtherTransition(services, repository);
     const now = await reload(services, artifact);
@@ -59,7 +61,6 @@ async function mayDelete(services: TransitionServices, { principal }: Caller, ar
   if (record.onceTrusted || record.revocation !== null) {
     throw new RegistryError("DENIED", "deleting what is or was trusted or revoked needs the permission delete:any on this repository");
   }
-  if (!rights.has("delete")) throw new RegistryError("DENIED", "deleting needs the permission delete on this repository");
   const own = record.pushedBy === principal.name || record.uploaders.includes(principal.countsAs);
   if (!own && !mayDeleteOthersUploads(principal, repository)) {
     throw new RegistryError("DENIED", "you may delete only what you uploaded yourself; a maintainer may delete the rest");

@@ -8,6 +8,10 @@ import { type GateWorld, type Principal, headerOf } from "../support/gate-world.
 import { DEFINITIONS, WHATS } from "../support/lifecycle-acts.ts";
 import { runs } from "../support/runs.ts";
 
+function sorted(rows: readonly string[][]): string[] {
+  return rows.map((row) => row.join(" ")).toSorted();
+}
+
 let world: GateWorld;
 let asker: GateAsker;
 beforeAll(async () => {
@@ -84,7 +88,6 @@ describe.each(KNOWN)("the lists of $name", (principal) => {
       const known = all.filter(({ state, once }) => state === "trusted" || (state === "revoked" && once));
       return (pullAny || audits ? all : pull ? known : []).map(({ definition, state }) => [place, definition.digest, state]);
     });
-    const sorted = (rows: readonly string[][]): string[] => rows.map((row) => row.join(" ")).toSorted();
     expect(sorted(artifacts.map(({ repository, digest, state }) => [repository, digest, state]))).toEqual(sorted(seen));
   });
 

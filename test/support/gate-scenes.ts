@@ -18,7 +18,7 @@ export const PRINCIPALS: readonly Principal[] = [
 ];
 
 /** Reads what is trusted in one namespace and pushes in another. */
-export const MOUNTER: Principal = {
+const MOUNTER: Principal = {
   name: "mounter",
   role: "publisher",
   namespace: "others",
@@ -28,7 +28,7 @@ export const MOUNTER: Principal = {
 };
 
 /** A repository in the making. */
-export class Scene {
+class Scene {
   readonly world: GateWorld;
   readonly place: string;
   readonly #pusher: string;
@@ -57,10 +57,10 @@ export class Scene {
   }
 }
 
-export const EVERYTHING = ["ONE", "TWO", "TREE", "GROVE", "SIGNED", "COUNTERSIGNED", "BILL", "README"] as const;
+const EVERYTHING = ["ONE", "TWO", "TREE", "GROVE", "SIGNED", "COUNTERSIGNED", "BILL", "README"] as const;
 
 /** Every state, and every way in which bytes hang together: each in a repository of its own. */
-export const SCENES = {
+const SCENES = {
   "never pushed": (s: Scene) => s.push("TWO"),
   acquired: (s: Scene) => s.push("ONE", "SIGNED", "README"),
   quarantined: async (s: Scene) => (await s.push("ONE")).do("quarantine", "ONE"),
@@ -111,17 +111,17 @@ export const SCENES = {
     (await (await s.push("ONE", "SIGNED", "README")).do("promote", "ONE")).do("revoke", "ONE"),
   "evidence before its subject": (s: Scene) => s.push("SIGNED", "COUNTERSIGNED"),
 } as const satisfies Readonly<Record<string, (scene: Scene) => Promise<unknown>>>;
-export type SceneName = keyof typeof SCENES;
+type SceneName = keyof typeof SCENES;
 const names = Object.keys(SCENES) as SceneName[];
 
 /** The repository of a scene. */
-export function placeOf(name: SceneName): string {
+function placeOf(name: SceneName): string {
   return `models/scene-${names.indexOf(name)}`;
 }
 
-export const ELSEWHERE = "others/same-bytes";
+const ELSEWHERE = "others/same-bytes";
 /** Two repositories of one tree that was trusted in both, and revoked everywhere from the first. */
-export const WIDE = { here: "models/revoked-everywhere", elsewhere: "others/revoked-everywhere" } as const;
+const WIDE = { here: "models/revoked-everywhere", elsewhere: "others/revoked-everywhere" } as const;
 
 /** What each repository shows, and where it is. */
 export const PLACES: readonly (readonly [string, string])[] = [

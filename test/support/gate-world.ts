@@ -45,9 +45,9 @@ export class GateWorld implements AsyncDisposable {
   readonly #keys: ReadonlyMap<string, string>;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 16 });
 
-  private constructor(registry: TestRegistry, keys: ReadonlyMap<string, string>) {
+  private constructor(registry: TestRegistry, secrets: ReadonlyMap<string, string>) {
     this.registry = registry;
-    this.#keys = keys;
+    this.#keys = secrets;
   }
 
   static async start(principals: readonly Principal[]): Promise<GateWorld> {

@@ -6,7 +6,7 @@ import { type Digest, digestOf } from "../../src/oci/digest.ts";
  * registry looks up rows, it walks.
  */
 
-export type State = "acquired" | "quarantined" | "trusted" | "revoked" | "deleted";
+type State = "acquired" | "quarantined" | "trusted" | "revoked" | "deleted";
 export type Effect = "allow" | "absent" | "denied";
 
 /** What somebody may read and do in one repository. */
@@ -388,7 +388,7 @@ export class ReferenceModel {
   }
 
   delete(actor: Actor, repo: ModelRepository, digest: Digest): Outcome {
-    const found = this.#find(actor, repo, digest, true);
+    const found = this.#find(actor, repo, digest, actor.delete !== "nothing");
     if (typeof found === "string") return found;
     if (found.state === "deleted") return "done";
     if (this.#known(repo, digest).manifests.has(digest) || !mayDelete(actor, found)) return "denied";
