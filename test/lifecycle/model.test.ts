@@ -74,17 +74,21 @@ async function prepare(at: Transitions, model: ReferenceModel): Promise<void> {
   for (const each of acts) expect(await perform(at, each)).toBe(foretell(model, each));
 }
 
-test("whatever actors do, one by one or at once, and through restarts: everybody sees what the design says, and every chain holds", async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(aStep, { minLength: 5, maxLength: 30, size: "max" }), async (steps) => {
-      await using at = await Transitions.start();
-      let model = new ReferenceModel();
-      await prepare(at, model);
-      for (const step of steps) {
-        model = "acts" in step ? await act(at, model, step.acts) : await befall(at, model, step.event);
-        await check(at, model);
-      }
-    }),
-    { numRuns: runs(5) },
-  );
-}, runs(120_000));
+test(
+  "whatever actors do, one by one or at once, and through restarts: everybody sees what the design says, and every chain holds",
+  async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(aStep, { minLength: 5, maxLength: 30, size: "max" }), async (steps) => {
+        await using at = await Transitions.start();
+        let model = new ReferenceModel();
+        await prepare(at, model);
+        for (const step of steps) {
+          model = "acts" in step ? await act(at, model, step.acts) : await befall(at, model, step.event);
+          await check(at, model);
+        }
+      }),
+      { numRuns: runs(5) },
+    );
+  },
+  runs(120_000),
+);
