@@ -25,7 +25,7 @@ export interface Probe {
 }
 
 /** Bytes that are in no manifest. */
-const UNNAMED = "in no manifest";
+export const UNNAMED = "in no manifest";
 export const EVERY_CONTENT: readonly string[] = [...CONTENTS, UNNAMED];
 
 /** What never was pushed, by a name of the same form. */
@@ -46,7 +46,7 @@ function manifestRequests(digest: Digest): Readonly<Record<string, { readonly as
   };
 }
 
-function manifestProbes(place: string, label: What): Probe[] {
+export function manifestProbes(place: string, label: What): Probe[] {
   const { digest, sha512 } = DEFINITIONS[label];
   const tag = label.toLowerCase();
   const names = [
@@ -135,7 +135,7 @@ function blobRequests(digest: Digest): Readonly<Record<string, BlobRequest>> {
   };
 }
 
-function blobProbes(place: string, content: string): Probe[] {
+export function blobProbes(place: string, content: string): Probe[] {
   const digest = digestOf(content);
   return Object.entries(blobRequests(digest)).map(([how, { asked, statuses, bytes }]) => ({
     door: `blob: ${how}`,

@@ -18,7 +18,7 @@ export const PRINCIPALS: readonly Principal[] = [
 ];
 
 /** Reads what is trusted in one namespace and pushes in another. */
-const MOUNTER: Principal = {
+export const MOUNTER: Principal = {
   name: "mounter",
   role: "publisher",
   namespace: "others",
@@ -28,7 +28,7 @@ const MOUNTER: Principal = {
 };
 
 /** A repository in the making. */
-class Scene {
+export class Scene {
   readonly world: GateWorld;
   readonly place: string;
   readonly #pusher: string;
@@ -111,16 +111,16 @@ const SCENES = {
     (await (await s.push("ONE", "SIGNED", "README")).do("promote", "ONE")).do("revoke", "ONE"),
   "evidence before its subject": (s: Scene) => s.push("SIGNED", "COUNTERSIGNED"),
 } as const satisfies Readonly<Record<string, (scene: Scene) => Promise<unknown>>>;
-type SceneName = keyof typeof SCENES;
+export type SceneName = keyof typeof SCENES;
 const names = Object.keys(SCENES) as SceneName[];
 
 /** The repository of a scene. */
-function placeOf(name: SceneName): string {
+export function placeOf(name: SceneName): string {
   return `models/scene-${names.indexOf(name)}`;
 }
 
-const ELSEWHERE = "others/same-bytes";
-/** Two repositories of one tree that was trusted in both, and revoked everywhere from the first. */
+export const ELSEWHERE = "others/same-bytes";
+/** Two repositories of one index that was trusted in both, and revoked everywhere from the first; it is in no other one. */
 const WIDE = { here: "models/revoked-everywhere", elsewhere: "others/revoked-everywhere" } as const;
 
 /** What each repository shows, and where it is. */
@@ -142,9 +142,9 @@ export async function startScenes(): Promise<GateWorld> {
   await (await new Scene(world, ELSEWHERE).blobs(...CONTENTS)).push(...EVERYTHING);
   for (const place of Object.values(WIDE)) {
     const scene = new Scene(world, place);
-    await (await (await scene.blobs(...CONTENTS)).push(...EVERYTHING)).do("promote", "TREE");
+    await (await (await scene.blobs(...CONTENTS)).push("TWO", "SHRUB")).do("promote", "SHRUB");
   }
-  await world.transition(WIDE.here, "TREE", "revoke", { everywhere: true });
+  await world.transition(WIDE.here, "SHRUB", "revoke", { everywhere: true });
   await world.followed();
   return world;
 }

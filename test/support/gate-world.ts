@@ -42,12 +42,12 @@ const AT_RANDOM: ReadonlySet<string> = new Set(["date", "x-request-id"]);
 export class GateWorld implements AsyncDisposable {
   readonly model = new ReferenceModel();
   readonly registry: TestRegistry;
-  readonly #keys: ReadonlyMap<string, string>;
+  readonly #secrets: ReadonlyMap<string, string>;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 16 });
 
   private constructor(registry: TestRegistry, secrets: ReadonlyMap<string, string>) {
     this.registry = registry;
-    this.#keys = secrets;
+    this.#secrets = secrets;
   }
 
   static async start(principals: readonly Principal[]): Promise<GateWorld> {
@@ -75,7 +75,7 @@ export class GateWorld implements AsyncDisposable {
 
   /** The value of `Authorization` for a principal; undefined for nobody. */
   authorization(name: string): string | undefined {
-    const key = this.#keys.get(name);
+    const key = this.#secrets.get(name);
     return key === undefined ? undefined : `Basic ${Buffer.from(`${name}:${key}`).toString("base64")}`;
   }
 

@@ -93,6 +93,7 @@ export const DEFINITIONS = {
   TWO,
   TREE,
   GROVE: indexOver([TREE], OCI_INDEX),
+  SHRUB: indexOver([TWO], OCI_IMAGE),
   SIGNED,
   COUNTERSIGNED: attached(SIGNED.digest, ["countersignature", SIGNATURE], "signature"),
   LATE: attached(ONE.digest, ["late", SIGNATURE], "signature"),

@@ -41,13 +41,18 @@ export class Transitions implements AsyncDisposable {
     return new Transitions(directory, await openAt(directory), () => data.release());
   }
 
+  /** Over a directory and services that somebody else opened, and closes. */
+  static over(directory: string, services: Registry): Transitions {
+    return new Transitions(directory, services, async () => {});
+  }
+
   get services(): Registry {
     return this.#services;
   }
 
   /** The same registry through other services, such as those that a test comes in between of. */
   through(services: Registry): Transitions {
-    return new Transitions(this.directory, services, async () => {});
+    return Transitions.over(this.directory, services);
   }
 
   /** As another worker has it: the same directory, nothing else in common. */

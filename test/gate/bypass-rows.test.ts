@@ -1,0 +1,327 @@
+import { randomBytes } from "node:crypto";
+import { readFileSync, readdirSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { allDoors } from "../../src/http/doors.ts";
+import { digestOf } from "../../src/oci/digest.ts";
+import { GateAsker } from "../support/gate-asker.ts";
+import { EVERY_CONTENT, type Probe, UNNAMED, blobProbes, everyProbe, manifestProbes } from "../support/gate-probes.ts";
+import { ELSEWHERE, MOUNTER, PLACES, PRINCIPALS, type SceneName, actorOf, placeOf, startScenes } from "../support/gate-scenes.ts";
+import { type GateWorld, type Principal, headerOf } from "../support/gate-world.ts";
+import { faultsOf } from "../support/invariants.ts";
+import { DEFINITIONS, WHATS, type What } from "../support/lifecycle-acts.ts";
+import { repository } from "../support/principal.ts";
+
+let world: GateWorld;
+let asker: GateAsker;
+beforeAll(async () => {
+  world = await startScenes();
+  asker = new GateAsker(world);
+}, 120_000);
+afterAll(() => world[Symbol.asyncDispose]());
+
+function principalNamed(name: string): Principal {
+  const found = PRINCIPALS.find((principal) => principal.name === name);
+  if (found === undefined) throw new TypeError(`there is no principal ${name}`);
+  return found;
+}
+
+/** Who may pull and no more: for whom each row is. */
+const RUNNER = principalNamed("runner");
+
+type Choice = (place: string) => readonly Probe[];
+
+function manifests(...labels: readonly What[]): Choice {
+  return (place) => labels.flatMap((label) => manifestProbes(place, label));
+}
+
+function byDigest(...labels: readonly What[]): Choice {
+  return (place) => manifests(...labels)(place).filter(({ door }) => !door.includes("by tag"));
+}
+
+function blobs(...contents: readonly string[]): Choice {
+  return (place) => contents.flatMap((content) => blobProbes(place, content));
+}
+
+function both(one: Choice, other: Choice): Choice {
+  return (place) => [...one(place), ...other(place)];
+}
+
+/** Asks some probes in some scenes: what is wrong with the answers, and what was to come of them all. */
+async function row(scenes: readonly SceneName[], choose: Choice): Promise<{ faults: string[]; effects: string[] }> {
+  const faults: string[] = [];
+  const effects = new Set<string>();
+  for (const place of scenes.map(placeOf)) {
+    const probes = choose(place);
+    faults.push(...(await asker.faults(RUNNER, place, probes)));
+    for (const probe of probes) effects.add(probe.effect(world.model, actorOf(RUNNER, place)));
+  }
+  return { faults, effects: [...effects].toSorted() };
+}
+
+/** A mount by who reads `models` and pushes to `others`, as far as it can be told from another one that began an upload. */
+async function mount(digest: string, from: string | undefined): Promise<{ status: number; headers: string[]; body: string }> {
+  const path = `/v2/others/mounts/blobs/uploads/?mount=${digest}${from === undefined ? "" : `&from=${from}`}`;
+  const { status, headers, body } = await world.ask(world.authorization(MOUNTER.name), path, { method: "POST" });
+  return { status, headers: headers.map(([name]) => name), body: body.toString("utf8") };
+}
+
+/** What who mounted a blob gets of it. */
+async function mounted(content: string): Promise<number> {
+  return (await asker.get(MOUNTER, `/v2/others/mounts/blobs/${digestOf(content)}`)).status;
+}
+
+async function referrers(scene: SceneName, label: What): Promise<readonly What[]> {
+  return (await asker.referrers(RUNNER, placeOf(scene), DEFINITIONS[label].digest)).labels;
+}
+
+const ABSENT = { faults: [], effects: ["absent"] };
+const DENIED = { faults: [], effects: ["denied"] };
+const ALLOWED = { faults: [], effects: ["allow"] };
+const NEVER_TRUSTED = [
+  "never pushed",
+  "acquired",
+  "quarantined",
+  "revoked and never trusted",
+  "revoked out of quarantine",
+  "deleted after trust",
+  "deleted and never trusted",
+  "deleted and pushed again",
+  "revoked, deleted and pushed again",
+] as const;
+const ONCE_TRUSTED = ["revoked after trust", "permanently revoked"] as const;
+
+describe("protocol.md §9, ways to the bytes:", () => {
+  test("row 1: a manifest by tag and by digest, GET and HEAD, is absent, or DENIED if once trusted", async () => {
+    expect(await row(NEVER_TRUSTED, manifests("ONE"))).toEqual(ABSENT);
+    expect(await row(ONCE_TRUSTED, manifests("ONE"))).toEqual(DENIED);
+  });
+
+  test("row 2: revoked beats the parent, and what a hidden index holds stays absent", async () => {
+    expect(await row(["tree with a revoked grandchild"], byDigest("ONE"))).toEqual(DENIED);
+    expect(await row(["tree with a revoked branch"], byDigest("TREE", "ONE", "TWO"))).toEqual(DENIED);
+    expect(await row(["tree with a revoked branch"], byDigest("GROVE"))).toEqual(ALLOWED);
+    const hidden = ["hidden tree", "revoked tree, never trusted", "deleted tree"] as const;
+    expect(await row(hidden, manifests("GROVE", "TREE", "ONE"))).toEqual(ABSENT);
+  });
+
+  test("row 3: a layer and a config, by whatever range and condition, are as their manifest", async () => {
+    expect(await row(NEVER_TRUSTED, blobs("one", "{}"))).toEqual(ABSENT);
+    expect(await row(ONCE_TRUSTED, blobs("one", "{}"))).toEqual(DENIED);
+    expect(await row(["trusted", "trusted tree"], blobs("one", "{}"))).toEqual(ALLOWED);
+  });
+
+  test("row 4: a layer that a trusted artifact has as well is readable", async () => {
+    const scenes = ["layer shared by trusted and untrusted", "layer shared by revoked and trusted"] as const;
+    expect(await row(scenes, blobs("shared"))).toEqual(ALLOWED);
+  });
+
+  test("row 5: a layer that only untrusted artifacts have is absent", async () => {
+    expect(await row(["layer shared by untrusted alone"], blobs("shared", "one", "two"))).toEqual(ABSENT);
+  });
+
+  test("row 6: the same digest in a second repository inherits nothing", async () => {
+    const probes = both(manifests(...WHATS), blobs(...EVERY_CONTENT))(ELSEWHERE);
+    for (const name of ["runner", "elsewhere"]) expect(await asker.faults(principalNamed(name), ELSEWHERE, probes)).toEqual([]);
+    const effects = probes.map((probe) => probe.effect(world.model, actorOf(RUNNER, ELSEWHERE)));
+    expect(new Set(effects)).toEqual(new Set(["absent"]));
+  });
+
+  test("row 7: a mount of a hidden blob, with its source or without, begins an upload as for an unknown one, and nothing can be pulled", async () => {
+    const unknown = await mount(digestOf(randomBytes(8)), placeOf("acquired"));
+    expect(unknown.status).toBe(202);
+    const hidden = [
+      "acquired",
+      "quarantined",
+      "revoked after trust",
+      "revoked and never trusted",
+      "deleted after trust",
+      "hidden tree",
+    ] as const;
+    for (const from of [...hidden.map(placeOf), "models/nowhere-at-all", "others/mounts"]) {
+      expect({ from, ...(await mount(digestOf("one"), from)) }).toEqual({ from, ...unknown });
+    }
+    // Without a source it is found where the caller may read it; what is trusted nowhere is found nowhere.
+    expect(await mount(digestOf(UNNAMED), undefined)).toEqual(unknown);
+    expect([await mounted("one"), await mounted(UNNAMED)]).toEqual([404, 404]);
+    expect(await mount(digestOf("one"), placeOf("trusted"))).toMatchObject({ status: 201 });
+    expect(await mounted("one")).toBe(200);
+  });
+
+  test("row 9: retagging a hidden digest, plainly or by ?tag=, shows it to nobody", async () => {
+    const place = placeOf("acquired");
+    const { digest, manifest } = DEFINITIONS.README;
+    const asked = {
+      method: "PUT",
+      headers: { "Content-Type": "application/vnd.oci.image.manifest.v1+json" },
+      body: JSON.stringify(manifest),
+    };
+    for (const path of [`${digest}?tag=by-parameter&tag=another`, "plain"]) {
+      expect((await world.ask(world.authorization("producer"), `/v2/${place}/manifests/${path}`, asked)).status).toBe(201);
+    }
+    for (const tag of ["by-parameter", "another", "plain"]) {
+      expect((await asker.get(RUNNER, `/v2/${place}/manifests/${tag}`)).status).toBe(404);
+      expect((await asker.get(principalNamed("producer"), `/v2/${place}/manifests/${tag}`)).status).toBe(200);
+    }
+    expect((await asker.get(RUNNER, `/v2/${place}/tags/list`)).status).toBe(404);
+  });
+
+  test("row 17: what was deleted and pushed again is a new generation, and hidden", async () => {
+    const scenes = ["deleted and pushed again", "revoked, deleted and pushed again"] as const;
+    expect(await row(scenes, both(manifests("ONE"), blobs("one", "shared")))).toEqual(ABSENT);
+  });
+
+  test("row 19: a blob in no manifest is absent", async () => {
+    expect(await row(["acquired", "trusted", "trusted tree", "revoked after trust"], blobs(UNNAMED))).toEqual(ABSENT);
+  });
+
+  test("row 21: later evidence is absent, covered evidence served, a covered one that is revoked DENIED, a trusted one by itself", async () => {
+    const [before, hidden] = ["evidence before and after promotion", "trusted evidence of a hidden subject"] as const;
+    expect(await row([before], both(manifests("LATE", "README"), blobs("late", "readme")))).toEqual(ABSENT);
+    expect(await row([before], byDigest("SIGNED", "COUNTERSIGNED"))).toEqual(ALLOWED);
+    expect(await row(["covered evidence that is revoked"], both(byDigest("SIGNED"), blobs("signature")))).toEqual(DENIED);
+    expect(await row([hidden], manifests("SIGNED"))).toEqual(ALLOWED);
+    expect(await row([hidden], manifests("ONE"))).toEqual(ABSENT);
+  });
+
+  test("row 22: no cache may answer in the registry's place, and what was cached is asked for again and DENIED", async () => {
+    const place = placeOf("revoked after trust");
+    const { digest } = DEFINITIONS.ONE;
+    for (const [path, of] of [
+      ["manifests", digest],
+      ["blobs", digestOf("one")],
+    ] as const) {
+      for (const tag of ["*", `"${of}"`]) {
+        const asked = { headers: { "If-None-Match": tag } };
+        expect((await world.ask(world.authorization("runner"), `/v2/${place}/${path}/${of}`, asked)).status).toBe(403);
+      }
+    }
+    // What every answer with content says of it, the probes look at; these are the lists.
+    for (const path of [`${placeOf("trusted")}/tags/list`, "_catalog", `${placeOf("trusted")}/referrers/${digest}`]) {
+      expect(headerOf(await asker.get(RUNNER, `/v2/${path}`), "cache-control")).toMatch(/private.*no-(?:store|cache)/);
+    }
+  });
+});
+
+describe("protocol.md §9, ways to the knowledge that something exists:", () => {
+  test("row 10: a hidden subject has no referrers, and what was attached after its promotion is left out", async () => {
+    expect(await referrers("acquired", "ONE")).toEqual([]);
+    expect(await referrers("trusted evidence of a hidden subject", "ONE")).toEqual([]);
+    expect(await referrers("evidence before and after promotion", "ONE")).toEqual(["SIGNED"]);
+    expect(await referrers("evidence before and after promotion", "SIGNED")).toEqual(["COUNTERSIGNED"]);
+    expect(await referrers("evidence covered by promoting again", "ONE")).toEqual(["SIGNED", "LATE"]);
+  });
+
+  test("row 11: tags, catalog, artifacts and health leave out what is hidden", async () => {
+    const { names } = await asker.list(RUNNER, "/v2/_catalog?n=1000", "repositories");
+    for (const place of [...NEVER_TRUSTED, "hidden tree" as const, "layer shared by untrusted alone" as const].map(placeOf)) {
+      expect(names).not.toContain(place);
+      expect((await asker.get(RUNNER, `/v2/${place}/tags/list`)).status).toBe(404);
+      const { body } = await asker.get(RUNNER, `/v1/artifacts?repository=${place}&limit=1`);
+      expect(body.toString("utf8")).toBe('{"artifacts":[],"next":null}');
+    }
+    const { body } = await world.ask(undefined, "/health", { headers: { Host: "models.example" } });
+    expect(body.toString("utf8")).not.toMatch(/acquired|trusted|models/);
+  });
+
+  test("row 15: what is hidden and what never was get byte-identical answers from every door", async () => {
+    // As in all rows, and in the matrix; here at every door, for who could learn the most.
+    for (const place of [placeOf("quarantined"), placeOf("hidden tree")]) {
+      expect(await asker.faults(RUNNER, place, await everyProbe(world, place, actorOf(RUNNER, place)))).toEqual([]);
+    }
+  });
+
+  test("row 16: somebody else's upload is unknown, however its id is come by", async () => {
+    const begun = await world.ask(world.authorization("producer"), `/v2/${placeOf("acquired")}/blobs/uploads/`, { method: "POST" });
+    const location = new URL(headerOf(begun, "location") ?? "", world.registry.url);
+    const guessed = new URL(location);
+    guessed.pathname = guessed.pathname.replace(/[^/]*$/, "A".repeat(43));
+    for (const at of [location, guessed]) at.searchParams.set("digest", digestOf("x"));
+    for (const name of ["operator", "reviewer", "runner", "outsider", "scanner"]) {
+      for (const method of ["GET", "PATCH", "PUT", "DELETE"]) {
+        const theirs = await world.ask(world.authorization(name), location.pathname + location.search, { method });
+        expect(theirs).toEqual(await world.ask(world.authorization(name), guessed.pathname + guessed.search, { method }));
+      }
+    }
+    expect((await world.ask(world.authorization("producer"), location.pathname + location.search)).status).toBe(204);
+  });
+
+  test("row 20: the audit is for who audits, and asking for it tells others nothing", async () => {
+    const statuses: Record<string, number> = {};
+    for (const principal of PRINCIPALS) statuses[principal.name] = (await asker.get(principal, "/v1/audit?artifact=models/scene-1")).status;
+    const [none, audits] = [403, 200];
+    expect(statuses).toEqual({
+      anonymous: 401,
+      stranger: none,
+      runner: none,
+      elsewhere: none,
+      producer: none,
+      outsider: none,
+      reviewer: none,
+      scanner: none,
+      auditor: audits,
+      operator: audits,
+    });
+  });
+
+  test("row 20: trusted/ holds the layers of what is trusted, and nothing else", async () => {
+    const { services, directory } = world.registry;
+    for (const [, place] of PLACES) expect(await faultsOf(services.metadata, repository(place), directory)).toEqual([]);
+  });
+});
+
+// Doors that do not exist yet: each gets its rows with the work that adds it (RULES 31).
+describe("the route table", () => {
+  const gatekeeper = { admit: () => Promise.reject(new Error("nobody knocks")) };
+  const serving = { serviceToken: undefined, draining: () => false, insecureDevMode: false, isLocal: true };
+  const paths = (): string[] => allDoors(world.registry.services, gatekeeper, serving).map(({ method, path }) => `${method} ${path}`);
+
+  test("holds the doors that the matrix and the rows ask, and no other", () => {
+    expect(paths().toSorted()).toEqual([...CONTENT, ...LISTS, ...RECORDS, ...CHANGES, ...NOT_OF_ARTIFACTS].toSorted());
+  });
+
+  test.each([
+    ["row 11: no search, events or metrics", /search|event|metric|feed/],
+    ["row 12: no proxy, sync, import or export", /proxy|mirror|sync|import|export|backup|layout/],
+    ["row 13: no redirect and no presigned URL", /redirect|presign|download|share/],
+    ["row 18: no hold that time ends", /hold|delay|schedule|timer|embargo/],
+    ["row 20: no /v1/model/path, no pages and no export of the audit", /\/v1\/model|^GET \/(?:ui)?$|\.html|assets|audit\/export/],
+  ])("has, of %s", (_, absent) => {
+    expect(paths().filter((path) => absent.test(path))).toEqual([]);
+  });
+});
+
+const CONTENT = ["GET /v2/:name/blobs/:digest", "GET /v2/:name/manifests/:reference", "GET /v2/:name/referrers/:digest"];
+const LISTS = ["GET /v1/artifacts", "GET /v2/:name/tags/list", "GET /v2/_catalog"];
+const ARTIFACT = "/v1/artifacts/:ref{[^@:]+[@:][^/]+}";
+const PROMOTED = "/v1/tags/:ref{[^@:]+:[^/]+}/promoted";
+const RECORDS = [`GET ${ARTIFACT}`, `GET ${ARTIFACT}/history`];
+const CHANGES = [
+  ...["quarantine", "evaluate", "promote", "revoke"].map((event) => `POST ${ARTIFACT}/${event}`),
+  `DELETE ${ARTIFACT}`,
+  `PUT ${PROMOTED}`,
+  `DELETE ${PROMOTED}`,
+  "PUT /v2/:name/manifests/:reference",
+  "DELETE /v2/:name/manifests/:reference",
+  "DELETE /v2/:name/blobs/:digest",
+  "POST /v2/:name/blobs/uploads/",
+  ...["GET", "PATCH", "PUT", "DELETE"].map((method) => `${method} /v2/:name/blobs/uploads/:upload`),
+];
+const NOT_OF_ARTIFACTS = [
+  "GET /v2",
+  "GET /v2/",
+  ...["GET", "POST"].flatMap((method) => [`${method} /auth/token`, `${method} /v1/credentials`, `${method} /v1/namespaces`]),
+  "POST /v1/credentials/:id{[\\w-]+}/rotate",
+  "DELETE /v1/credentials/:id{[\\w-]+}",
+  "GET /v1/audit",
+  "GET /v1/audit/verify",
+  "GET /v1/keys",
+  "GET /health",
+  "GET /livez",
+  "GET /readyz",
+];
+
+test("every row of protocol.md §9 has a test that bears its number", () => {
+  const texts = readdirSync("test/gate").map((file) => readFileSync(`test/gate/${file}`, "utf8"));
+  const rows = new Set(texts.flatMap((text) => [...text.matchAll(/"row (\d+): /g)].map(([, number]) => Number(number))));
+  expect([...rows].toSorted((a, b) => a - b)).toEqual(Array.from({ length: 22 }, (_, n) => n + 1));
+});
