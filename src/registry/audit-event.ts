@@ -1,5 +1,4 @@
-import type { AuditEvent } from "../audit/event.ts";
-import type { Actor } from "../audit/event.ts";
+import type { Actor, AuditEvent } from "../audit/event.ts";
 import type { Services } from "./ports.ts";
 
 /** What is to be said of a change; the rest of the event comes from the caller and the clock. */

@@ -1,12 +1,11 @@
 import { mayDeleteOthersUploads } from "../identity/authorize.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { ManifestRecord } from "../storage/records.ts";
-import { auditEvent } from "./audit-event.ts";
-import { buildTransition } from "./change-state.ts";
-import { type FoundArtifact, changed, demand, reload } from "./find-artifact.ts";
+import { type FoundArtifact, demand } from "./find-artifact.ts";
+import { plainTransition } from "./plain-transition.ts";
 import type { Caller } from "./ports.ts";
 import { rootsOf } from "./reach.ts";
-import { type TransitionServices, commitTransition, contentOf, decideTransition, noOtherTransition, unchanged } from "./transition.ts";
+import type { TransitionServices } from "./transition.ts";
 
 /**
  * Deletes softly: content and tags go, the record and its chain stay (DESIGN §2). What is or was trusted needs `delete:any`; what a
@@ -18,36 +17,9 @@ export async function deleteArtifact(
   artifact: FoundArtifact,
   reason: string | null,
 ): Promise<ManifestRecord> {
-  const { repository, rights } = artifact;
   // Before the state is looked at: there is nothing to say to who may not, not even that it is deleted already.
-  if (!rights.has("delete:any")) demand(rights, "delete", "deleting");
-  return commitTransition(services, { repository, event: "delete" }, async () => {
-    const alone = await noOtherTransition(services, repository);
-    const now = await reload(services, artifact);
-    const { record } = now;
-    const decided = await decideTransition(services, now, "delete");
-    if (decided.kind === "same") return unchanged(record);
-    await mayDelete(services, caller, now);
-    const at = services.clock();
-    const by = caller.principal.name;
-    return buildTransition(services, {
-      repository,
-      before: now,
-      after: changed(record, by, { state: decided.to, reason, changedAt: at }),
-      manifest: await contentOf(services, repository, record),
-      said: { everywhere: false, actor: by, permanent: false, inputs: [], at, reason, policy: null },
-      also: { expect: [alone], put: [], remove: [] },
-      audit: [
-        auditEvent(services, caller.actor, {
-          type: "artifact.delete",
-          target: { kind: "artifact", name: repository, digest: record.digest },
-          ...(reason === null ? {} : { reason }),
-          before: { state: record.state },
-          after: { state: decided.to },
-        }),
-      ],
-    });
-  });
+  if (!artifact.rights.has("delete:any")) demand(artifact.rights, "delete", "deleting");
+  return plainTransition(services, caller, artifact, { event: "delete", reason, demand: (now) => mayDelete(services, caller, now) });
 }
 
 async function mayDelete(services: TransitionServices, { principal }: Caller, artifact: FoundArtifact): Promise<void> {
