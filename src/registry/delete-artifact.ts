@@ -33,8 +33,8 @@ async function mayDelete(services: TransitionServices, { principal }: Caller, ar
   if (record.onceTrusted || record.revocation !== null) {
     throw new RegistryError("DENIED", "deleting what is or was trusted or revoked needs the permission delete:any on this repository");
   }
-  const own = record.pushedBy === principal.name || record.uploaders.includes(principal.countsAs);
-  if (!own && !mayDeleteOthersUploads(principal, repository)) {
-    throw new RegistryError("DENIED", "you may delete only what you uploaded yourself; a maintainer may delete the rest");
+  // Not `uploaders`: to push somebody else's bytes again would be all that it takes to delete them.
+  if (record.pushedBy !== principal.name && !mayDeleteOthersUploads(principal, repository)) {
+    throw new RegistryError("DENIED", "you may delete only what you were the first to push; a maintainer may delete the rest");
   }
 }

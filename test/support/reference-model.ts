@@ -49,6 +49,8 @@ export interface Artifact {
   revocation: Strength | null;
   covers: readonly Digest[];
   readonly uploaders: Set<string>;
+  /** Who was the first to put it in this generation: it is theirs. */
+  readonly pusher: string;
   /** Blobs that were revoked content when it was pushed: it opens them to nobody. */
   closed: ReadonlySet<Digest>;
 }
@@ -258,6 +260,7 @@ export class ReferenceModel {
         revocation: old?.revocation ?? null,
         covers: [],
         uploaders: new Set([name]),
+        pusher: name,
         closed,
       });
     } else old.uploaders.add(name);
@@ -466,10 +469,10 @@ function mayNotLift(
   return everywhere.pending ? "conflict" : undefined;
 }
 
-function mayDelete(actor: Actor, { once, revocation, uploaders }: Artifact): boolean {
+function mayDelete(actor: Actor, { once, revocation, pusher }: Artifact): boolean {
   if (actor.delete === "any") return true;
   if (once || revocation !== null) return false;
-  return actor.delete === "others" || (actor.delete === "own" && uploaders.has(actor.name));
+  return actor.delete === "others" || (actor.delete === "own" && pusher === actor.name);
 }
 
 function move(artifact: Artifact, state: State): void {
