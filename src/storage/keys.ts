@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { type Digest, encodedOf } from "../oci/digest.ts";
 import type { RepositoryName, Tag } from "../oci/reference.ts";
 import type { State } from "../lifecycle/state.ts";
@@ -34,6 +35,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   referrer/<repo>/<d>/<rank>/<m>    referrers of a subject, evidence first
  *   referrer-served/<repo>/<d>/<rank>/<m>  those that readers see: covered, trusted, or the registry's own
  *   link/<repo>/<d>                   the repository's own link to a blob
+ *   link-use/<repo>/<d>             * when somebody last relied on a link that was no longer new
  *   blob-repository/<d>/<repo>        the same, by blob
  *   blob/<d>                          a published blob; every writer of its links puts it
  *   blob-removal/<2 hex>              raised whenever the removal of a blob whose hex begins so is decided: absence has no version
@@ -51,13 +53,19 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   revoked-everywhere/<d>            a manifest's digest, by both of its names
  *   everywhere-pending/<m>            a revocation everywhere whose statements are not all written yet
  *   tree-pending/<repo>/<m>/<id>    * a manifest whose folder in trusted/ a change left to be made or removed
+ *   model/<repo>/<m>                  what the predecessor's API keeps of an artifact besides its lifecycle
+ *   model-name/<name>                 a name that was registered there: its repository, and the manifest that it means
+ *   model-repository/<repo>           the name that a repository belongs to
+ *   model-file/<sha256 of the path>   the name that a file of the data directory was registered under last
+ *   model-event-head                  the last link of the predecessor's audit chain
+ *   model-event/<seq>                 a link of it
  *   serving-epoch                     raised by every change that can end a download
  *   lease/<job>                     * who runs a job
  *   job/<name>                      * how far a job has come
  *
  * Keys marked * are operational: a change of these alone needs no audit event.
  */
-const OPERATIONAL: ReadonlySet<string> = new Set(["credential-use", "lockout", "tree-pending", "lease", "job"]);
+const OPERATIONAL: ReadonlySet<string> = new Set(["credential-use", "lockout", "link-use", "tree-pending", "lease", "job"]);
 
 /** May a change of this key go without an audit event? */
 export function isOperational(key: Key): boolean {
@@ -142,6 +150,7 @@ export const keys = {
   referrersServed: (repository: RepositoryName, subject: Digest): Key => ["referrer-served", repository, subject],
   link: (repository: RepositoryName, blob: Digest): Key => ["link", repository, blob],
   links: (repository: RepositoryName): Key => ["link", repository],
+  linkUse: (repository: RepositoryName, blob: Digest): Key => ["link-use", repository, blob],
   blobRepository: (blob: Digest, repository: RepositoryName): Key => ["blob-repository", blob, repository],
   blobRepositories: (blob: Digest): Key => ["blob-repository", blob],
   blob: (blob: Digest): Key => ["blob", blob],
@@ -174,6 +183,14 @@ export const keys = {
   treePending: (repository: RepositoryName, manifest: Digest, id: string): Key => ["tree-pending", repository, manifest, id],
   treesPendingOf: (repository: RepositoryName, manifest: Digest): Key => ["tree-pending", repository, manifest],
   treesPending: (): Key => ["tree-pending"],
+  model: (repository: RepositoryName, manifest: Digest): Key => ["model", repository, manifest],
+  modelName: (name: string): Key => ["model-name", name],
+  modelNames: (): Key => ["model-name"],
+  modelRepository: (repository: RepositoryName): Key => ["model-repository", repository],
+  modelFile: (path: string): Key => ["model-file", createHash("sha256").update(path).digest("hex")],
+  modelEventHead: (): Key => ["model-event-head"],
+  modelEvent: (sequence: number): Key => ["model-event", sequence],
+  modelEvents: (): Key => ["model-event"],
   servingEpoch: (): Key => ["serving-epoch"],
   lease: (job: string): Key => ["lease", job],
   job: (name: string): Key => ["job", name],

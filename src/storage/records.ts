@@ -3,6 +3,8 @@ import { bindingSchema } from "../identity/principal.ts";
 import { stateSchema } from "../lifecycle/state.ts";
 import { annotationsSchema } from "../oci/descriptor.ts";
 import { digestSchema } from "../oci/digest.ts";
+import { MODEL_FORMATS } from "../oci/model-name.ts";
+import { repositoryNameSchema } from "../oci/reference.ts";
 import { CONTENT_KINDS } from "./keys.ts";
 
 /** The records that `keys.ts` names, each with a version, so that a later form can be told from an earlier one. */
@@ -115,6 +117,9 @@ export type ManifestRecord = z.infer<typeof manifestRecord>;
 export const linkRecord = z.strictObject({ v: z.literal(1), size: z.number().int().nonnegative(), by: z.string(), at: time });
 export type LinkRecord = z.infer<typeof linkRecord>;
 
+/** When a link was last used, if that was long after it was made; nobody becomes its owner by that. */
+export const linkUseRecord = z.strictObject({ v: z.literal(1), at: time });
+
 /** `condemned`: the collector is removing it; whoever needs it waits, or finishes the removal and publishes again. */
 export const blobRecord = z.strictObject({
   v: z.literal(1),
@@ -175,6 +180,37 @@ export const referrerRecord = z.strictObject({
     annotations: annotationsSchema.exactOptional(),
   }),
 });
+
+/** What a registered name means: the artifact is the manifest in the repository, whose tag `latest` the name owns (RULES 27). */
+export const modelNameRecord = z.strictObject({ v: z.literal(1), repository: repositoryNameSchema, digest: digestSchema });
+export type ModelNameRecord = z.infer<typeof modelNameRecord>;
+
+export const modelRepositoryRecord = z.strictObject({ v: z.literal(1), name: z.string() });
+export const modelFileRecord = z.strictObject({ v: z.literal(1), name: z.string() });
+
+/** What the predecessor's API keeps of an artifact; its state and its times are those of the manifest's record alone. */
+export const modelDetailsRecord = z.strictObject({
+  v: z.literal(1),
+  name: z.string(),
+  /** As it was sent; `path` is its one spelling. */
+  filename: z.string(),
+  path: z.string(),
+  format: z.enum(MODEL_FORMATS),
+  /** The only layer. */
+  blob: digestSchema,
+  size: z.number().int().nonnegative(),
+  source: z.string(),
+  scanResults: z.record(z.string(), z.string()),
+  scannerVersions: z.record(z.string(), z.string()),
+  policyVersion: z.string(),
+  sourceRevision: z.string(),
+  fingerprint: z.record(z.string(), z.json()),
+  /** A tensor manifest beside the file, and the digest that it had when it was named; its path is empty when there is none. */
+  tensorManifest: z.strictObject({ path: z.string(), digest: digestSchema.nullable() }),
+  /** Which file was taken in, to tell it from one that took its place: device, inode, size and time of change; null when none was. */
+  file: z.string().nullable(),
+});
+export type ModelDetails = z.infer<typeof modelDetailsRecord>;
 
 /** Who runs a job, until when, and when it is due again: a lease that ran out is anybody's. */
 export const leaseRecord = z.strictObject({ v: z.literal(1), holder: z.string().nullable(), until: time, dueAt: time });
