@@ -21,6 +21,7 @@ export interface Config {
   readonly workers: number;
   readonly logLevel: string;
   readonly duties: "standard" | "strict";
+  readonly promotionPolicy: "closure" | "predecessor-evidence";
   readonly times: Times;
   /** Bytes a second that a body must keep up; zero turns the guard off. */
   readonly minUploadRate: number;
@@ -132,6 +133,7 @@ function configOf(chosen: Settings): Config {
     workers: chosen.workers ?? availableParallelism(),
     logLevel: chosen.log_level,
     duties: chosen.registry_duties,
+    promotionPolicy: chosen.promotion_policy,
     minUploadRate: chosen.registry_min_upload_rate,
     maxConnections: chosen.registry_max_connections,
     times: {

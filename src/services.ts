@@ -46,7 +46,12 @@ export async function openRegistry(config: Config, port: number, log: Logger): P
     random: (bytes) => randomBytes(bytes),
     secretFor: derivedFrom(secret),
     log,
-    settings: { publicUrl: publicUrlOf(listening), duties: config.duties },
+    settings: {
+      publicUrl: publicUrlOf(listening),
+      duties: config.duties,
+      collectGrace: config.times.collectGrace,
+      promotionPolicy: config.promotionPolicy,
+    },
   };
   const refusals = createRefusalLog(services);
   const serviceTokenPlace = await placeOfServiceToken(config.serviceTokenPath, join(paths.credentials, "service-token"));

@@ -100,6 +100,10 @@ export const settings = z.strictObject({
     .enum(["standard", "strict"], { error: "must be standard or strict" })
     .default("standard")
     .describe("separation of duties: under `strict` an identity without a person behind it neither pushes nor promotes"),
+  promotion_policy: z
+    .enum(["closure", "predecessor-evidence"], { error: "must be closure or predecessor-evidence" })
+    .default("closure")
+    .describe("what a promotion needs: all bytes, or under `predecessor-evidence` scanner results besides, each `pass`"),
   registry_upload_expiry: duration.prefault("7d").describe("an upload that nobody went on with for so long is removed"),
   registry_gc_interval: duration.prefault("1h").describe("time between two runs of the collector"),
   registry_gc_grace: duration.prefault("24h").describe("content that nothing refers to is kept for so long"),

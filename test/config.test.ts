@@ -49,6 +49,7 @@ describe("without any setting", () => {
       workers: availableParallelism(),
       logLevel: "info",
       duties: "standard",
+      promotionPolicy: "closure",
       minUploadRate: 4096,
       maxConnections: 10_000,
       times: {
@@ -131,6 +132,8 @@ describe("what cannot be understood is refused", () => {
     ["WORKERS", "1.5"],
     ["LOG_LEVEL", "loud"],
     ["REGISTRY_DUTIES", "none"],
+    ["PROMOTION_POLICY", "none"],
+    ["PROMOTION_POLICY", "Predecessor-Evidence"],
     ["REGISTRY_UPLOAD_EXPIRY", "7"],
     ["REGISTRY_UPLOAD_EXPIRY", "0s"],
     ["REGISTRY_UPLOAD_EXPIRY", "366d"],

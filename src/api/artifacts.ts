@@ -2,6 +2,7 @@ import { z } from "zod";
 import { stateSchema } from "../lifecycle/state.ts";
 import { digestSchema } from "../oci/digest.ts";
 import { repositoryNameSchema, tagSchema } from "../oci/reference.ts";
+import { scanEvidence } from "./evidence.ts";
 
 /** The native API for any artifact (interface.md §5): bodies and answers. */
 const MAX_LIST = 1_000;
@@ -21,6 +22,7 @@ export const evaluateRequest = z.strictObject({
   tags: tags.default([]),
   covers: digests.default([]),
   evidence: digests.default([]),
+  ...scanEvidence.shape,
 });
 
 /** Body of promote. */

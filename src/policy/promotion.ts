@@ -1,19 +1,22 @@
 import { canonicalJson } from "../oci/canonical-json.ts";
 import { type Digest, digestOf } from "../oci/digest.ts";
+import { type Check, type Fault, faultCheck, listedFaults } from "./check.ts";
+import { type ScanEvidence, scanChecks } from "./scan-evidence.ts";
 
-/** Which policy decided; the built-in one asks for a complete, intact closure and nothing else. */
-const BUILT_IN_POLICY = "built-in/closure@1";
+/** The built-in policies, of which the operator chooses one: what each is called in decisions, and what it asks for. */
+const BUILT_IN = {
+  closure: { name: "built-in/closure@1", checks: closureChecks },
+  "predecessor-evidence": {
+    name: "built-in/predecessor-evidence@1",
+    checks: (facts: PromotionFacts) => [...closureChecks(facts), ...scanChecks(facts.scan)],
+  },
+} as const;
+
+/** A built-in policy by its name in the settings. `closure` asks for a complete, intact closure and nothing else. */
+export type BuiltInPolicy = keyof typeof BUILT_IN;
 
 /** The check that looks at other artifacts. */
 export const SHARES_REVOKED = "shares-revoked-content";
-
-/** One check of a decision: what was asked, the answer and why, and the digests that it rests on. */
-interface Check {
-  readonly id: string;
-  readonly status: "pass" | "warn" | "fail";
-  readonly message: string;
-  readonly inputs: readonly Digest[];
-}
 
 /** What the checks look at, loaded beforehand. */
 export interface PromotionFacts {
@@ -39,11 +42,8 @@ export interface PromotionFacts {
   readonly blobs: number;
   readonly sizeBytes: number;
   readonly tags: TagPlan;
-}
-
-export interface Fault {
-  readonly digest: Digest;
-  readonly problem: string;
+  /** Recorded whichever policy decides. */
+  readonly scan: ScanEvidence;
 }
 
 /** What would become of the tags of the artifact (RULES 8). */
@@ -63,12 +63,30 @@ export interface Decision {
   readonly not_considered: number;
   readonly tags: TagPlan;
   readonly size_bytes: number;
+  readonly scan: ScanEvidence;
   readonly digest: Digest;
 }
 
 /** Every check is evaluated, so that a person sees all that is wrong at once. The same facts give the same bytes. */
-export function decidePromotion(facts: PromotionFacts): Decision {
-  const checks = [
+export function decidePromotion(facts: PromotionFacts, policy: BuiltInPolicy): Decision {
+  const { name, checks: checksOf } = BUILT_IN[policy];
+  const checks = checksOf(facts);
+  const decision = {
+    allowed: checks.every(({ status }) => status !== "fail"),
+    policy: name,
+    artifact: facts.artifact,
+    checks,
+    covers: facts.covers,
+    not_considered: facts.notConsidered,
+    tags: facts.tags,
+    size_bytes: facts.sizeBytes,
+    scan: facts.scan,
+  };
+  return { ...decision, digest: digestOf(canonicalJson(decision)) };
+}
+
+function closureChecks(facts: PromotionFacts): readonly Check[] {
+  return [
     revocationCheck(facts),
     closureCheck(facts),
     faultCheck(
@@ -90,17 +108,6 @@ export function decidePromotion(facts: PromotionFacts): Decision {
     faultCheck("covers", `covers ${facts.covers.length} referrers`, facts.uncoverable),
     sharesRevokedCheck(facts),
   ];
-  const decision = {
-    allowed: checks.every(({ status }) => status !== "fail"),
-    policy: BUILT_IN_POLICY,
-    artifact: facts.artifact,
-    checks,
-    covers: facts.covers,
-    not_considered: facts.notConsidered,
-    tags: facts.tags,
-    size_bytes: facts.sizeBytes,
-  };
-  return { ...decision, digest: digestOf(canonicalJson(decision)) };
 }
 
 function revocationCheck({ artifact, revocation }: PromotionFacts): Check {
@@ -118,18 +125,5 @@ function sharesRevokedCheck({ sharesRevoked }: PromotionFacts): Check {
   const id = SHARES_REVOKED;
   if (sharesRevoked.length === 0) return { id, status: "pass", message: "shares no large layer with a revoked artifact", inputs: [] };
   const status = sharesRevoked.some(({ severe }) => severe) ? "fail" : "warn";
-  return { id, status, message: listed(sharesRevoked), inputs: sharesRevoked.map(({ digest }) => digest) };
-}
-
-function faultCheck(id: string, fine: string, faults: readonly Fault[]): Check {
-  if (faults.length === 0) return { id, status: "pass", message: fine, inputs: [] };
-  return { id, status: "fail", message: listed(faults), inputs: faults.map(({ digest }) => digest).slice(0, MAX_LISTED) };
-}
-
-const MAX_LISTED = 20;
-
-function listed(faults: readonly Fault[]): string {
-  const shown = faults.slice(0, MAX_LISTED).map(({ digest, problem }) => `${digest} ${problem}`);
-  const rest = faults.length - shown.length;
-  return rest > 0 ? `${shown.join("; ")}; and ${rest} more` : shown.join("; ");
+  return { id, status, message: listedFaults(sharesRevoked), inputs: sharesRevoked.map(({ digest }) => digest) };
 }

@@ -1,7 +1,7 @@
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
-import type { Fault } from "../policy/promotion.ts";
+import type { Fault } from "../policy/check.ts";
 import { keys } from "../storage/keys.ts";
 import type { Expectation } from "../storage/metadata-store.ts";
 import { blobRecord } from "../storage/records.ts";

@@ -3,7 +3,7 @@ import { digestSchema } from "../oci/digest.ts";
 import { type EvidenceKind, evidenceKind } from "../oci/evidence.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
-import type { Fault } from "../policy/promotion.ts";
+import type { Fault } from "../policy/check.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { Expectation } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";

@@ -1,7 +1,9 @@
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { RepositoryName, Tag } from "../oci/reference.ts";
-import { type Decision, type Fault, type TagPlan, decidePromotion } from "../policy/promotion.ts";
+import type { Fault } from "../policy/check.ts";
+import { type Decision, type TagPlan, decidePromotion } from "../policy/promotion.ts";
+import type { ScanEvidence } from "../policy/scan-evidence.ts";
 import { keys } from "../storage/keys.ts";
 import type { Expectation } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";
@@ -21,6 +23,8 @@ export interface PromotionRequest extends CoverRequest {
   readonly refTag: Tag | undefined;
   /** Tags to move although they are promoted elsewhere (RULES 8). */
   readonly tags: readonly Tag[];
+  /** What whoever asks states of scans; the policy says whether any of it is demanded. */
+  readonly scan: ScanEvidence;
 }
 
 /** A decision with what it rests on, so that a commit can hold it to that. */
@@ -35,7 +39,7 @@ export interface Evaluated {
 
 /** The decision that promote would take now; changes nothing. Throws CONFLICT for a named tag whose pushed pointer is another digest. */
 export async function evaluatePromotion(
-  needs: Needs,
+  needs: Needs & Pick<Services, "settings">,
   repository: RepositoryName,
   found: FoundManifest,
   request: PromotionRequest,
@@ -51,7 +55,7 @@ export async function evaluatePromotion(
   const blobs = await blobFaults(needs, repository, layers);
   const covers = await gatherCovers(needs, repository, closure, request);
   const tags = await planTags(needs, repository, found.record, request);
-  const decision = decidePromotion({
+  const facts = {
     artifact: root,
     state: found.record.state,
     revocation: found.record.revocation,
@@ -68,9 +72,10 @@ export async function evaluatePromotion(
     blobs: closure.blobs.size,
     sizeBytes: sizeOf(closure),
     tags: tags.plan,
-  });
+    scan: request.scan,
+  };
   return {
-    decision,
+    decision: decidePromotion(facts, needs.settings.promotionPolicy),
     tags: tags.moves,
     covers: covers.digests,
     expect: [

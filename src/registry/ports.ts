@@ -4,6 +4,7 @@ import type { MetadataStore } from "../storage/metadata-store.ts";
 import type { RuntimeTree } from "../storage/runtime-tree.ts";
 import type { Actor } from "../audit/event.ts";
 import type { Principal } from "../identity/principal.ts";
+import type { BuiltInPolicy } from "../policy/promotion.ts";
 
 /** What use cases are given. A use case takes `Pick<Services, …>`, so that its needs stand in its first line. */
 export interface Services {
@@ -27,6 +28,10 @@ interface Settings {
   /** What clients call the registry, without a trailing slash; statements name it. */
   readonly publicUrl: string;
   readonly duties: "standard" | "strict";
+  /** For how long (ms) the collector spares what nothing refers to. */
+  readonly collectGrace: number;
+  /** Which built-in policy decides promotions. */
+  readonly promotionPolicy: BuiltInPolicy;
 }
 
 /** One request's caller: who decides rights, and what the audit says of it. */

@@ -1,4 +1,5 @@
 import { beforeEach, afterEach, describe, expect, test } from "vitest";
+import { NO_SCAN_EVIDENCE } from "../../src/policy/scan-evidence.ts";
 import type { Caller } from "../../src/registry/ports.ts";
 import { evaluatePromotion } from "../../src/registry/evaluate.ts";
 import { readerFor, serveBlob } from "../../src/registry/serving.ts";
@@ -105,6 +106,7 @@ async function sharing(place: string, manifest: object): Promise<string> {
     tags: [],
     covers: [],
     evidence: [],
+    scan: NO_SCAN_EVIDENCE,
   });
   expect(decision.allowed).toBe(!decision.checks.some(({ status }) => status === "fail"));
   return decision.checks.find(({ id }) => id === "shares-revoked-content")?.status ?? "undecided";

@@ -6,6 +6,7 @@ import { createLogger } from "../../src/log.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { OCI_EMPTY, OCI_IMAGE, OCI_INDEX } from "../../src/oci/media-types.ts";
 import { type Tag, isTag } from "../../src/oci/reference.ts";
+import { NO_SCAN_EVIDENCE } from "../../src/policy/scan-evidence.ts";
 import { deleteArtifact } from "../../src/registry/delete-artifact.ts";
 import { deleteBlob } from "../../src/registry/delete-blob.ts";
 import { deleteTag } from "../../src/registry/delete-tag.ts";
@@ -103,7 +104,15 @@ export class Transitions implements AsyncDisposable {
 
   async promote(caller: Caller, at: string, reference: string, over: Partial<Promotion> = {}): Promise<ManifestRecord> {
     const artifact = await this.find(caller, at, reference);
-    const plain = { refTag: artifact.refTag, tags: [], covers: [], evidence: [], reason: null, expected: undefined };
+    const plain = {
+      refTag: artifact.refTag,
+      tags: [],
+      covers: [],
+      evidence: [],
+      scan: NO_SCAN_EVIDENCE,
+      reason: null,
+      expected: undefined,
+    };
     return (await promote(this.services, caller, artifact, { ...plain, ...over })).record;
   }
 

@@ -9,11 +9,13 @@ import { type PromotionOptions, promotionBody, withPromotionOptions } from "./ev
 
 const HELP = `
 Readers get the artifact, its referrers that the decision covers, and the tag of the ref. Other tags that are promoted elsewhere stay
-where they are unless --tag names them. A refused promotion shows every check and exits with 4.
+where they are unless --tag names them. A refused promotion shows every check and exits with 4. What scanners said is recorded with the
+decision; whether it is demanded is the registry's setting PROMOTION_POLICY.
 
 Examples:
   securectl promote models/phi-3:v1 --reason "scanned and reviewed"
-  securectl promote models/phi-3:v1 --tag stable --expected sha256:0123...`;
+  securectl promote models/phi-3:v1 --tag stable --expected sha256:0123...
+  securectl promote models/phi-3:v1 --evidence-file scan.json`;
 
 /** `promote`: makes an artifact trusted when the policy allows it. */
 export function addPromote(program: Command, open: OpenSession): void {
@@ -29,7 +31,7 @@ export function addPromote(program: Command, open: OpenSession): void {
     .action(async (refArgument: string, options: PromotionOptions & { expected?: string; reason?: string }, self: Command) => {
       const session = open(self);
       const ref = parseArtifactRef(refArgument, session.server);
-      const body = { ...promotionBody(options), expected: options.expected, reason: options.reason };
+      const body = { ...(await promotionBody(options)), expected: options.expected, reason: options.reason };
       const record = await promote(session, await session.native("operator"), { method: "POST", path: artifactPath(ref, "promote"), body });
       const tags = record.promoted_tags ?? [];
       session.show(record, () => `Promoted: ${record.repository}@${record.digest} (tags: ${tags.join(", ") || "none"})`);

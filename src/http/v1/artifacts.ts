@@ -1,3 +1,4 @@
+import type { z } from "zod";
 import {
   deleteRequest,
   evaluateRequest,
@@ -8,11 +9,12 @@ import {
   removePromotedTagRequest,
   revokeRequest,
 } from "../../api/artifacts.ts";
+import { scanOf } from "../../api/evidence.ts";
 import { isDigest } from "../../oci/digest.ts";
 import { RegistryError } from "../../oci/errors.ts";
 import { type Reference, type RepositoryName, type Tag, isRepositoryName, isTag } from "../../oci/reference.ts";
 import { deleteArtifact } from "../../registry/delete-artifact.ts";
-import { evaluatePromotion } from "../../registry/evaluate.ts";
+import { type PromotionRequest, evaluatePromotion } from "../../registry/evaluate.ts";
 import { type FoundArtifact, type TagMeaning, demand, findArtifact } from "../../registry/find-artifact.ts";
 import { listArtifacts } from "../../registry/list-artifacts.ts";
 import type { Caller } from "../../registry/ports.ts";
@@ -50,8 +52,8 @@ export function artifactDoors(services: TransitionServices): readonly Door[] {
     door("POST", `${REF}/evaluate`, async (c, caller) => evaluate(services, c, caller)),
     door("POST", `${REF}/promote`, async (c, caller) => {
       const artifact = await artifactAt(services, c, caller, "pushed");
-      const { reason, expected, ...request } = await jsonBody(c, promoteRequest);
-      const promotion = { ...request, refTag: artifact.refTag, reason: reason ?? null, expected };
+      const body = await jsonBody(c, promoteRequest);
+      const promotion = { ...requestOf(artifact, body), reason: body.reason ?? null, expected: body.expected };
       const { record } = await promote(services, caller, artifact, promotion);
       return after(services, c, artifact, record);
     }),
@@ -82,14 +84,14 @@ function door(method: CallerDoor["method"], path: string, handle: CallerDoor["ha
 async function evaluate(services: TransitionServices, c: Ask, caller: Caller): Promise<Response> {
   const artifact = await artifactAt(services, c, caller, "pushed");
   demand(artifact.rights, "pull:any", "evaluating");
-  const { tags, covers, evidence } = await jsonBody(c, evaluateRequest);
-  const { decision } = await evaluatePromotion(services, artifact.repository, artifact, {
-    refTag: artifact.refTag,
-    tags,
-    covers,
-    evidence,
-  });
+  const request = requestOf(artifact, await jsonBody(c, evaluateRequest));
+  const { decision } = await evaluatePromotion(services, artifact.repository, artifact, request);
   return c.json(decision);
+}
+
+function requestOf({ refTag }: FoundArtifact, body: z.infer<typeof evaluateRequest>): PromotionRequest {
+  const { tags, covers, evidence } = body;
+  return { refTag, tags, covers, evidence, scan: scanOf(body) };
 }
 
 async function artifactAt(services: TransitionServices, c: Ask, caller: Caller, meaning: TagMeaning): Promise<FoundArtifact> {
