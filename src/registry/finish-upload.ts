@@ -2,7 +2,7 @@ import { type Digest, algorithmOf } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
-import type { Change } from "../storage/metadata-store.ts";
+import type { Change, Put } from "../storage/metadata-store.ts";
 import { type IncomingChunk, appendUpload, whenFree } from "./append-upload.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type BlobFolders, foldersOf, syncFolders } from "./blob-folders.ts";
@@ -25,12 +25,17 @@ export interface Closing {
   readonly chunk: IncomingChunk;
 }
 
-/** The first `size` bytes of an upload, and the digest that they have. */
-interface Verified {
+/** The first `size` bytes of an upload, and the digest that they are said to have. */
+interface Claimed {
   readonly upload: Upload;
   readonly size: number;
   readonly repository: RepositoryName;
   readonly digest: Digest;
+}
+
+/** The same once the digest was found right. */
+interface Verified extends Claimed {
+  readonly sha256: Digest;
 }
 
 /** Takes a blob in one request (distribution-spec end-4b): nobody learns where its upload is, so that it ends with the request. */
@@ -55,8 +60,8 @@ export async function finishUpload(services: Needs, caller: Caller, status: Uplo
   const owner = { repository, identity: caller.principal.name };
   const size = await appendUpload(services, owner, { upload, size: status.size }, chunk);
   try {
-    await verify(services, { upload, size, repository, digest });
-    const folders = await decideAndCommit(services, () => decide(services, caller, { upload, size, repository, digest }));
+    const verified = await verify(services, { upload, size, repository, digest });
+    const folders = await decideAndCommit(services, () => decide(services, caller, verified));
     if (folders !== undefined) await syncFolders(services, folders);
   } catch (error) {
     throw await explainUpload(services, owner, { upload, size }, error);
@@ -64,9 +69,10 @@ export async function finishUpload(services: Needs, caller: Caller, status: Uplo
   await discard(services, upload);
 }
 
-async function verify(services: Needs, { upload, size, digest }: Verified): Promise<void> {
-  const actual = await services.hashes.digest(upload, size);
-  if (actual === digest) return;
+async function verify(services: Needs, claimed: Claimed): Promise<Verified> {
+  const { upload, size, digest } = claimed;
+  const { digest: actual, sha256 } = await services.hashes.names(upload, size);
+  if (actual === digest) return { ...claimed, sha256 };
   await discard(services, upload);
   throw new RegistryError("DIGEST_INVALID", "the uploaded bytes do not have this digest; the upload is discarded, push them again", {
     detail: { digest, actual, size },
@@ -86,7 +92,16 @@ async function decide(services: Needs, caller: Caller, verified: Verified): Prom
   const change = linked
     ? healed(services, caller, verified, grounds)
     : await linkChange(services, caller, { repository, digest, size, grounds, type: "blob.push", after });
-  return { change: { ...change, put: [...change.put, ...(folders?.put ?? [])] }, result: folders };
+  return { change: { ...change, put: [...change.put, ...nameRows(verified), ...(folders?.put ?? [])] }, result: folders };
+}
+
+/** What was pushed by sha512 is known by both of its names from now on, so that revoked content is known again under either (RULES 13). */
+function nameRows({ digest, sha256 }: Verified): readonly Put[] {
+  if (digest === sha256) return [];
+  return [
+    { key: keys.blobName(digest), value: sha256 },
+    { key: keys.blobName(sha256), value: digest },
+  ];
 }
 
 /** Puts the bytes in their place unless they are there already: damaged, cut or lost ones are replaced (RULES 15). */

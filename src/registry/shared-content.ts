@@ -40,13 +40,32 @@ export async function sharesRevoked(
   const shared: PromotionFacts["sharesRevoked"][number][] = [];
   for (const { digest, size } of layers) {
     if (size <= LARGE_LAYER) continue;
-    const [severe, ordinary] = [await barring(needs, digest, root), await revokedWith(needs, repository, { blob: digest, root })];
+    const names = await namesOf(needs, digest);
+    const severe = await firstOf(names, (blob) => barring(needs, blob, root));
+    const ordinary = await firstOf(names, (blob) => revokedWith(needs, repository, { blob, root }));
     const revoked = severe ?? ordinary;
     if (revoked === undefined) continue;
     const reason = (await findManifest(needs, revoked.repository, revoked.manifest))?.record.revocation?.reason ?? "no reason recorded";
     shared.push({ digest, problem: `belongs to a revoked artifact as well: ${reason}`, severe: severe !== undefined });
   }
   return shared;
+}
+
+/**
+ * A blob by all of its known names. The rows hold the names that manifests gave, so that it does not matter whether the other name
+ * became known before a revocation or after it, nor whether the bytes are still there.
+ */
+async function namesOf({ metadata }: Needs, blob: Digest): Promise<readonly Digest[]> {
+  const other = await metadata.get(keys.blobName(blob));
+  return other === undefined ? [blob] : [blob, digestSchema.parse(other.value)];
+}
+
+async function firstOf(names: readonly Digest[], find: (name: Digest) => Promise<Revoked | undefined>): Promise<Revoked | undefined> {
+  for (const name of names) {
+    const found = await find(name);
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 interface Revoked {

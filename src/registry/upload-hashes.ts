@@ -5,11 +5,18 @@ import { type Digest, type DigestAlgorithm, digestFrom } from "../oci/digest.ts"
 import type { BlobStore } from "../storage/blob-store.ts";
 import type { Upload } from "./upload-id.ts";
 
-/** The hash of the first `offset` bytes of an upload. It stays right whoever writes on, since uploads only grow. */
+/** The hashes of the first `offset` bytes of an upload. They stay right whoever writes on, since uploads only grow. */
 interface Prefix {
-  readonly algorithm: DigestAlgorithm;
-  readonly hash: Hash;
+  readonly hashes: ReadonlyMap<DigestAlgorithm, Hash>;
   offset: number;
+}
+
+/** What some bytes are called. */
+export interface ContentNames {
+  /** By the algorithm of their upload. */
+  readonly digest: Digest;
+  /** The name by which the registry knows them whatever they were pushed by. */
+  readonly sha256: Digest;
 }
 
 /** How many uploads a worker keeps a hash of; the ones used last. Forgetting one costs a second reading of its bytes. */
@@ -23,7 +30,8 @@ type Blobs = Pick<BlobStore, "append" | "openStaged">;
 
 /**
  * Hashes uploads while their bytes arrive (DESIGN §5). What this worker did not see itself (after a restart, or because another worker
- * took it, or because the algorithm is named only by the closing digest) is read back from the staged bytes.
+ * took it, or because the algorithm is named only by the closing digest) is read back from the staged bytes. An upload by sha512 is hashed
+ * by sha256 as well, so that the same bytes are known again under either name (RULES 13).
  */
 export class UploadHashes {
   readonly #blobs: Blobs;
@@ -47,12 +55,12 @@ export class UploadHashes {
     }
   }
 
-  /** The digest of an upload's first `size` bytes. */
-  async digest(upload: Upload, size: number): Promise<Digest> {
+  /** What an upload's first `size` bytes are called. */
+  async names(upload: Upload, size: number): Promise<ContentNames> {
     const prefix = this.#take(upload, size);
     await this.#readUpTo(upload, prefix, size);
     this.#put(upload, prefix);
-    return digestFrom(prefix.algorithm, prefix.hash.copy().digest("hex"));
+    return { digest: digestBy(prefix, upload.algorithm), sha256: digestBy(prefix, "sha256") };
   }
 
   /** Forgets an upload that was closed or cancelled. */
@@ -111,8 +119,9 @@ export class UploadHashes {
   #take(upload: Upload, size: number): Prefix {
     const known = this.#prefixes.get(upload.id);
     this.#prefixes.delete(upload.id);
-    if (known !== undefined && known.algorithm === upload.algorithm && known.offset <= size) return known;
-    return { algorithm: upload.algorithm, hash: createHash(upload.algorithm), offset: 0 };
+    if (known?.hashes.has(upload.algorithm) === true && known.offset <= size) return known;
+    const algorithms = new Set<DigestAlgorithm>(["sha256", upload.algorithm]);
+    return { hashes: new Map([...algorithms].map((algorithm) => [algorithm, createHash(algorithm)])), offset: 0 };
   }
 
   #keep(upload: Upload, { prefix }: Passage, size: number): void {
@@ -162,6 +171,12 @@ async function* chunksOf(stream: Readable): AsyncGenerator<Uint8Array> {
 }
 
 function advance(prefix: Prefix, chunk: Uint8Array): void {
-  prefix.hash.update(chunk);
+  for (const hash of prefix.hashes.values()) hash.update(chunk);
   prefix.offset += chunk.byteLength;
+}
+
+function digestBy({ hashes }: Prefix, algorithm: DigestAlgorithm): Digest {
+  const hash = hashes.get(algorithm);
+  if (hash === undefined) throw new TypeError(`not hashed by ${algorithm}`);
+  return digestFrom(algorithm, hash.copy().digest("hex"));
 }

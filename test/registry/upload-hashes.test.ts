@@ -1,14 +1,17 @@
+import { createHash } from "node:crypto";
 import { mkdtemp, open, rm } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type DigestAlgorithm, digestOf } from "../../src/oci/digest.ts";
-import { UploadHashes } from "../../src/registry/upload-hashes.ts";
+import { type ContentNames, UploadHashes } from "../../src/registry/upload-hashes.ts";
 import type { Upload } from "../../src/registry/upload-id.ts";
 import { type BlobStore, StorageFullError } from "../../src/storage/blob-store.ts";
 import { openFilesystem } from "../../src/storage/filesystem.ts";
+
+const hashPrototype = Object.getPrototypeOf(createHash("sha256")) as { update: (data: Uint8Array) => unknown };
 
 let directory: string;
 let blobs: BlobStore;
@@ -56,6 +59,10 @@ function bytes(length: number, seed = 1): Uint8Array {
   return Uint8Array.from({ length }, (_, at) => (at * 31 + seed * 17) & 0xff);
 }
 
+function namesOf(content: Uint8Array, algorithm: DigestAlgorithm = "sha256"): ContentNames {
+  return { digest: digestOf(content, algorithm), sha256: digestOf(content) };
+}
+
 const MEBIBYTE = 1024 * 1024;
 
 describe("UploadHashes", () => {
@@ -65,7 +72,29 @@ describe("UploadHashes", () => {
     let size = 0;
     for (const seed of [1, 2, 3]) size = await hashes.append(upload, pieces(bytes(1000, seed), bytes(24, seed)), size);
     const all = Buffer.concat([1, 2, 3].flatMap((seed) => [bytes(1000, seed), bytes(24, seed)]));
-    expect(await hashes.digest(upload, size)).toBe(digestOf(all, algorithm));
+    expect(await hashes.names(upload, size)).toEqual(namesOf(all, algorithm));
+    expect(readBack).toBe(0);
+  });
+
+  test.each([
+    ["sha256", 1],
+    ["sha512", 2],
+  ] as const)("pays for a second hash only where it is needed: by %s each byte is hashed %i times", async (algorithm, times) => {
+    const update = vi.spyOn(hashPrototype, "update");
+    const upload = await begin("a", algorithm);
+    const hashes = worker();
+    await hashes.append(upload, pieces(bytes(1000), bytes(24, 2)), 0);
+    await hashes.names(upload, 1024);
+    const hashed = update.mock.calls.reduce((sum, [data]) => sum + data.length, 0);
+    update.mockRestore();
+    expect(hashed).toBe(1024 * times);
+  });
+
+  test("tells the digest by sha256 of an upload that was announced by sha512, and reads nothing back", async () => {
+    const upload = await begin("a", "sha512");
+    const hashes = worker();
+    await hashes.append(upload, pieces(bytes(1000)), 0);
+    expect(await hashes.names({ ...upload, algorithm: "sha256" }, 1000)).toEqual(namesOf(bytes(1000)));
     expect(readBack).toBe(0);
   });
 
@@ -73,10 +102,10 @@ describe("UploadHashes", () => {
     const upload = await begin("a");
     const hashes = worker();
     const size = await hashes.append(upload, pieces(bytes(10)), 0);
-    expect(await hashes.digest(upload, size)).toBe(digestOf(bytes(10)));
-    expect(await hashes.digest(upload, size)).toBe(digestOf(bytes(10)));
+    expect(await hashes.names(upload, size)).toEqual(namesOf(bytes(10)));
+    expect(await hashes.names(upload, size)).toEqual(namesOf(bytes(10)));
     await hashes.append(upload, pieces(bytes(5)), size);
-    expect(await hashes.digest(upload, 15)).toBe(digestOf(Buffer.concat([bytes(10), bytes(5)])));
+    expect(await hashes.names(upload, 15)).toEqual(namesOf(Buffer.concat([bytes(10), bytes(5)])));
     expect(readBack).toBe(0);
   });
 
@@ -86,7 +115,7 @@ describe("UploadHashes", () => {
     const broken = new Error("the client is gone");
     await expect(hashes.append(upload, pieces(bytes(700), broken), 0)).rejects.toBe(broken);
     expect(await hashes.append(upload, pieces(bytes(300, 2)), 700)).toBe(1000);
-    expect(await hashes.digest(upload, 1000)).toBe(digestOf(Buffer.concat([bytes(700), bytes(300, 2)])));
+    expect(await hashes.names(upload, 1000)).toEqual(namesOf(Buffer.concat([bytes(700), bytes(300, 2)])));
     expect(readBack).toBe(0);
   });
 
@@ -97,8 +126,8 @@ describe("UploadHashes", () => {
     expect(await hashes.append(upload, pieces(bytes(24, 2)), size)).toBe(1024);
     expect(readBack).toBe(1000);
     const all = Buffer.concat([bytes(1000), bytes(24, 2)]);
-    expect(await hashes.digest(upload, 1024)).toBe(digestOf(all));
-    expect(await hashes.digest({ ...upload, algorithm: "sha512" }, 1024)).toBe(digestOf(all, "sha512"));
+    expect(await hashes.names(upload, 1024)).toEqual(namesOf(all));
+    expect(await hashes.names({ ...upload, algorithm: "sha512" }, 1024)).toEqual(namesOf(all, "sha512"));
   });
 
   test("reads a long prefix back while the rest arrives", async () => {
@@ -116,7 +145,7 @@ describe("UploadHashes", () => {
     }
     const size = await hashes.append(upload, slowBody(), prefix.length);
     expect(readBackDuringBody).toBeGreaterThanOrEqual(prefix.length);
-    expect(await hashes.digest(upload, size)).toBe(digestOf(Buffer.concat([prefix, bytes(10), bytes(20, 2)])));
+    expect(await hashes.names(upload, size)).toEqual(namesOf(Buffer.concat([prefix, bytes(10), bytes(20, 2)])));
   });
 
   test("does not trust its hash after a write that failed, whatever another worker writes in its place", async () => {
@@ -144,13 +173,13 @@ describe("UploadHashes", () => {
     expect((await blobs.staged("a"))?.size).toBe(100);
     await other.append(upload, pieces(bytes(200, 2)), 100);
     const stored = Buffer.concat([bytes(300, 1).subarray(0, 100), bytes(200, 2)]);
-    expect(await failing.digest(upload, 300)).toBe(digestOf(stored));
+    expect(await failing.names(upload, 300)).toEqual(namesOf(stored));
   });
 
   test("refuses to tell the digest of more bytes than there are", async () => {
     const upload = await begin("a");
     await worker().append(upload, pieces(bytes(10)), 0);
-    await expect(worker().digest(upload, 11)).rejects.toThrow("fewer");
+    await expect(worker().names(upload, 11)).rejects.toThrow("fewer");
   });
 
   test("forgets the uploads used longest ago rather than growing without bound, and still tells their digest", async () => {
@@ -161,7 +190,7 @@ describe("UploadHashes", () => {
       uploads.push(upload);
       await hashes.append(upload, pieces(bytes(8, at)), 0);
     }
-    for (const [at, upload] of uploads.entries()) expect(await hashes.digest(upload, 8)).toBe(digestOf(bytes(8, at)));
+    for (const [at, upload] of uploads.entries()) expect(await hashes.names(upload, 8)).toEqual(namesOf(bytes(8, at)));
     expect(readBack).toBeGreaterThanOrEqual(6 * 8);
   });
 
@@ -187,9 +216,9 @@ describe("UploadHashes", () => {
           const outcome = await hashes.append(upload, source, stored.length + offBy).catch((error: unknown) => error);
           if (offBy === 0) stored = Buffer.concat([stored, ...parts]);
           expect(outcome instanceof RangeError).toBe(offBy !== 0);
-          expect(await hashes.digest({ ...upload, algorithm: asks }, stored.length)).toBe(digestOf(stored, asks));
+          expect(await hashes.names({ ...upload, algorithm: asks }, stored.length)).toEqual(namesOf(stored, asks));
         }
-        for (const hashes of workers) expect(await hashes.digest(upload, stored.length)).toBe(digestOf(stored));
+        for (const hashes of workers) expect(await hashes.names(upload, stored.length)).toEqual(namesOf(stored));
       }),
       { numRuns: 60 },
     );
