@@ -25,6 +25,8 @@ export interface Config {
   readonly times: Times;
   /** Bytes a second that a body must keep up; zero turns the guard off. */
   readonly minUploadRate: number;
+  /** Bytes a second that a check of all blobs reads that nobody asked for; zero: any. */
+  readonly verifyRate: number;
   /** Of all workers together. */
   readonly maxConnections: number;
 }
@@ -35,6 +37,8 @@ interface Times {
   readonly uploadWindow: number;
   readonly collectInterval: number;
   readonly collectGrace: number;
+  /** Zero: never. */
+  readonly verifyInterval: number;
   readonly shutdownGrace: number;
   readonly headers: number;
   readonly keepAlive: number;
@@ -135,12 +139,14 @@ function configOf(chosen: Settings): Config {
     duties: chosen.registry_duties,
     promotionPolicy: chosen.promotion_policy,
     minUploadRate: chosen.registry_min_upload_rate,
+    verifyRate: chosen.registry_verify_rate,
     maxConnections: chosen.registry_max_connections,
     times: {
       uploadExpiry: chosen.registry_upload_expiry,
       uploadWindow: chosen.registry_upload_window,
       collectInterval: chosen.registry_gc_interval,
       collectGrace: chosen.registry_gc_grace,
+      verifyInterval: chosen.registry_verify_interval,
       shutdownGrace: chosen.registry_shutdown_grace,
       headers: chosen.registry_headers_timeout,
       keepAlive: chosen.registry_keep_alive_timeout,

@@ -18,6 +18,11 @@ const duration = z
 /** One that a timer waits for in one go: beyond 2³¹ milliseconds Node's timers fire at once. */
 const timerDuration = duration.refine((milliseconds) => milliseconds <= 24 * UNITS.d, "must be at most 24d");
 
+/** One that may also be left out for good. */
+const durationOrNever = z.union([z.literal([0, "0"]).transform(() => 0), duration], {
+  error: "must be a duration such as 24h or 7d, or 0 for never",
+});
+
 const flag = z
   .union([z.boolean(), z.enum(["true", "false"])], { error: "must be true or false" })
   .transform((value) => value === true || value === "true");
@@ -73,7 +78,7 @@ export const settings = z.strictObject({
   integrity_result_path: path
     .optional()
     .register(computed, { fallback: "<REGISTRY_DIR>/integrity-last.json" })
-    .describe("file for the result of the last integrity run; not written yet"),
+    .describe("file for the result of the last check of all blobs"),
   insecure_dev_mode: z
     .union([z.literal(true), z.literal("true")], { error: 'only the exact text "true" turns it on; leave it out otherwise' })
     .transform(() => true)
@@ -107,6 +112,8 @@ export const settings = z.strictObject({
   registry_upload_expiry: duration.prefault("7d").describe("an upload that nobody went on with for so long is removed"),
   registry_gc_interval: duration.prefault("1h").describe("time between two runs of the collector"),
   registry_gc_grace: duration.prefault("24h").describe("content that nothing refers to is kept for so long"),
+  registry_verify_interval: durationOrNever.prefault("7d").describe("time between two checks of all blobs that nobody asked for; 0: never"),
+  registry_verify_rate: count(0, 1_000_000_000_000).prefault(52_428_800).describe("bytes a second that such a check reads at most; 0: any"),
   registry_shutdown_grace: timerDuration.prefault("30s").describe("time that requests get to end when the server stops"),
   registry_min_upload_rate: count(0, 1_000_000_000).prefault(4096).describe("bytes a second that a request body must keep up; 0: any"),
   registry_upload_window: timerDuration.prefault("30s").describe("time over which that rate is averaged, and the grace at the beginning"),

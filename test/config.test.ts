@@ -51,12 +51,14 @@ describe("without any setting", () => {
       duties: "standard",
       promotionPolicy: "closure",
       minUploadRate: 4096,
+      verifyRate: 52_428_800,
       maxConnections: 10_000,
       times: {
         uploadExpiry: 7 * 86_400_000,
         uploadWindow: 30_000,
         collectInterval: 3_600_000,
         collectGrace: 86_400_000,
+        verifyInterval: 604_800_000,
         shutdownGrace: 30_000,
         headers: 30_000,
         keepAlive: 75_000,
@@ -137,6 +139,9 @@ describe("what cannot be understood is refused", () => {
     ["REGISTRY_UPLOAD_EXPIRY", "7"],
     ["REGISTRY_UPLOAD_EXPIRY", "0s"],
     ["REGISTRY_UPLOAD_EXPIRY", "366d"],
+    ["REGISTRY_VERIFY_INTERVAL", "00"],
+    ["REGISTRY_VERIFY_INTERVAL", "never"],
+    ["REGISTRY_VERIFY_RATE", "1MB"],
     ["REGISTRY_MIN_UPLOAD_RATE", "-1"],
     ["REGISTRY_MAX_CONNECTIONS", "0"],
   ])("%s=%j, by a reason that names the setting and not the value", (name, value) => {
@@ -231,6 +236,13 @@ describe("what is safe starts", () => {
   ])("%s is %i milliseconds", (text, milliseconds) => {
     expect(loadConfig({ REGISTRY_GC_GRACE: text }).times.collectGrace).toBe(milliseconds);
   });
+});
+
+test.each([
+  ["in the environment", async () => ({ REGISTRY_VERIFY_INTERVAL: "0" })],
+  ["in the file", () => fromFile("registry_verify_interval: 0\n")],
+])("the check of all blobs that nobody asks for can be left out, %s", async (_, env) => {
+  expect(loadConfig(await env()).times.verifyInterval).toBe(0);
 });
 
 test.each(["SHUTDOWN_GRACE", "UPLOAD_WINDOW", "HEADERS_TIMEOUT", "KEEP_ALIVE_TIMEOUT", "IDLE_TIMEOUT"])(

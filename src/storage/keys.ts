@@ -38,6 +38,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   link-use/<repo>/<d>             * when somebody last relied on a link that was no longer new
  *   blob-repository/<d>/<repo>        the same, by blob
  *   blob/<d>                          a published blob; every writer of its links puts it
+ *   blob-damage/<d>                   what was found of a blob whose record says that it is damaged
  *   blob-name/<d>                     the other name of bytes that were pushed by sha512 once, for either name; it stays when the blob goes
  *   blob-removal/<2 hex>              raised whenever the removal of a blob whose hex begins so is decided: absence has no version
  *   edge/<repo>/<kind>/<d>/<m>        <m>, not revoked, names <d>: as a blob (config, layer) or as a manifest (child)
@@ -156,6 +157,8 @@ export const keys = {
   blobRepositories: (blob: Digest): Key => ["blob-repository", blob],
   blob: (blob: Digest): Key => ["blob", blob],
   blobs: (): Key => ["blob"],
+  blobDamage: (blob: Digest): Key => ["blob-damage", blob],
+  blobDamages: (): Key => ["blob-damage"],
   blobName: (blob: Digest): Key => ["blob-name", blob],
   blobRemoval: (blob: Digest): Key => ["blob-removal", encodedOf(blob).slice(0, 2)],
   edge: (repository: RepositoryName, { kind, digest }: Content, parent: Digest): Key => ["edge", repository, kind, digest, parent],

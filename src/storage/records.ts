@@ -131,6 +131,15 @@ export const blobRecord = z.strictObject({
 export type BlobRecord = z.infer<typeof blobRecord>;
 
 /**
+/** What was found in the place of a damaged blob, and first when; both are null where there was nothing at all. */
+export const damageRecord = z.strictObject({
+  v: z.literal(1),
+  actual: digestSchema.nullable(),
+  size: z.number().int().nonnegative().nullable(),
+  at: time,
+});
+export type DamageRecord = z.infer<typeof damageRecord>;
+
  * Value of a reach or denied row: the manifests between the root and the digest, so that a revocation everywhere cuts a branch at
  * once. The registry's own statements stay readable whatever becomes of their root.
  */
@@ -219,3 +228,52 @@ export type LeaseRecord = z.infer<typeof leaseRecord>;
 /** How far a collection has come: first through the records of blobs, then through the files. */
 export const collectionRecord = z.strictObject({ v: z.literal(1), phase: z.enum(["records", "files"]), after: digestSchema.nullable() });
 export type CollectionRecord = z.infer<typeof collectionRecord>;
+
+const count = z.number().int().nonnegative();
+
+/** How far a check of all blobs has come, or came. */
+const verificationProgress = z.strictObject({
+  id: z.string(),
+  /** Who asked for it; null: it began by itself. */
+  by: z.string().nullable(),
+  startedAt: time,
+  blobsChecked: count,
+  bytesChecked: count,
+  /** Damaged ones, those that are missing among them. */
+  blobsDamaged: count,
+  /** Those that the storage could not read, and the first of them. */
+  blobsUnreadable: count,
+  unreadable: z.array(digestSchema),
+});
+
+/** A check that is under way: all blobs up to `after` are done. */
+export const verificationRunRecord = z.strictObject({
+  ...verificationProgress.shape,
+  after: digestSchema.nullable(),
+  /** Null where there are too many to count at the start. */
+  blobsTotal: count.nullable(),
+});
+export type VerificationRun = z.infer<typeof verificationRunRecord>;
+
+/** A check that has ended. */
+export const verificationResultRecord = z.strictObject({
+  ...verificationProgress.shape,
+  endedAt: time,
+  /** `error`: not every blob was looked at, or could be. */
+  status: z.enum(["ok", "failed", "error"]),
+  detail: z.string().nullable(),
+  /** Artifacts with content, and those of them that reach a damaged blob. */
+  artifactsChecked: count,
+  artifactsFailed: count,
+});
+export type VerificationResult = z.infer<typeof verificationResultRecord>;
+
+/** The one check of all blobs that there may be at a time, and the one before. */
+export const verificationRecord = z.strictObject({
+  v: z.literal(1),
+  /** When the last one began, or when it was first known that there was none. */
+  since: time,
+  current: verificationRunRecord.nullable(),
+  last: verificationResultRecord.nullable(),
+});
+export type VerificationRecord = z.infer<typeof verificationRecord>;
