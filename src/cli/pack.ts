@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { basename, extname, isAbsolute, join, normalize } from "node:path";
+import { MODEL_ARTIFACT, MODEL_CONFIG, MODEL_FILE_PATH } from "../formats/model-pack.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, digestFrom, digestOf } from "../oci/digest.ts";
 import { MAX_MANIFEST_BYTES } from "../oci/manifest.ts";
@@ -10,10 +11,6 @@ import { CliError, EXIT } from "./failure.ts";
 import { TITLE, isSafeRelativePath } from "./relative-path.ts";
 import type { BlobSource } from "./upload.ts";
 
-/** The type of a model as CNCF's ModelPack specification packages it, and of its config. */
-export const MODEL_ARTIFACT = "application/vnd.cncf.model.manifest.v1+json";
-const MODEL_CONFIG = "application/vnd.cncf.model.config.v1+json";
-const MODEL_FILE_PATH = "org.cncf.model.filepath";
 /** `{}` */
 const EMPTY_CONFIG = Buffer.of(0x7b, 0x7d);
 const MAX_FILES = 10_000;

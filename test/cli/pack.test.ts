@@ -5,7 +5,8 @@ import { Readable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { EXIT } from "../../src/cli/failure.ts";
-import { MODEL_ARTIFACT, type Packed, fileArguments, modelLayerType, pack } from "../../src/cli/pack.ts";
+import { type Packed, fileArguments, modelLayerType, pack } from "../../src/cli/pack.ts";
+import { MODEL_ARTIFACT } from "../../src/formats/model-pack.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { parseManifest } from "../../src/oci/manifest.ts";
 

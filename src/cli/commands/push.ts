@@ -1,8 +1,9 @@
 import type { Command } from "commander";
+import { MODEL_ARTIFACT } from "../../formats/model-pack.ts";
 import { parseArtifactRef, refText } from "../artifact-ref.ts";
 import { collect, parseAnnotation } from "../options.ts";
 import { sizeText } from "../output.ts";
-import { type Packed, MODEL_ARTIFACT, fileArguments, pack } from "../pack.ts";
+import { type Packed, fileArguments, pack } from "../pack.ts";
 import { startProgress } from "../progress.ts";
 import type { Repository } from "../registry-client.ts";
 import { TITLE } from "../relative-path.ts";

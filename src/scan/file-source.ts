@@ -1,0 +1,61 @@
+import { type Stats, fstatSync, readSync } from "node:fs";
+import type { ByteSource } from "../formats/byte-source.ts";
+
+/** A file that could not be read as it was found; `message` is safe to show. */
+export class ReadError extends Error {
+  override readonly name = "ReadError";
+}
+
+/** How many bytes are read between two reports. */
+const REPORT_BYTES = 64 * 1024 * 1024;
+
+/** A file that is open already, read by blocking calls. */
+export class FileSource implements ByteSource {
+  readonly size: number;
+  readonly #fd: number;
+  readonly #stats: Stats;
+  readonly #report: (bytes: number) => void;
+  #read = 0;
+  #reported = 0;
+
+  /** `report` is told from time to time how many bytes were read so far. */
+  constructor(fd: number, report: (bytes: number) => void) {
+    this.#fd = fd;
+    this.#report = report;
+    this.#stats = fstatSync(fd);
+    this.size = this.#stats.size;
+  }
+
+  read(offset: number, into: Uint8Array): void {
+    let done = 0;
+    while (done < into.length) {
+      const count = this.#readSome(offset + done, into.subarray(done));
+      if (count === 0) throw changed();
+      done += count;
+    }
+    this.#read += done;
+    if (this.#read - this.#reported < REPORT_BYTES) return;
+    this.#reported = this.#read;
+    this.#report(this.#read);
+  }
+
+  /** Throws `ReadError` when the file is not as it was when it was opened: what was read may never have been one file. */
+  checkUnchanged(): void {
+    const { size, mtimeMs } = fstatSync(this.#fd);
+    // Not the time of the inode: links come and go while a registry publishes, and leave the bytes alone.
+    if (size !== this.#stats.size || mtimeMs !== this.#stats.mtimeMs) throw changed();
+  }
+
+  #readSome(offset: number, into: Uint8Array): number {
+    try {
+      return readSync(this.#fd, into, 0, into.length, offset);
+    } catch (error) {
+      const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
+      throw new ReadError(`the file could not be read (${code})`);
+    }
+  }
+}
+
+function changed(): ReadError {
+  return new ReadError("the file was changed while it was being read");
+}

@@ -1,0 +1,173 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { dirname, extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { z } from "zod";
+import { type Task, lineSchema } from "./answer.ts";
+
+/** Why a file was not inspected though nothing was wrong with it; `message` is safe to show. */
+export class InspectionError extends Error {
+  override readonly name = "InspectionError";
+}
+
+/** What one process may use up. */
+export interface Limits {
+  /** Milliseconds; then it is killed. */
+  readonly milliseconds: number;
+  /** MiB of JavaScript values. */
+  readonly heapMegabytes: number;
+}
+
+/** How a process ended. */
+export interface Ended {
+  /** Its answer; undefined when it gave none that is one. */
+  readonly result: Result | undefined;
+  /** Why there is no answer, in words that are safe to show. */
+  readonly reason: string;
+  /** For the log: what it wrote on standard error, and the most memory that it had (bytes). */
+  readonly complaint: string;
+  readonly peak: number | undefined;
+}
+
+type Line = z.infer<typeof lineSchema>;
+type Result = Extract<Line, { readonly result: unknown }>["result"];
+
+/** What a process is started with. */
+export interface Inspection {
+  readonly task: Task;
+  /** The file's name, for what its ending claims. */
+  readonly name: string;
+  /** Descriptors of the files, which become 3, 4, … there. */
+  readonly files: readonly number[];
+  readonly limits: Limits;
+  readonly signal: AbortSignal | undefined;
+  readonly progress: ((bytes: number) => void) | undefined;
+}
+
+const MAX_OUTPUT = 4 * 1024 * 1024;
+const MAX_COMPLAINT = 4 * 1024;
+const SELF = fileURLToPath(import.meta.url);
+/** The program stands beside this file, as TypeScript in a checkout and compiled in the package. */
+const PROGRAM = fileURLToPath(new URL("./inspection-process.ts", import.meta.url)).replace(/\.ts$/, extname(SELF));
+const CODE = dirname(dirname(SELF));
+
+/**
+ * Starts a process that reads files from others, and waits for its end. It may read its own code and what it is handed, and nothing else:
+ * no other file, no network, no process, nothing of this one's environment. Whatever the files do to it, it is killed when its time is
+ * over. Rejects with `InspectionError` when it cannot be started, and with the signal's reason.
+ */
+export async function inspect(inspection: Inspection): Promise<Ended> {
+  const { task, name, files, limits, signal } = inspection;
+  signal?.throwIfAborted();
+  const child = spawn(process.execPath, [...flagsOf(limits), PROGRAM, task, name], {
+    env: {},
+    cwd: "/",
+    stdio: ["ignore", "pipe", "pipe", ...files],
+    windowsHide: true,
+  });
+  return new Watch(child, inspection).ended;
+}
+
+function flagsOf({ heapMegabytes }: Limits): readonly string[] {
+  return [`--max-old-space-size=${heapMegabytes}`, "--permission", ...readable().map((path) => `--allow-fs-read=${path}`)];
+}
+
+/** What Node reads to load the program: its code, and where it looks for what kind of code that is. */
+function readable(): readonly string[] {
+  return [CODE, join(dirname(CODE), "package.json")];
+}
+
+/** Follows one process to its end. */
+class Watch {
+  readonly ended: Promise<Ended>;
+  readonly #child: ChildProcess;
+  readonly #inspection: Inspection;
+  readonly #lines: Lines;
+  #complaint = "";
+  #killed: string | undefined;
+
+  constructor(child: ChildProcess, inspection: Inspection) {
+    this.#child = child;
+    this.#inspection = inspection;
+    this.#lines = new Lines(inspection.progress);
+    this.ended = this.#watch();
+  }
+
+  async #watch(): Promise<Ended> {
+    const { signal, limits } = this.#inspection;
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const giveUp = (): void => this.#kill("it was no longer wanted");
+    const timer = setTimeout(() => this.#kill(`it took longer than ${Math.round(limits.milliseconds / 1000)} s`), limits.milliseconds);
+    signal?.addEventListener("abort", giveUp, { once: true });
+    this.#child.stdout?.on("data", (chunk: Buffer) => this.#listen(chunk));
+    this.#child.stderr?.on("data", (chunk: Buffer) => this.#hear(chunk));
+    this.#child.once("close", () => resolve());
+    this.#child.once("error", (cause) => reject(new InspectionError("no process could be started to read the file", { cause })));
+    try {
+      await promise;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", giveUp);
+    }
+    signal?.throwIfAborted();
+    return this.#end();
+  }
+
+  #listen(chunk: Buffer): void {
+    if (this.#killed === undefined && !this.#lines.add(chunk)) this.#kill("it answered what was not asked");
+  }
+
+  #hear(chunk: Buffer): void {
+    this.#complaint = (this.#complaint + chunk.toString("utf8")).slice(0, MAX_COMPLAINT);
+  }
+
+  #kill(why: string): void {
+    this.#killed ??= why;
+    this.#child.kill("SIGKILL");
+  }
+
+  #end(): Ended {
+    const { exitCode, signalCode } = this.#child;
+    const { last } = this.#lines;
+    const whole = this.#killed === undefined && exitCode === 0 ? last : undefined;
+    const reason = this.#killed ?? (signalCode === null ? "it failed" : `it was ended by ${signalCode}`);
+    return { result: whole?.result, reason, complaint: this.#complaint, peak: last?.peak };
+  }
+}
+
+/** Takes the lines that a process writes apart. It may be in the hands of whoever made the file: neither length nor form is believed. */
+class Lines {
+  readonly #progress: ((bytes: number) => void) | undefined;
+  #bytes = 0;
+  #rest = "";
+  /** The line with the answer, behind which nothing may follow. */
+  last: Extract<Line, { readonly result: unknown }> | undefined;
+
+  constructor(progress: ((bytes: number) => void) | undefined) {
+    this.#progress = progress;
+  }
+
+  /** False when it is more than was asked for, or something else. */
+  add(chunk: Buffer): boolean {
+    this.#bytes += chunk.length;
+    if (this.#bytes > MAX_OUTPUT || this.last !== undefined) return false;
+    const lines = (this.#rest + chunk.toString("utf8")).split("\n");
+    this.#rest = lines.pop() ?? "";
+    return lines.every((line) => this.#line(line));
+  }
+
+  #line(text: string): boolean {
+    const line = parseLine(text);
+    if (line === undefined || this.last !== undefined) return false;
+    if ("progress" in line) this.#progress?.(line.progress);
+    else this.last = line;
+    return true;
+  }
+}
+
+function parseLine(text: string): Line | undefined {
+  try {
+    return lineSchema.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}
