@@ -6,8 +6,10 @@ import type { Logger } from "./log.ts";
 import type { Services } from "./registry/ports.ts";
 import { type RefusalLog, createRefusalLog } from "./registry/refusals.ts";
 import { type ServiceTokenPlace, placeOfServiceToken } from "./registry/service-token.ts";
+import { createInspector } from "./scan/inspector.ts";
 import { type DataDirectory, openDataDirectory } from "./storage/data-directory.ts";
 import { openFilesystem } from "./storage/filesystem.ts";
+import { openIncomingFiles } from "./storage/incoming-files.ts";
 import { openLinkedTree } from "./storage/linked-tree.ts";
 import { openLmdb } from "./storage/lmdb.ts";
 import { type SecretFile, readSecretFile } from "./storage/secret-file.ts";
@@ -41,6 +43,8 @@ export async function openRegistry(config: Config, port: number, log: Logger): P
     metadata,
     blobs: await openFilesystem(paths.root),
     tree: await openLinkedTree(paths.root),
+    files: openIncomingFiles(paths.root),
+    inspector: createInspector(),
     clock: () => Date.now(),
     newId: () => randomUUIDv7(),
     random: (bytes) => randomBytes(bytes),

@@ -3,7 +3,7 @@ import { z } from "zod";
 /** Who acted, from where and with what: the same for every event of a request. */
 const actorSchema = z.strictObject({
   principal: z.string().max(255),
-  kind: z.enum(["human", "service", "anonymous", "system", "service-token"]),
+  kind: z.enum(["human", "service", "anonymous", "system", "service-token", "local-reader"]),
   /** The id of the credential, never the credential. */
   credential: z.string().max(64).optional(),
   address: z.string().max(64).optional(),

@@ -4,25 +4,65 @@ import { stateSchema } from "../lifecycle/state.ts";
 import { goJson, sortedMap } from "../oci/go-json.ts";
 import { MODEL_FORMATS, isModelName } from "../oci/model-name.ts";
 
-/** How many bytes a text of the predecessor's records may have. */
-const text = (max: number, min = 0): z.ZodString =>
-  z.string().refine((value) => Buffer.byteLength(value) <= max && Buffer.byteLength(value) >= min, { error: `must have ${min} to ${max} bytes` });
-const line = (max: number, min = 0): z.ZodString => text(max, min).refine((value) => !/[\0\r\n]/.test(value), { error: "must be one line" });
+/** Text of at most so many bytes of UTF-8, which are what the predecessor counts. */
+const text = (max: number): z.ZodType<string, string> =>
+  z.string().refine((value) => value.isWellFormed() && Buffer.byteLength(value) <= max, { error: `must have at most ${max} bytes` });
 
 const MAX_ENTRIES = 64;
-const evidenceMap = z
-  .record(line(256, 1), line(1024))
-  .refine((map) => Object.keys(map).length <= MAX_ENTRIES, { error: `must have at most ${MAX_ENTRIES} entries` });
+const MAX_KEY = 256;
+const MAX_VALUE = 1024;
+
+/** Text by scanner, as it was sent: zod's records would lose a scanner called `__proto__`. */
+export const scannerMapSchema = z.custom<Readonly<Record<string, string>>>(isScannerMap, {
+  error: `must be text by scanner: at most ${MAX_ENTRIES} entries, names of 1 to ${MAX_KEY} and values of at most ${MAX_VALUE} bytes, on one line each`,
+});
+
+function isScannerMap(value: unknown): value is Readonly<Record<string, string>> {
+  if (!isObject(value)) return false;
+  const entries = Object.entries(value);
+  return entries.length <= MAX_ENTRIES && entries.every(([name, each]) => name !== "" && isLine(name, MAX_KEY) && isLine(each, MAX_VALUE));
+}
+
+function isLine(value: unknown, maxBytes: number): value is string {
+  return typeof value === "string" && value.isWellFormed() && !/[\0\r\n]/.test(value) && Buffer.byteLength(value) <= maxBytes;
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** What a file's own scanner found of it, as free JSON: depth at most 32, 10 000 values, 4096 members each (secai-behaviour 1.4). */
+export const fingerprintSchema = z.custom<Readonly<Record<string, unknown>>>((value) => isObject(value) && isFingerprint(value), {
+  error: "must be an object of at most 10000 values, 32 deep, with at most 4096 members each and text of at most 4096 bytes on one line",
+});
+
+const MAX_DEPTH = 32;
+const MAX_NODES = 10_000;
+const MAX_MEMBERS = 4096;
+const MAX_TEXT = 4096;
+
+function isFingerprint(value: object): boolean {
+  let nodes = 0;
+  const fits = (each: unknown, depth: number): boolean => {
+    nodes += 1;
+    if (nodes > MAX_NODES) return false;
+    if (typeof each === "string") return isLine(each, MAX_TEXT);
+    if (typeof each !== "object" || each === null) return each !== undefined;
+    const members = Object.entries(each);
+    if (depth >= MAX_DEPTH || members.length > MAX_MEMBERS) return false;
+    return members.every(([name, member]) => (Array.isArray(each) || (name !== "" && isLine(name, MAX_KEY))) && fits(member, depth + 1));
+  };
+  return fits(value, 0);
+}
 
 /** A model's name (RULES 27). */
-export const modelNameSchema = z.string().refine(isModelName, { error: "must be 1 to 256 bytes on one line, without white space at its ends" });
+export const modelNameSchema = z
+  .string()
+  .refine(isModelName, { error: "must be 1 to 256 bytes on one line, without white space at its ends" });
 export const sha256HexSchema = z.string().regex(/^[0-9a-f]{64}$/, { error: "must be 64 lower-case hexadecimal digits" });
 
 /** RFC 3339 in UTC, whole seconds. */
 const seconds = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
-
-/** What a file's own scanner found of it, as free JSON. */
-const fingerprintSchema = z.record(text(256, 1), z.json());
 
 /**
  * The predecessor's record of an artifact, in the order in which it writes the members. What is pushed by OCI is shown in the same words;
@@ -37,10 +77,10 @@ export const modelRecordSchema = z.strictObject({
   source: text(4096).exactOptional(),
   promoted_at: z.union([seconds, z.literal("")]),
   state: stateSchema,
-  scan_results: evidenceMap.exactOptional(),
-  scanner_versions: evidenceMap.exactOptional(),
-  policy_version: line(256).exactOptional(),
-  source_revision: line(256).exactOptional(),
+  scan_results: scannerMapSchema.exactOptional(),
+  scanner_versions: scannerMapSchema.exactOptional(),
+  policy_version: text(256).exactOptional(),
+  source_revision: text(256).exactOptional(),
   gguf_guard_fingerprint: fingerprintSchema.exactOptional(),
   gguf_guard_manifest: z.string().exactOptional(),
 });
@@ -69,7 +109,9 @@ export const GENESIS = "genesis";
 
 /** The hash of a link: SHA-256 over its compact JSON with an empty `hash`. */
 export function modelEventHash(event: ModelEvent): string {
-  return createHash("sha256").update(modelEventJson({ ...event, hash: "" })).digest("hex");
+  return createHash("sha256")
+    .update(modelEventJson({ ...event, hash: "" }))
+    .digest("hex");
 }
 
 /** A link as the predecessor writes it, byte by byte. */

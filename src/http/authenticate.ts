@@ -14,6 +14,7 @@ import type { LoginRefusal, Origin } from "../registry/logins.ts";
 import type { Caller, Services } from "../registry/ports.ts";
 import type { Gatekeeper } from "./app.ts";
 import { addressKey } from "./limits.ts";
+import { isFromThisMachine } from "./local-reader.ts";
 import type { Action, Ask } from "./route.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "newId" | "random" | "secretFor" | "log" | "settings">;
@@ -24,6 +25,10 @@ export interface GatekeeperOptions {
   readonly realm: (host: string | undefined) => Realm;
   /** The predecessor's single token, for `/v1`; undefined when it is off. */
   readonly serviceToken: string | undefined;
+  /** Is the registry for this machine alone, so that its programs read registered records without a credential (RULES 19)? */
+  readonly isLocal: boolean;
+  /** Without a service token, may programs of this machine change registered records too? */
+  readonly insecureDevMode: boolean;
   /** Takes refused logins and requests, to be coalesced. */
   readonly refused: AuthenticationOptions["note"];
 }
@@ -67,8 +72,7 @@ class Gate implements Gatekeeper {
 
   async admit(c: Ask, action: Asked, repository: RepositoryName | undefined): Promise<Caller> {
     const header = c.req.header("authorization");
-    // A bare request is how most clients begin: no failure, and no look-up (identity.md §0.4).
-    if (header === undefined) throw this.#unauthorized(c, "authentication required", scopeOf(action, repository));
+    if (header === undefined) return this.#withoutCredential(c, action, repository);
     const presented = parseAuthorization(header);
     const authenticated = presented && (await this.#authenticator.authenticate(presented, originOf(c), c.req.path.startsWith("/v1/")));
     if (authenticated !== undefined && "caller" in authenticated) {
@@ -78,7 +82,22 @@ class Gate implements Gatekeeper {
     }
     const waits = authenticated !== undefined && authenticated.waitMilliseconds > 0;
     if (waits && c.req.method !== "PATCH" && c.req.method !== "PUT") throw tooManyFailures(authenticated);
+    if (isPredecessors(action)) throw forbidden("forbidden: invalid service token");
     throw this.#unauthorized(c, "the credential is not valid; log in again", scopeOf(action, repository), "invalid_token");
+  }
+
+  /**
+   * A bare request is how most clients begin: no failure, and no look-up (identity.md §0.4). The predecessor's doors are for programs of
+   * this machine too: to read (RULES 19), and to change things where the operator gave up on security.
+   */
+  #withoutCredential(c: Ask, action: Asked, repository: RepositoryName | undefined): Caller {
+    if (!isPredecessors(action)) throw this.#unauthorized(c, "authentication required", scopeOf(action, repository));
+    const { isLocal, insecureDevMode, serviceToken } = this.#options;
+    const isHere = isLocal && isFromThisMachine(c);
+    if (isHere && action.registered === "read") return this.#authenticator.withoutIdentity("local-reader", originOf(c));
+    if (serviceToken !== undefined || action.registered === "read") throw forbidden("forbidden: invalid service token");
+    if (isHere && insecureDevMode) return this.#authenticator.withoutIdentity("service-token", originOf(c));
+    throw forbidden("no service token configured — mutating operations disabled (set INSECURE_DEV_MODE=true for development)");
   }
 
   /** A person who pushes by hand sees it; pipelines have it in their logs (distribution-spec §Warnings). */
@@ -91,12 +110,17 @@ class Gate implements Gatekeeper {
 
   #authorize(c: Ask, caller: Caller, action: Asked, repository: RepositoryName | undefined): void {
     const { principal } = caller;
-    if (action === "credential") return;
+    if (action === "credential" || isPredecessors(action)) return;
     if (action === "catalog") {
       if (!coversCatalog(principal)) throw this.#insufficient(c, CATALOG_SCOPE);
       return;
     }
     if (typeof action === "object") return this.#demand(caller, action, repository);
+    this.#authorizeIn(c, caller, action, repository);
+  }
+
+  #authorizeIn(c: Ask, caller: Caller, action: "pull" | "push" | "delete", repository: RepositoryName | undefined): void {
+    const { principal } = caller;
     if (repository === undefined) throw new TypeError(`a door for ${action} needs a repository`);
     if (allows(rightsOn(principal, repository), action)) return;
     if (allows(liveRightsOn(principal, repository), action)) throw this.#insufficient(c, scopeFor(action, repository));
@@ -105,7 +129,7 @@ class Gate implements Gatekeeper {
     this.#deny(caller, action, refusalOf(principal, action, repository), repository);
   }
 
-  #demand(caller: Caller, { permission, on }: Extract<Asked, object>, repository: RepositoryName | undefined): void {
+  #demand(caller: Caller, { permission, on }: Extract<Asked, { permission: Permission }>, repository: RepositoryName | undefined): void {
     const { principal } = caller;
     if (on === "registry") {
       if (registryRights(principal).has(permission)) return;
@@ -133,6 +157,16 @@ class Gate implements Gatekeeper {
       headers: { "WWW-Authenticate": formatChallenge({ realm, service, scope, error }) },
     });
   }
+}
+
+/** Is the door one of the predecessor's? */
+function isPredecessors(action: Asked): action is Extract<Asked, { registered: unknown }> {
+  return typeof action === "object" && "registered" in action;
+}
+
+/** In the predecessor's words, which are the same for every failure. */
+function forbidden(error: string): RegistryError {
+  return new RegistryError("DENIED", error, { detail: { error } });
 }
 
 function scopeOf(action: Asked, repository: RepositoryName | undefined): string | undefined {

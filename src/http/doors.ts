@@ -13,6 +13,7 @@ import { artifactDoors } from "./v1/artifacts.ts";
 import { auditDoors } from "./v1/audit.ts";
 import { credentialDoors } from "./v1/credentials.ts";
 import { keyDoors } from "./v1/keys.ts";
+import { modelDoors } from "./v1/models.ts";
 import { namespaceDoors } from "./v1/namespaces.ts";
 import { blobDoors } from "./v2/blobs.ts";
 import { catalogDoors } from "./v2/catalog.ts";
@@ -55,6 +56,7 @@ export function allDoors(services: DoorServices, gatekeeper: Gatekeeper, serving
     ...referrerDoors(services),
     ...catalogDoors(services),
     ...artifactDoors(services),
+    ...modelDoors(services),
     ...auditDoors(services),
     ...namespaceDoors(services),
     ...credentialDoors(services),
@@ -67,7 +69,13 @@ export function allDoors(services: DoorServices, gatekeeper: Gatekeeper, serving
 export function createRegistryApp(services: DoorServices, serving: Serving): Hono<Env> {
   const { serviceToken, ...edge } = serving;
   const refused = services.refusals.note.bind(services.refusals);
-  const gatekeeper = createGatekeeper(services, { realm: services.realmOf, serviceToken, refused });
+  const gatekeeper = createGatekeeper(services, {
+    realm: services.realmOf,
+    serviceToken,
+    isLocal: serving.isLocal ?? false,
+    insecureDevMode: serving.insecureDevMode,
+    refused,
+  });
   return createApp({
     doors: allDoors(services, gatekeeper, serving),
     gatekeeper,

@@ -4,6 +4,7 @@ import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { z } from "zod";
 import type { Logger } from "../log.ts";
 import { ERRORS, RegistryError } from "../oci/errors.ts";
+import { goJson, sortedMap } from "../oci/go-json.ts";
 import { storageFailure } from "../registry/storage-failure.ts";
 import type { Ask } from "./route.ts";
 
@@ -13,6 +14,11 @@ const MAX_ISSUES = 20;
 /** Does this path speak the distribution-spec's error format? All others speak RFC 9457. */
 function speaksOci(path: string): boolean {
   return path === "/v2" || path.startsWith("/v2/") || path.startsWith("/auth/");
+}
+
+/** Is this path one of the predecessor's, whose errors are text or `{"error"}` (interface.md §5)? */
+function speaksPredecessor(path: string): boolean {
+  return /^\/v1\/(?:models?|stats|integrity)(?:\/|$)/.test(path);
 }
 
 /**
@@ -64,7 +70,22 @@ function render(c: Ask, error: RegistryError): Response {
     const detail = error.detail === undefined ? {} : { detail: error.detail };
     return c.json({ errors: [{ code: oci, message: error.message, ...detail }] }, status);
   }
+  if (speaksPredecessor(c.req.path)) return renderAsPredecessor(c, error, status);
   return c.body(JSON.stringify(problem(error, status)), status, { "Content-Type": "application/problem+json" });
+}
+
+/** Some of the predecessor's errors are JSON and some text; whoever asks for JSON gets it always. */
+function renderAsPredecessor(c: Ask, error: RegistryError, status: ContentfulStatusCode): Response {
+  const said = z.looseObject({ error: z.string() }).safeParse(error.detail);
+  if (said.success || acceptsJson(c.req.header("accept"))) {
+    const body = said.success ? said.data : { error: error.message };
+    return c.body(`${goJson(sortedMap(body))}\n`, status, { "Content-Type": "application/json" });
+  }
+  return c.body(`${error.message}\n`, status, { "Content-Type": "text/plain; charset=utf-8" });
+}
+
+function acceptsJson(accept: string | undefined): boolean {
+  return accept !== undefined && /(?:^|[\s,])application\/json(?:$|[\s,;])/i.test(accept);
 }
 
 /** RFC 9457; the structured facts are extension members, which never replace the standard ones. */

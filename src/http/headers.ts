@@ -5,6 +5,8 @@ import type { ServerResponse } from "node:http";
  * frame, sniff or embed it. A door that shows pages sets a policy of its own over this one.
  */
 const ALWAYS = {
+  // What depends on who asks is kept by nobody, errors least of all; a door whose content never changes says so itself.
+  "Cache-Control": "no-store",
   "X-Content-Type-Options": "nosniff",
   "X-Frame-Options": "DENY",
   "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; sandbox",

@@ -22,7 +22,8 @@ export type Ask = Context<Env>;
 /**
  * What a door needs. `open`: nothing. `credential`: any valid credential. `pull`, `push`, `delete`: that right on the repository in the path,
  * where `pull` only asks for a credential whose token covers it: what is shown is decided by `serve`. A permission in braces is needed
- * somewhere or on the repository in the path, as `on` says.
+ * somewhere or on the repository in the path, as `on` says. `registered`: a door of the predecessor's, which programs of this machine read
+ * without a credential (RULES 19), and which refuses as the predecessor did.
  */
 export type Action =
   | "open"
@@ -31,6 +32,7 @@ export type Action =
   | "push"
   | "delete"
   | "catalog"
+  | { readonly registered: "read" | "change" }
   | { readonly permission: Permission; readonly on: "repository" | "registry" };
 
 interface DoorAt {

@@ -22,6 +22,9 @@ const SERVICE_TOKEN_LEGACY_RIGHTS: Rights = new Set<Permission>([
   "delete:any",
 ]);
 
+/** Programs of this machine without a credential, on records that were registered through `/v1` (RULES 19): as the predecessor showed them. */
+const LOCAL_READER_RIGHTS: Rights = new Set<Permission>(["pull", "pull:any"]);
+
 /** What an action of a token's scope lets through; a scope never asks for `:any`, live rights decide on it (identity.md 6.1). */
 const COVERED: Readonly<Record<"pull" | "push" | "delete", readonly Permission[]>> = {
   pull: ["pull", "pull:any"],
@@ -40,8 +43,12 @@ export function liveRightsOn(principal: Principal, repository: RepositoryName): 
   return new Set(bindingsOn(principal, repository).flatMap((binding) => givenBy(binding, principal)));
 }
 
-/** As `rightsOn`, for a record that was registered through `/v1`, where the service token has its predecessor's rights (RULES 21). */
+/**
+ * As `rightsOn`, for a record that was registered through `/v1`, where the service token has its predecessor's rights (RULES 21) and
+ * programs of this machine read (RULES 19).
+ */
 export function rightsOnRegistered(principal: Principal, repository: RepositoryName): Rights {
+  if (principal.kind === "local-reader") return LOCAL_READER_RIGHTS;
   return principal.kind === "service-token" ? SERVICE_TOKEN_LEGACY_RIGHTS : rightsOn(principal, repository);
 }
 

@@ -23,7 +23,7 @@ export type DutyProfile = "standard" | "strict";
 /** Who is asking, as loaded for one request. Live roles decide; a token only caps them. */
 export interface Principal {
   readonly name: string;
-  readonly kind: "human" | "service" | "service-token" | "system";
+  readonly kind: "human" | "service" | "service-token" | "local-reader" | "system";
   readonly bindings: readonly Binding[];
   /** For duties (identity.md 6.5): whose person this counts as; the principal itself when nobody made it. */
   readonly countsAs: string;

@@ -37,6 +37,14 @@ export function parseReference(text: string): Reference | undefined {
   return isTag(text) ? { tag: text } : undefined;
 }
 
+/** The artifact that `<repository>@<digest>` or `<repository>:<tag>` names, or nothing (interface.md §5). */
+export function parseArtifactReference(text: string): { readonly repository: RepositoryName; readonly reference: Reference } | undefined {
+  const [, repository = "", separator, rest = ""] = /^([^@:]+)([@:])(.+)$/s.exec(text) ?? [];
+  if (!isRepositoryName(repository)) return undefined;
+  if (separator === "@" && isDigest(rest)) return { repository, reference: { digest: rest } };
+  return separator === ":" && isTag(rest) ? { repository, reference: { tag: rest } } : undefined;
+}
+
 /** The namespace of a repository: the first component of its name. */
 export function namespaceOf(name: RepositoryName): string {
   return name.split("/", 1)[0] ?? name;

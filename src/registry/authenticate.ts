@@ -27,9 +27,6 @@ export interface Authenticated {
   readonly expiresAt: number | null;
 }
 
-/** The service token belongs to no identity; it is a principal of its own (identity.md 6.2). */
-const SERVICE_TOKEN = "service-token";
-
 /** Tells who presents a credential. */
 export class Authenticator {
   readonly #services: Needs;
@@ -65,18 +62,14 @@ export class Authenticator {
   async #byServiceToken(offered: string, token: string, origin: Origin): Promise<Authenticated | LoginRefusal> {
     const proof = await this.#logins.isServiceToken(offered, token, origin);
     if (proof !== true) return proof;
-    const who = { principal: SERVICE_TOKEN, kind: "service-token" } as const;
+    return { caller: this.withoutIdentity("service-token", origin), expiresAt: null };
+  }
+
+  /** A caller that is no identity: whoever has the service token, or a program of this machine (RULES 19). */
+  withoutIdentity(kind: "service-token" | "local-reader", origin: Origin): Caller {
     const { duties } = this.#services.settings;
-    const principal: Principal = {
-      name: SERVICE_TOKEN,
-      kind: "service-token",
-      bindings: [],
-      countsAs: SERVICE_TOKEN,
-      duties,
-      credential: undefined,
-      access: undefined,
-    };
-    return { caller: { principal, actor: actorOf(who, origin) }, expiresAt: null };
+    const principal: Principal = { name: kind, kind, bindings: [], countsAs: kind, duties, credential: undefined, access: undefined };
+    return { principal, actor: actorOf({ principal: kind, kind }, origin) };
   }
 
   /**

@@ -5,17 +5,20 @@ import type { Manifest } from "../oci/manifest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
 import type { Change, Expectation, Key, Put } from "../storage/metadata-store.ts";
-import { type ManifestRecord, coversRecord, repositoryRecord } from "../storage/records.ts";
+import { type ManifestRecord, type ModelDetails, coversRecord, modelDetailsRecord, repositoryRecord } from "../storage/records.ts";
 import type { Overlay } from "./closure.ts";
 import { contentKeys, edgesOf } from "./manifest-rows.ts";
+import { modelEventRows } from "./model-events.ts";
+import { registeredView } from "./model-view.ts";
 import type { Services } from "./ports.ts";
 import { type ReachChange, addStatements, changeReach, removeReach, rootsOf } from "./reach.ts";
+import { pendingFolder } from "./runtime-folders.ts";
 import { type FoundManifest, findManifest } from "./serving.ts";
 import { revokedContentRows } from "./shared-content.ts";
 import { type Said, type WrittenStatements, writeStatements } from "./statements.ts";
 import { tagsOf } from "./tags.ts";
 
-type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "settings">;
+type Needs = Pick<Services, "metadata" | "blobs" | "tree" | "clock" | "newId" | "settings">;
 
 /** A transition that was decided: the record before, and as it will be (sequence and previous are still those of the last link). */
 export interface DecidedTransition {
@@ -26,6 +29,8 @@ export interface DecidedTransition {
   readonly said: Said;
   /** What the promotion covers; undefined: as before. */
   readonly covers?: readonly Digest[];
+  /** What the predecessor's API keeps of the artifact from now on; undefined: as before. */
+  readonly details?: ModelDetails | undefined;
   /** More that belongs to the change, such as the pointers of tags. */
   readonly also?: Rows;
   readonly audit: readonly AuditEvent[];
@@ -64,6 +69,7 @@ export async function buildTransition(services: Needs, decided: DecidedTransitio
     coverRows(decided),
     await tagListRows(services, decided),
     await repositoryRows(services, decided),
+    await modelRows(services, decided),
     decided.also ?? NOTHING,
   ];
   const now = services.clock();
@@ -74,7 +80,7 @@ export async function buildTransition(services: Needs, decided: DecidedTransitio
       ...statements.put,
       ...reach.flatMap(({ put }) => put),
       ...rows.flatMap(({ put }) => put),
-      ...[...folders].map((manifest) => ({ key: keys.treePending(repository, manifest, pending), value: { at: now } })),
+      ...[...folders].map((manifest) => pendingFolder(services, { repository, manifest }, pending)),
       { key: keys.servingEpoch(), value: { at: now } },
     ],
     remove: [...statements.remove, ...reach.flatMap(({ remove }) => remove), ...rows.flatMap(({ remove }) => remove)],
@@ -134,7 +140,11 @@ async function reachRows(services: Needs, decided: DecidedTransition, statements
 }
 
 /** What the last promotion of a root covers. */
-async function coversOf({ metadata }: Pick<Services, "metadata">, repository: RepositoryName, root: Digest): Promise<readonly Digest[]> {
+export async function coversOf(
+  { metadata }: Pick<Services, "metadata">,
+  repository: RepositoryName,
+  root: Digest,
+): Promise<readonly Digest[]> {
   const entry = await metadata.get(keys.covers(repository, root));
   return entry === undefined ? [] : coversRecord.parse(entry.value).digests;
 }
@@ -162,6 +172,26 @@ function revocationRows({ repository, before, after, manifest }: DecidedTransiti
   const isAsBefore = after.revocation === before.record.revocation || (after.revocation === null && before.record.revocation === null);
   return after.state === "deleted" || isAsBefore ? NOTHING : { ...NOTHING, ...revokedContentRows(repository, after, manifest) };
 }
+
+/** A registered artifact's transition is a link of the predecessor's chain too, whichever door it came by. */
+async function modelRows(services: Needs, { repository, before, after, details: changed }: DecidedTransition): Promise<Rows> {
+  const key = keys.model(repository, after.digest);
+  const entry = await services.metadata.get(key);
+  if (entry === undefined) return NOTHING;
+  const details = changed ?? modelDetailsRecord.parse(entry.value);
+  const { expect, put } = await modelEventRows(services, {
+    action: ACTIONS[after.state],
+    from: before.record.state,
+    view: registeredView(details, after),
+  });
+  return {
+    expect: [...expect, { key, version: entry.version }],
+    put: [...put, ...(changed === undefined ? [] : [{ key, value: changed }])],
+    remove: [],
+  };
+}
+
+const ACTIONS = { acquired: "acquire", quarantined: "quarantine", trusted: "promote", revoked: "revoke", deleted: "delete" } as const;
 
 /** The readers' tag list follows the state of the digest that a tag was promoted to; a deleted digest loses its tags. */
 async function tagListRows(services: Needs, decided: DecidedTransition): Promise<Rows> {

@@ -4,6 +4,7 @@ import type { RepositoryName, Tag } from "../oci/reference.ts";
 import { auditEvent } from "./audit-event.ts";
 import { decideAndCommit } from "./commit.ts";
 import type { Caller, Services } from "./ports.ts";
+import { refuseReservedTag } from "./reserved-tag.ts";
 import { movePointer, promotedPointer, pushedPointer } from "./tags.ts";
 
 /** What a person should know after a tag was deleted. */
@@ -17,6 +18,7 @@ export async function deleteTag(
   tag: Tag,
 ): Promise<DeletedTag> {
   const { principal } = caller;
+  await refuseReservedTag(services, { repository, tags: [tag] });
   // By its live roles: a token for DELETE need not cover reads.
   const maySee = liveRightsOn(principal, repository).has("pull:any");
   return decideAndCommit(services, async () => {

@@ -1,8 +1,9 @@
 import type { Permission, Rights } from "../identity/permission.ts";
-import { liveRightsOn, mayResolvePushedTags, rightsOn } from "../identity/authorize.ts";
+import { liveRightsOn, mayResolvePushedTags, rightsOn, rightsOnRegistered } from "../identity/authorize.ts";
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { Reference, RepositoryName, Tag } from "../oci/reference.ts";
+import { keys } from "../storage/keys.ts";
 import { type ManifestRecord, manifestRecord } from "../storage/records.ts";
 import type { Caller, Services } from "./ports.ts";
 import { type FoundManifest, findManifest, readerFor, readerOf, serveManifest } from "./serving.ts";
@@ -39,7 +40,19 @@ export async function findArtifact(
   if (found === undefined || found.record.statement || (serving.effect === "absent" && !seesRecord(rights, reader.pullAny))) {
     throw new RegistryError("NOT_FOUND", "no such artifact, or none that you may see");
   }
-  return { ...found, repository, rights, refTag: "tag" in reference ? reference.tag : undefined };
+  const granted =
+    principal.kind === "service-token" ? await rightsOfServiceToken(needs, principal, { repository, record: found.record }) : rights;
+  return { ...found, repository, rights: granted, refTag: "tag" in reference ? reference.tag : undefined };
+}
+
+/** What was registered through `/v1` is the service token's by whichever door it comes (RULES 21). */
+async function rightsOfServiceToken(
+  { metadata }: Needs,
+  principal: Caller["principal"],
+  { repository, record }: { readonly repository: RepositoryName; readonly record: ManifestRecord },
+): Promise<Rights> {
+  const registered = await metadata.get(keys.model(repository, record.digest));
+  return registered === undefined ? rightsOn(principal, repository) : rightsOnRegistered(principal, repository);
 }
 
 /**

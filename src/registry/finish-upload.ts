@@ -8,6 +8,7 @@ import { auditEvent } from "./audit-event.ts";
 import { type BlobFolders, foldersOf, syncFolders } from "./blob-folders.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
 import { linkChange } from "./link-blob.ts";
+import { renewLink } from "./link-use.ts";
 import type { Caller, Services } from "./ports.ts";
 import { type BlobGrounds, blobGrounds } from "./remove-blob.ts";
 import { type UploadStatus, explainUpload } from "./read-upload.ts";
@@ -15,7 +16,9 @@ import { startUpload } from "./start-upload.ts";
 import type { UploadHashes } from "./upload-hashes.ts";
 import type { Upload } from "./upload-id.ts";
 
-type Needs = Pick<Services, "metadata" | "blobs" | "tree" | "clock" | "newId" | "secretFor" | "log"> & { readonly hashes: UploadHashes };
+type Needs = Pick<Services, "metadata" | "blobs" | "tree" | "clock" | "newId" | "secretFor" | "log" | "settings"> & {
+  readonly hashes: UploadHashes;
+};
 type Starting = Needs & Pick<Services, "random">;
 
 /** What closes an upload: the digest that the client claims, and the last bytes. */
@@ -34,7 +37,7 @@ interface Claimed {
 }
 
 /** The same once the digest was found right. */
-interface Verified extends Claimed {
+export interface Verified extends Claimed {
   readonly sha256: Digest;
 }
 
@@ -61,7 +64,7 @@ export async function finishUpload(services: Needs, caller: Caller, status: Uplo
   const size = await appendUpload(services, owner, { upload, size: status.size }, chunk);
   try {
     const verified = await verify(services, { upload, size, repository, digest });
-    const folders = await decideAndCommit(services, () => decide(services, caller, verified));
+    const folders = await decideAndCommit(services, () => linkVerified(services, caller, verified));
     if (folders !== undefined) await syncFolders(services, folders);
   } catch (error) {
     throw await explainUpload(services, owner, { upload, size }, error);
@@ -80,20 +83,34 @@ async function verify(services: Needs, claimed: Claimed): Promise<Verified> {
 }
 
 /** The change that links the blob, or heals it; with the folders of `trusted/` that get it back when it was damaged (RULES 15). */
-async function decide(services: Needs, caller: Caller, verified: Verified): Promise<Decided<BlobFolders | undefined>> {
+export async function linkVerified(
+  services: Omit<Needs, "hashes">,
+  caller: Caller,
+  verified: Verified,
+): Promise<Decided<BlobFolders | undefined>> {
   const { repository, digest, size } = verified;
   const grounds = await blobGrounds(services, digest);
   await publish(services, verified, grounds);
   const folders = grounds.record?.damaged === true ? await foldersOf(services, digest) : undefined;
-  const linked = (await services.metadata.get(keys.link(repository, digest))) !== undefined;
+  const renewed = await renewLink(services, repository, digest);
   // RULES 29: pushing again what is there is no event.
-  if (linked && grounds.record?.damaged === false) return { result: undefined };
+  if (renewed.result && grounds.record?.damaged === false) return { ...renewed, result: undefined };
   const after = folders === undefined ? {} : { healed: true };
-  const change = linked
+  const change = renewed.result
     ? healed(services, caller, verified, grounds)
     : await linkChange(services, caller, { repository, digest, size, grounds, type: "blob.push", after });
-  return { change: { ...change, put: [...change.put, ...nameRows(verified), ...(folders?.put ?? [])] }, result: folders };
+  const { expect, put } = renewed.change ?? NOTHING;
+  return {
+    change: {
+      ...change,
+      expect: [...change.expect, ...expect],
+      put: [...change.put, ...put, ...nameRows(verified), ...(folders?.put ?? [])],
+    },
+    result: folders,
+  };
 }
+
+const NOTHING = { expect: [], put: [] } as const;
 
 /** What was pushed by sha512 is known by both of its names from now on, so that revoked content is known again under either (RULES 13). */
 function nameRows({ digest, sha256 }: Verified): readonly Put[] {
@@ -105,14 +122,19 @@ function nameRows({ digest, sha256 }: Verified): readonly Put[] {
 }
 
 /** Puts the bytes in their place unless they are there already: damaged, cut or lost ones are replaced (RULES 15). */
-async function publish({ blobs }: Needs, { upload, digest, size }: Verified, { record }: BlobGrounds): Promise<void> {
+async function publish({ blobs }: Pick<Needs, "blobs">, { upload, digest, size }: Verified, { record }: BlobGrounds): Promise<void> {
   const there = await blobs.stat(digest);
   const replace = record?.damaged === true || (there !== undefined && there.size !== size);
   if (there === undefined || replace || record === undefined) await whenFree(() => blobs.publish(upload.id, digest, { replace, size }));
 }
 
 /** The right bytes have replaced damaged ones of a blob that the repository holds already. */
-function healed(services: Needs, caller: Caller, { repository, digest, size }: Verified, { record, expect }: BlobGrounds): Change {
+function healed(
+  services: Pick<Needs, "clock" | "newId">,
+  caller: Caller,
+  { repository, digest, size }: Verified,
+  { record, expect }: BlobGrounds,
+): Change {
   const key = keys.blob(digest);
   return {
     expect,

@@ -1,4 +1,5 @@
 import type { Principal } from "../identity/principal.ts";
+import type { Rights } from "../identity/permission.ts";
 import { namespacesWith, rightsOn } from "../identity/authorize.ts";
 import type { State } from "../lifecycle/state.ts";
 import { STATES } from "../lifecycle/state.ts";
@@ -7,6 +8,7 @@ import { RegistryError } from "../oci/errors.ts";
 import { type RepositoryName, isRepositoryName, repositoryNameSchema } from "../oci/reference.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { Entry, Key, KeyRange } from "../storage/metadata-store.ts";
+import type { FoundArtifact } from "./find-artifact.ts";
 import { merge, rowsOf } from "./ordered-rows.ts";
 import type { Caller, Services } from "./ports.ts";
 import { findManifest, readerFor, serveManifest } from "./serving.ts";
@@ -49,14 +51,35 @@ export async function listArtifacts(
   return { artifacts, next: null };
 }
 
-async function show(needs: Needs, { principal }: Caller, { repository, digest }: Place): Promise<ShownArtifact | undefined> {
+async function show(needs: Needs, caller: Caller, place: Place): Promise<ShownArtifact | undefined> {
+  const found = await see(needs, caller, place);
+  return found && showArtifact(needs, found.repository, found.record, { pushedTags: seesAll(found.rights), full: false });
+}
+
+async function see(needs: Needs, { principal }: Caller, { repository, digest }: Place): Promise<FoundArtifact | undefined> {
   const rights = rightsOn(principal, repository);
   const found = await findManifest(needs, repository, digest);
   const serving = await serveManifest(needs, readerFor(principal, repository), repository, found?.record);
-  const seesAll = rights.has("pull:any") || rights.has("audit");
-  if (found === undefined || (serving.effect === "absent" && !seesAll)) return undefined;
-  return showArtifact(needs, repository, found.record, { pushedTags: seesAll, full: false });
+  if (found === undefined || (serving.effect === "absent" && !seesAll(rights))) return undefined;
+  return { ...found, repository, rights, refTag: undefined };
 }
+
+/** Holders of `pull:any` and `audit` see every record, and the tags as pushed. */
+export function seesAll(rights: Rights): boolean {
+  return rights.has("pull:any") || rights.has("audit");
+}
+
+/** All artifacts that the caller may see, by repository and digest, found while they are used. */
+export async function* visibleArtifacts(needs: Needs, caller: Caller): AsyncGenerator<FoundArtifact, void, undefined> {
+  const query = { repository: undefined, state: undefined, cursor: undefined, limit: BATCH };
+  for await (const place of places(needs, caller, query)) {
+    const found = await see(needs, caller, place);
+    if (found !== undefined) yield found;
+  }
+}
+
+/** Rows that a walk reads at a time. */
+const BATCH = 100;
 
 /** What a caller knows of: everything, or what is or was trusted. */
 type Knows = "all" | "trusted";

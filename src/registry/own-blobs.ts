@@ -1,7 +1,7 @@
 import { type Digest, digestOf } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
-import type { Expectation, Put } from "../storage/metadata-store.ts";
+import type { Entry, Expectation, Put } from "../storage/metadata-store.ts";
 import { linkRecord } from "../storage/records.ts";
 import { linkRows } from "./link-blob.ts";
 import type { Services } from "./ports.ts";
@@ -20,9 +20,14 @@ export const REGISTRY_ITSELF = "system:registry";
 
 /**
  * Publishes small blobs that the registry itself writes; they become visible with the change that takes the rows. A link that somebody
- * else made to the same bytes becomes the registry's own, so that nobody deletes it.
+ * else made to the same bytes becomes the registry's own, so that nobody deletes it, unless they are written for somebody (`by`).
  */
-export async function publishOwnBlobs(needs: Needs, repository: RepositoryName, contents: readonly Uint8Array[]): Promise<OwnBlobs> {
+export async function publishOwnBlobs(
+  needs: Needs,
+  repository: RepositoryName,
+  contents: readonly Uint8Array[],
+  by: string = REGISTRY_ITSELF,
+): Promise<OwnBlobs> {
   const expect: Expectation[] = [];
   const put: Put[] = [];
   const distinct = new Map(contents.map((bytes) => [digestOf(bytes), bytes]));
@@ -31,12 +36,17 @@ export async function publishOwnBlobs(needs: Needs, repository: RepositoryName, 
     const isIntact = grounds.record?.damaged === false;
     const link = await needs.metadata.get(keys.link(repository, digest));
     expect.push({ key: keys.link(repository, digest), version: link?.version ?? "absent" });
-    if (isIntact && link !== undefined && linkRecord.parse(link.value).by === REGISTRY_ITSELF) continue;
+    if (isIntact && isHeldFor(by, link)) continue;
     if (!isIntact) await publish(needs, digest, { bytes, replace: grounds.record !== undefined });
     expect.push(...grounds.expect);
-    put.push(...linkRows(repository, digest, { size: bytes.byteLength, by: REGISTRY_ITSELF, at: needs.clock() }));
+    put.push(...linkRows(repository, digest, { size: bytes.byteLength, by, at: needs.clock() }));
   }
   return { expect, put };
+}
+
+/** Is there a link that need not change: any, or for the registry itself its own? */
+function isHeldFor(by: string, link: Entry | undefined): boolean {
+  return link !== undefined && (by !== REGISTRY_ITSELF || linkRecord.parse(link.value).by === REGISTRY_ITSELF);
 }
 
 async function publish(

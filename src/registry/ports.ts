@@ -1,7 +1,9 @@
 import type { Logger } from "../log.ts";
 import type { BlobStore } from "../storage/blob-store.ts";
+import type { IncomingFiles } from "../storage/incoming-files.ts";
 import type { MetadataStore } from "../storage/metadata-store.ts";
 import type { RuntimeTree } from "../storage/runtime-tree.ts";
+import type { Inspector } from "../scan/inspector.ts";
 import type { Actor } from "../audit/event.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { BuiltInPolicy } from "../policy/promotion.ts";
@@ -11,6 +13,8 @@ export interface Services {
   readonly metadata: MetadataStore;
   readonly blobs: BlobStore;
   readonly tree: RuntimeTree;
+  readonly files: IncomingFiles;
+  readonly inspector: Inspector;
   /** Now, in epoch milliseconds. */
   readonly clock: () => number;
   /** A fresh time-ordered id (UUIDv7), for events and requests. */

@@ -5,7 +5,7 @@ import type { RepositoryName } from "../oci/reference.ts";
 import type { Decision } from "../policy/promotion.ts";
 import { keys } from "../storage/keys.ts";
 import type { Change, Expectation, Key, Put } from "../storage/metadata-store.ts";
-import { type ManifestRecord, everywhereRecord } from "../storage/records.ts";
+import { type ManifestRecord, type ModelDetails, everywhereRecord } from "../storage/records.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type BuiltTransition, type Rows, buildTransition } from "./change-state.ts";
 import { type Evaluated, type PromotionRequest, evaluatePromotion } from "./evaluate.ts";
@@ -18,6 +18,8 @@ export interface Promotion extends PromotionRequest {
   readonly reason: string | null;
   /** The decision that evaluate showed; another one now is a CONFLICT (RULES 6). */
   readonly expected: Digest | undefined;
+  /** What the predecessor's API is to keep of the artifact afterwards; undefined: as before. */
+  readonly details?: ModelDetails | undefined;
 }
 
 /**
@@ -41,6 +43,18 @@ export async function promote(
   if (decision === undefined) throw new RegistryError("INTERNAL");
   if (!decision.allowed) throw new RegistryError("REFUSED", undefined, { detail: { decision } });
   return { record, decision };
+}
+
+/** Records a refusal of what is not in the repository and does not come into it, and throws it. */
+export async function recordRefusal(
+  services: TransitionServices,
+  caller: Caller,
+  artifact: FoundArtifact,
+  decision: Decision,
+): Promise<never> {
+  const { change } = refusal(services, caller, artifact, decision);
+  if (change !== undefined) await services.metadata.commit({ ...change, expect: [] });
+  throw new RegistryError("REFUSED", undefined, { detail: { decision } });
 }
 
 interface DecidedPromotion {
@@ -144,6 +158,7 @@ async function trustedTransition(services: TransitionServices, caller: Caller, a
       policy: decision.policy,
     },
     covers: evaluated.covers,
+    details: promotion.details,
     also: {
       expect: [...expect, ...tags.expect],
       put: [...tags.put, decisionRow(repository, record, decision)],

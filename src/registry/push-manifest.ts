@@ -7,10 +7,12 @@ import type { Change, Expectation, Key, Put } from "../storage/metadata-store.ts
 import type { ManifestRecord } from "../storage/records.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
+import { renewLink } from "./link-use.ts";
 import { newManifestRows } from "./manifest-rows.ts";
 import type { Caller, Services } from "./ports.ts";
 import { ensureRepository } from "./repository.ts";
 import { demandRoom } from "./reserve.ts";
+import { refuseReservedTag } from "./reserved-tag.ts";
 import { type FoundManifest, findManifest, isRevokedContent, revokedEverywhere } from "./serving.ts";
 import { refuseDigestLikeName } from "./start-upload.ts";
 import { linkRow, nextLink } from "./statements.ts";
@@ -36,6 +38,9 @@ export interface PushedManifest {
   readonly subject: Digest | undefined;
   /** What a person should know of the state it is in now. */
   readonly warning: string | undefined;
+  readonly record: ManifestRecord;
+  /** Is this a generation that the repository did not have before? */
+  readonly isNew: boolean;
 }
 
 /** Takes a manifest in as `acquired` (distribution-spec §Pushing Manifests). What it names may be missing; promotion asks for it. */
@@ -49,10 +54,11 @@ export async function pushManifest(services: Needs, caller: Caller, push: Manife
   if (named !== (algorithmOf(named) === "sha256" ? sha256 : sha512)) {
     throw new RegistryError("DIGEST_INVALID", "the manifest's bytes do not have the digest in the path", { detail: { digest: named } });
   }
-  return decideAndCommit(services, async () => decidePush(services, caller, { push, manifest, named, sha256, sha512 }));
+  await refuseReservedTag(services, push);
+  return decideAndCommit(services, async () => decideManifest(services, caller, { push, manifest, named, sha256, sha512 }));
 }
 
-interface CheckedPush {
+export interface CheckedPush {
   readonly push: ManifestPush;
   readonly manifest: Manifest;
   readonly named: Digest;
@@ -60,7 +66,8 @@ interface CheckedPush {
   readonly sha512: Digest;
 }
 
-async function decidePush(services: Needs, caller: Caller, checked: CheckedPush): Promise<Decided<PushedManifest>> {
+/** The change that takes a manifest in, whoever sends it. */
+export async function decideManifest(services: Needs, caller: Caller, checked: CheckedPush): Promise<Decided<PushedManifest>> {
   const { push, manifest, named, sha256 } = checked;
   const { repository } = push;
   const everywhere = await revokedEverywhere(services, sha256);
@@ -69,7 +76,8 @@ async function decidePush(services: Needs, caller: Caller, checked: CheckedPush)
   }
   const found = await findManifest(services, repository, sha256);
   const record = pushedRecord(services.clock(), caller, checked, found?.record);
-  const result = { digest: named, subject: manifest.subject?.digest, warning: warningFor(record) };
+  const isNew = found === undefined || found.record.state === "deleted";
+  const result = { digest: named, subject: manifest.subject?.digest, warning: warningFor(record), record, isNew };
   const rows = await contentRows(services, caller, { ...checked, found, record });
   const tags = await tagRows(services, caller, { push, record, named });
   if (rows.put.length + tags.put.length + tags.remove.length === 0) return { result };
@@ -180,10 +188,12 @@ async function contentRows(
   const chained = { ...record, sequence: link.sequence, previous: link.digest };
   const repository = await ensureRepository(services, push.repository);
   const closed = await closedBlobs(services, push.repository, manifest);
+  const renewed = await renewedLinks(services, push.repository, manifest);
   return {
-    expect: repository.expect,
+    expect: [...repository.expect, ...renewed.expect],
     put: [
       ...repository.put,
+      ...renewed.put,
       ...newManifestRows({ repository: push.repository, record: chained, manifest }, push.bytes, closed),
       linkRow(push.repository, record.digest, link),
     ],
@@ -198,6 +208,20 @@ async function closedBlobs(services: Needs, repository: RepositoryName, { blobRe
     if (await isRevokedContent(services, repository, digest)) closed.add(digest);
   }
   return closed;
+}
+
+/** The collector, which may be about to take away a link that nothing named so far, finds that it has been used. */
+async function renewedLinks(
+  services: Needs,
+  repository: RepositoryName,
+  { blobReferences }: Manifest,
+): Promise<Pick<Change, "expect" | "put">> {
+  const changes: Change[] = [];
+  for (const digest of new Set(blobReferences.map((reference) => reference.digest))) {
+    const { change } = await renewLink(services, repository, digest);
+    if (change !== undefined) changes.push(change);
+  }
+  return { expect: changes.flatMap(({ expect }) => expect), put: changes.flatMap(({ put }) => put) };
 }
 
 /** A push moves what holders of `pull:any` see, never what readers see (DESIGN §1). */

@@ -50,6 +50,13 @@ export interface BlobStore {
    */
   append(upload: string, bytes: AsyncIterable<Uint8Array>, offset: number): Promise<number>;
   /**
+   * Makes an upload that is still empty a copy-on-write clone of an open file; false where that cannot be done, and then it stays empty.
+   * Whoever has the file open and writes to it changes nothing about the clone.
+   */
+  clone(upload: string, fd: number): Promise<boolean>;
+  /** Where a published blob lies on this machine, for a program that reads files; undefined when the driver keeps no files. */
+  fileOf(digest: Digest): string | undefined;
+  /**
    * Shows an upload's bytes under their digest: fsync, link, fsync of the folder. The upload itself stays until `discard`, so that
    * a crash before the metadata is committed loses nothing. With `replace` an existing (damaged) blob is atomically replaced,
    * otherwise an existing blob stays as it is. The caller has verified the digest of `size` bytes: when the upload has another size by

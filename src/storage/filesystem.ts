@@ -1,6 +1,21 @@
 import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, chmod, link, mkdir, open, opendir, readdir, rename, rm, rmdir, stat, statfs, unlink } from "node:fs/promises";
+import {
+  type FileHandle,
+  chmod,
+  copyFile as cloneFile,
+  link,
+  mkdir,
+  open,
+  opendir,
+  readdir,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  statfs,
+  unlink,
+} from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable, type Writable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -26,6 +41,8 @@ const WHOLE: ByteRange = { start: 0, end: Infinity };
 const DATA = "data";
 /** A second link to them on its way into the place of a damaged blob. */
 const REPLACEMENT = "replacement";
+/** What says that there is no clone here: file systems without them, two file systems, or a machine without /proc. */
+const NO_CLONE = ["ENOTSUP", "EOPNOTSUPP", "EXDEV", "EINVAL", "ENOSYS", "ENOTTY", "ENOENT", "EPERM", "EACCES"] as const;
 /** Who holds this file, in `blobs/removal`, may remove blobs. */
 const REMOVAL = "removal";
 /** How often, and how long in between (ms), a removal waits for another one. */
@@ -126,6 +143,27 @@ class Filesystem implements BlobStore {
       };
       return full(() => copy(bytes, new AppendWriter(openEnd, offset)));
     });
+  }
+
+  async clone(upload: string, fd: number): Promise<boolean> {
+    return this.#claimed(upload, async ({ path }) => {
+      const clone = join(dirname(path), REPLACEMENT);
+      try {
+        // Elsewhere first: a clone that fails removes its target.
+        await cloneFile(`/proc/self/fd/${fd}`, clone, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL);
+        await chmod(clone, PRIVATE_FILE);
+        await rename(clone, path);
+        return true;
+      } catch (error) {
+        await rm(clone, { force: true });
+        if (hasCode(error, ...NO_CLONE)) return false;
+        throw error;
+      }
+    });
+  }
+
+  fileOf(digest: Digest): string {
+    return this.#pathOf(digest);
   }
 
   async publish(

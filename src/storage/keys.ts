@@ -54,7 +54,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   tag-of/<repo>/<m>/<tag>           the tags of a manifest
  *   revoked-everywhere/<d>            a manifest's digest, by both of its names
  *   everywhere-pending/<m>            a revocation everywhere whose statements are not all written yet
- *   tree-pending/<repo>/<m>/<id>    * a manifest whose folder in trusted/ a change left to be made or removed
+ *   tree-pending/<repo>/<m>/<id>    * a manifest whose folder in trusted/ a process has to make or remove
  *   model/<repo>/<m>                  what the predecessor's API keeps of an artifact besides its lifecycle
  *   model-name/<name>                 a name that was registered there: its repository, and the manifest that it means
  *   model-repository/<repo>           the name that a repository belongs to

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { fingerprintSchema, scannerMapSchema } from "../audit/model-event.ts";
 import { bindingSchema } from "../identity/principal.ts";
 import { stateSchema } from "../lifecycle/state.ts";
 import { annotationsSchema } from "../oci/descriptor.ts";
@@ -130,7 +131,6 @@ export const blobRecord = z.strictObject({
 });
 export type BlobRecord = z.infer<typeof blobRecord>;
 
-/**
 /** What was found in the place of a damaged blob, and first when; both are null where there was nothing at all. */
 export const damageRecord = z.strictObject({
   v: z.literal(1),
@@ -140,6 +140,7 @@ export const damageRecord = z.strictObject({
 });
 export type DamageRecord = z.infer<typeof damageRecord>;
 
+/**
  * Value of a reach or denied row: the manifests between the root and the digest, so that a revocation everywhere cuts a branch at
  * once. The registry's own statements stay readable whatever becomes of their root.
  */
@@ -167,6 +168,9 @@ export type StatementRecord = z.infer<typeof statementRecord>;
 /** Value of an edge. A closed one shows the blob to nobody: it was revoked content when the manifest was pushed (RULES 14). */
 export const edgeRecord = z.strictObject({ closed: z.literal(true).exactOptional() });
 export type EdgeRecord = z.infer<typeof edgeRecord>;
+
+/** Which process has to make or remove a folder of `trusted/`, since when; an empty name is that of one which failed. */
+export const treePendingRecord = z.strictObject({ v: z.literal(1), at: time, process: z.string() });
 
 /** What the last promotion of a root covers, by canonical manifest digest. */
 export const coversRecord = z.strictObject({ v: z.literal(1), digests: z.array(digestSchema) });
@@ -209,11 +213,11 @@ export const modelDetailsRecord = z.strictObject({
   blob: digestSchema,
   size: z.number().int().nonnegative(),
   source: z.string(),
-  scanResults: z.record(z.string(), z.string()),
-  scannerVersions: z.record(z.string(), z.string()),
+  scanResults: scannerMapSchema,
+  scannerVersions: scannerMapSchema,
   policyVersion: z.string(),
   sourceRevision: z.string(),
-  fingerprint: z.record(z.string(), z.json()),
+  fingerprint: fingerprintSchema,
   /** A tensor manifest beside the file, and the digest that it had when it was named; its path is empty when there is none. */
   tensorManifest: z.strictObject({ path: z.string(), digest: digestSchema.nullable() }),
   /** Which file was taken in, to tell it from one that took its place: device, inode, size and time of change; null when none was. */

@@ -89,6 +89,9 @@ export interface BlobRegistryOptions extends Pick<EdgeOptions, "pace" | "tls" | 
   readonly around?: (blobs: BlobStore) => BlobStore;
 }
 
+/** A day, in milliseconds. */
+const GRACE = 86_400_000;
+
 /** The same in every process, as the data directory's secret is. */
 const SECRET = "the secret of a data directory";
 
@@ -106,6 +109,7 @@ export async function startBlobRegistry({ directory: given, around, ...edgeOptio
     random: (bytes: number) => randomBytes(bytes),
     secretFor: (purpose: string) => createHmac("sha256", SECRET).update(purpose).digest(),
     log: createLogger("silent"),
+    settings: { publicUrl: "http://127.0.0.1", duties: "standard", collectGrace: GRACE, promotionPolicy: "closure" } as const,
     refusals: { note: (event: AuditEvent) => void noted.push(event) },
   };
   const edge = await startEdge({ doors: [...uploadDoors(services), ...blobDoors(services)], gatekeeper, ...edgeOptions });
@@ -227,6 +231,8 @@ export function blobsWith(blobs: BlobStore, changed: Partial<BlobStore>): BlobSt
     staged: (upload) => blobs.staged(upload),
     openStaged: (upload, start) => blobs.openStaged(upload, start),
     append: (upload, bytes, offset) => blobs.append(upload, bytes, offset),
+    clone: (upload, fd) => blobs.clone(upload, fd),
+    fileOf: (digest) => blobs.fileOf(digest),
     publish: (upload, digest, options) => blobs.publish(upload, digest, options),
     discard: (upload) => blobs.discard(upload),
     remove: (digest, still) => blobs.remove(digest, still),

@@ -5,7 +5,9 @@ import type { AuditEvent } from "../../src/audit/event.ts";
 import { createGatekeeper } from "../../src/http/authenticate.ts";
 import { allDoors } from "../../src/http/doors.ts";
 import { type Realm, realmChooser } from "../../src/identity/realm.ts";
+import { createInspector } from "../../src/scan/inspector.ts";
 import { openFilesystem } from "../../src/storage/filesystem.ts";
+import { openIncomingFiles } from "../../src/storage/incoming-files.ts";
 import { openLinkedTree } from "../../src/storage/linked-tree.ts";
 import { type Edge, startEdge } from "./edge.ts";
 import { type Identities, startIdentities } from "./identities.ts";
@@ -50,7 +52,11 @@ export function bearer(token: string): string {
   return `Bearer ${token}`;
 }
 
-export async function startWholeRegistry({ serviceToken }: { readonly serviceToken?: string } = {}): Promise<WholeRegistry> {
+export async function startWholeRegistry({
+  serviceToken,
+  isLocal = false,
+  insecureDevMode = false,
+}: { readonly serviceToken?: string; readonly isLocal?: boolean; readonly insecureDevMode?: boolean } = {}): Promise<WholeRegistry> {
   const identities = await startIdentities();
   await mkdir(`${identities.directory}/trusted`, { recursive: true });
   const noted: AuditEvent[] = [];
@@ -62,11 +68,19 @@ export async function startWholeRegistry({ serviceToken }: { readonly serviceTok
     ...identities.services,
     blobs: await openFilesystem(identities.directory),
     tree: await openLinkedTree(identities.directory),
+    files: openIncomingFiles(identities.directory),
+    inspector: createInspector(),
     refusals: { note: (event: AuditEvent) => void noted.push(event) },
     realmOf,
   };
-  const gatekeeper = createGatekeeper(services, { realm: realmOf, serviceToken, refused: (event) => void noted.push(event) });
-  const serving = { serviceToken, draining: () => false, insecureDevMode: false };
+  const gatekeeper = createGatekeeper(services, {
+    realm: realmOf,
+    serviceToken,
+    isLocal,
+    insecureDevMode,
+    refused: (event) => void noted.push(event),
+  });
+  const serving = { serviceToken, draining: () => false, insecureDevMode, isLocal };
   const edge = await startEdge({ doors: allDoors(services, gatekeeper, serving), gatekeeper });
   ({ port } = edge);
   const registry: WholeRegistry = {

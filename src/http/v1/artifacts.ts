@@ -10,9 +10,8 @@ import {
   revokeRequest,
 } from "../../api/artifacts.ts";
 import { scanOf } from "../../api/evidence.ts";
-import { isDigest } from "../../oci/digest.ts";
 import { RegistryError } from "../../oci/errors.ts";
-import { type Reference, type RepositoryName, type Tag, isRepositoryName, isTag } from "../../oci/reference.ts";
+import { type Reference, type RepositoryName, type Tag, parseArtifactReference } from "../../oci/reference.ts";
 import { deleteArtifact } from "../../registry/delete-artifact.ts";
 import { type PromotionRequest, evaluatePromotion } from "../../registry/evaluate.ts";
 import { type FoundArtifact, type TagMeaning, demand, findArtifact } from "../../registry/find-artifact.ts";
@@ -107,11 +106,8 @@ async function shown(services: TransitionServices, { repository, record, rights 
 }
 
 function parseRef(c: Ask): { readonly repository: RepositoryName; readonly reference: Reference } {
-  const [, repository = "", separator, rest = ""] = /^([^@:]+)([@:])(.+)$/.exec(c.req.param("ref") ?? "") ?? [];
-  if (isRepositoryName(repository)) {
-    if (separator === "@" && isDigest(rest)) return { repository, reference: { digest: rest } };
-    if (separator === ":" && isTag(rest)) return { repository, reference: { tag: rest } };
-  }
+  const at = parseArtifactReference(c.req.param("ref") ?? "");
+  if (at !== undefined) return at;
   throw new RegistryError("INVALID", "an artifact is named <repository>@<digest> or <repository>:<tag>");
 }
 

@@ -1,8 +1,11 @@
 import { type AuditPage, type AuditQuery, type AuditVerification, auditQuerySchema, entryOf, headOf } from "../../api/audit.ts";
 import type { Caller, Services } from "../../registry/ports.ts";
-import { type AuditFilter, auditHead, readAudit, streamAudit } from "../../registry/read-audit.ts";
+import { modelEventAnswerJson } from "../../api/models.ts";
+import { modelEvents } from "../../registry/model-events.ts";
+import { type AuditFilter, auditHead, readAudit } from "../../registry/read-audit.ts";
 import { verifyAudit } from "../../registry/verify-audit.ts";
 import { invalid } from "../errors.ts";
+import { jsonArray } from "../json-array.ts";
 import type { Ask, Door } from "../route.ts";
 
 const PAGE = 100;
@@ -20,7 +23,7 @@ async function list(services: Pick<Services, "metadata">, c: Ask, caller: Caller
   const query = parseQuery(c);
   const filter = filterFor(caller, query);
   const plain = caller.principal.kind === "service-token" && Object.keys(query).length === 0;
-  if (plain) return c.body(arrayOf(streamAudit(services, filter)), 200, { "Content-Type": "application/json" });
+  if (plain) return c.body(jsonArray(predecessorsEvents(services)), 200, { "Content-Type": "application/json" });
   const { links, next } = await readAudit(services, { after: query.after ?? 0, limit: query.limit ?? PAGE, filter });
   const page: AuditPage = { events: links.map(entryOf), next: next ?? null, head: headOf(await auditHead(services)) };
   return c.json(page);
@@ -51,16 +54,6 @@ function filterFor({ principal }: Caller, { actor, artifact, type }: AuditQuery)
   return { actor, artifact, type: artifactsOnly ? "artifact" : type };
 }
 
-/** The predecessor's plain array, written while it is read: a chain of any length in constant memory. */
-function arrayOf(links: ReturnType<typeof streamAudit>): ReadableStream<Uint8Array> {
-  const encoder = new TextEncoder();
-  async function* text(): AsyncGenerator<Uint8Array> {
-    let before = "[";
-    for await (const link of links) {
-      yield encoder.encode(`${before}\n${JSON.stringify(entryOf(link))}`);
-      before = ",";
-    }
-    yield encoder.encode(before === "[" ? "[]\n" : "\n]\n");
-  }
-  return ReadableStream.from(text());
+async function* predecessorsEvents(services: Pick<Services, "metadata">): AsyncGenerator<string> {
+  for await (const event of modelEvents(services)) yield modelEventAnswerJson(event);
 }

@@ -1,0 +1,169 @@
+import { z } from "zod";
+import { scanOf } from "../../api/evidence.ts";
+import { acquireRequest, modelAnswerJson, promoteModelRequest } from "../../api/models.ts";
+import { RegistryError } from "../../oci/errors.ts";
+import { goJson } from "../../oci/go-json.ts";
+import { extensionOf, formatOf, isModelName, modelFilename } from "../../oci/model-name.ts";
+import { type AcquireServices, type Acquisition, acquire } from "../../registry/acquire.ts";
+import { countStates } from "../../registry/count-states.ts";
+import { deleteModel } from "../../registry/delete-model.ts";
+import type { TagMeaning } from "../../registry/find-artifact.ts";
+import { type FoundModel, findModel, viewOf } from "../../registry/find-model.ts";
+import { listModels } from "../../registry/list-models.ts";
+import { locateModel } from "../../registry/locate-model.ts";
+import type { Caller } from "../../registry/ports.ts";
+import { promoteModel } from "../../registry/promote-model.ts";
+import { quarantine } from "../../registry/quarantine.ts";
+import { revokeAndFollow } from "../../registry/revoke-everywhere.ts";
+import { tensorManifestOf } from "../../registry/take-in-file.ts";
+import { jsonArray } from "../json-array.ts";
+import type { Ask, CallerDoor, Door } from "../route.ts";
+import { goBody } from "./go-body.ts";
+
+/** The doors of the predecessor's API to artifacts (secai-behaviour 1.6), over the same records as all others. */
+export function modelDoors(services: AcquireServices): readonly Door[] {
+  return [
+    read("GET", "/v1/models", (c, caller) => c.body(jsonArray(shownModels(services, caller)), 200, JSON_TYPE)),
+    read("GET", "/v1/model", async (c, caller) => answer(c, await shown(services, await named(services, c, caller, "seen")))),
+    read("GET", "/v1/model/path", async (c, caller) =>
+      answer(c, goJson(await locateModel(services, await named(services, c, caller, "seen")))),
+    ),
+    read("GET", "/v1/stats", async (c) => answer(c, goJson(await stats(services)))),
+    change("POST", "/v1/model/acquire", async (c, caller) => {
+      const body = await goBody(c, acquireRequest, () => "valid name, filename, sha256, and size are required");
+      return answer(c, await shown(services, await acquire(services, caller, acquisitionOf(body))), 201);
+    }),
+    change("POST", "/v1/model/promote", async (c, caller) => answer(c, await shown(services, await promoted(services, c, caller)), 201)),
+    change("POST", "/v1/model/quarantine", async (c, caller) => {
+      const found = await named(services, c, caller, "pushed");
+      const before = found.record.state;
+      if (before !== "acquired" && before !== "quarantined") {
+        throw conflict(`cannot quarantine artifact "${found.name}": must be in acquired state, currently ${before}`);
+      }
+      await quarantine(services, caller, found, null);
+      return status(c, found, before === "quarantined" ? "already_quarantined" : "quarantined");
+    }),
+    change("POST", "/v1/model/revoke", async (c, caller) => {
+      const found = await named(services, c, caller, "only");
+      const before = found.record.state;
+      if (before === "deleted") throw conflict(`cannot revoke artifact "${found.name}": already in deleted state`);
+      await revokeAndFollow(services, caller, found, { reason: "revoked through /v1/model/revoke", permanent: false, everywhere: false });
+      return status(c, found, before === "revoked" ? "already_revoked" : "revoked");
+    }),
+    change("DELETE", "/v1/model/delete", async (c, caller) => {
+      const found = await named(services, c, caller, "only");
+      const before = found.record.state;
+      await deleteModel(services, caller, found);
+      return status(c, found, before === "deleted" ? "already_deleted" : "deleted");
+    }),
+  ];
+}
+
+function read(method: "GET" | "POST", path: string, handle: CallerDoor["handle"]): CallerDoor {
+  return { method, path, action: { registered: "read" }, handle };
+}
+
+function change(method: "POST" | "DELETE", path: string, handle: CallerDoor["handle"]): CallerDoor {
+  return { method, path, action: { registered: "change" }, handle };
+}
+
+const JSON_TYPE = { "Content-Type": "application/json" } as const;
+
+/** A JSON text as the predecessor ends it. */
+function answer(c: Ask, json: string, code: 200 | 201 = 200): Response {
+  return c.body(`${json}\n`, code, JSON_TYPE);
+}
+
+function status(c: Ask, { name }: FoundModel, now: string): Response {
+  return answer(c, goJson({ name, status: now }));
+}
+
+/** A refusal that the predecessor answers by JSON. */
+function conflict(error: string): RegistryError {
+  return new RegistryError("CONFLICT", error, { detail: { error } });
+}
+
+async function* shownModels(services: AcquireServices, caller: Caller): AsyncGenerator<string> {
+  for await (const found of listModels(services, caller)) yield shown(services, found);
+}
+
+async function shown(services: AcquireServices, found: FoundModel): Promise<string> {
+  const { repository, record } = found;
+  return modelAnswerJson(await viewOf(services, found), { repository, digest: record.names[0] ?? record.digest });
+}
+
+/** The artifact that `?name=` means; the first value counts. */
+async function named(services: AcquireServices, c: Ask, caller: Caller, meaning: TagMeaning): Promise<FoundModel> {
+  const name = c.req.queries("name")?.[0] ?? "";
+  if (!isModelName(name) && parsesAsNothing(name)) throw new RegistryError("INVALID", "missing ?name= parameter");
+  return findModel(services, caller, name, meaning);
+}
+
+/** A reference may be longer than a name. */
+function parsesAsNothing(name: string): boolean {
+  return !/^[^@:\s]{1,255}[@:]\S{1,140}$/.test(name);
+}
+
+interface NamedFile {
+  readonly name: string;
+  readonly filename: string;
+  readonly sha256?: string | undefined;
+  readonly size_bytes: number;
+  readonly source: string;
+}
+
+function acquisitionOf({ name, filename, sha256, size_bytes: size, source }: NamedFile): Acquisition {
+  const checked = modelFilename(filename);
+  if ("refused" in checked) throw new RegistryError("INVALID", `invalid filename: ${checked.refused}`);
+  const format = formatOf(filename);
+  if (format === undefined)
+    throw new RegistryError("DENIED", `format "${extensionOf(filename)}" not allowed; permitted: gguf, safetensors`);
+  return { name, filename, path: checked.path, format, sha256, size, source };
+}
+
+const REQUIRED: ReadonlySet<string> = new Set(["name", "filename", "sha256"]);
+
+async function promoted(services: AcquireServices, c: Ask, caller: Caller): Promise<FoundModel> {
+  const body = await goBody(c, promoteModelRequest, (member) =>
+    REQUIRED.has(member) ? "name, filename, and sha256 are required" : "invalid promotion metadata",
+  );
+  const { gguf_guard_fingerprint: fingerprint, gguf_guard_manifest: manifest } = body;
+  const path = manifest === "" ? undefined : modelFilename(manifest);
+  if (path !== undefined && "refused" in path) throw new RegistryError("INVALID", "invalid gguf-guard manifest path");
+  const acquisition = acquisitionOf(body);
+  const tensorManifest = await tensorManifestOf(services, path?.path ?? "");
+  try {
+    return await promoteModel(services, caller, { acquisition, scan: scanOf(body), fingerprint, tensorManifest });
+  } catch (error) {
+    throw error instanceof RegistryError && error.code === "REFUSED" ? inItsWords(error) : error;
+  }
+}
+
+const refusedDecision = z.looseObject({
+  decision: z.looseObject({ checks: z.array(z.looseObject({ id: z.string(), status: z.string() })) }),
+});
+const UNSAID: ReadonlySet<string> = new Set(["policy-version", "scan-results", "same-scanners"]);
+const NOT_PASSED: ReadonlySet<string> = new Set(["scan-results-pass", "scanner-versions"]);
+
+/** A refusal by the predecessor's own rule has its words; each comes with the decision (RULES 32). */
+function inItsWords(refusal: RegistryError): RegistryError {
+  const { decision } = refusedDecision.parse(refusal.detail);
+  const failed = decision.checks.filter(({ status: now }) => now === "fail").map(({ id }) => id);
+  const error = failed.some((id) => UNSAID.has(id))
+    ? "promotion requires policy version and scanner evidence"
+    : failed.some((id) => NOT_PASSED.has(id))
+      ? "promotion scanner evidence did not pass validation"
+      : refusal.message;
+  return new RegistryError("REFUSED", error, { detail: { error, decision } });
+}
+
+async function stats(services: AcquireServices): Promise<Record<string, unknown>> {
+  const { counts, complete } = await countStates(services);
+  const occurring = Object.entries(counts).filter(([, count]) => count > 0);
+  return {
+    complete,
+    model_count: Object.values(counts).reduce((sum, count) => sum + count, 0),
+    state_counts: Object.fromEntries(occurring.toSorted(([a], [b]) => (a < b ? -1 : 1))),
+    trusted_count: counts.trusted,
+  };
+}

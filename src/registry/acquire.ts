@@ -1,0 +1,242 @@
+import type { ModelView } from "../audit/model-event.ts";
+import { modelPackConfig, modelPackManifest } from "../formats/model-pack.ts";
+import { rightsOnRegistered } from "../identity/authorize.ts";
+import { type Digest, digestOf, encodedOf } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
+import { type ModelFormat, repositoryOfModel } from "../oci/model-name.ts";
+import { type Manifest, parseManifest } from "../oci/manifest.ts";
+import { type RepositoryName, namespaceOf, parseArtifactReference } from "../oci/reference.ts";
+import { keys } from "../storage/keys.ts";
+import type { Change, Entry, Put } from "../storage/metadata-store.ts";
+import { type ManifestRecord, type ModelDetails, modelDetailsRecord } from "../storage/records.ts";
+import { InspectionError } from "../scan/inspection.ts";
+import type { Inspector } from "../scan/inspector.ts";
+import { auditEvent } from "./audit-event.ts";
+import { type BlobFolders, syncFolders } from "./blob-folders.ts";
+import { type Decided, decideAndCommit } from "./commit.ts";
+import { type FoundModel, findRegistered } from "./find-model.ts";
+import { demand } from "./find-artifact.ts";
+import { type Verified, linkVerified } from "./finish-upload.ts";
+import { holdName, taken } from "./hold-name.ts";
+import { modelEventRows } from "./model-events.ts";
+import { registeredView } from "./model-view.ts";
+import { publishOwnBlobs } from "./own-blobs.ts";
+import type { Caller, Services } from "./ports.ts";
+import { type CheckedPush, decideManifest } from "./push-manifest.ts";
+import { RESERVED_TAG } from "./reserved-tag.ts";
+import { type TakenFile, takeInFile } from "./take-in-file.ts";
+import { inTurn } from "./turns.ts";
+
+export type AcquireServices = Pick<
+  Services,
+  "metadata" | "blobs" | "tree" | "files" | "inspector" | "clock" | "newId" | "random" | "secretFor" | "log" | "settings"
+>;
+
+/** A file of the data directory that is to be registered under a name; bounds and spelling are checked. */
+export interface Acquisition {
+  readonly name: string;
+  readonly filename: string;
+  /** The filename in its one spelling. */
+  readonly path: string;
+  readonly format: ModelFormat;
+  /** 64 hexadecimal digits; undefined: whatever the file has. */
+  readonly sha256: string | undefined;
+  /** Bytes; zero: undeclared. */
+  readonly size: number;
+  readonly source: string;
+}
+
+/**
+ * Registers a file under a name as an acquired artifact, or again when what the name means is neither trusted nor revoked. The same file
+ * with the same words is no change.
+ */
+export async function acquire(services: AcquireServices, caller: Caller, acquisition: Acquisition): Promise<FoundModel> {
+  await demandAcquiring(services, caller, acquisition);
+  return inTurn(services.metadata, `acquire ${acquisition.name}`, () =>
+    withAcquisition(services, caller, acquisition, async (decide) => {
+      const folders = await decideAndCommit(services, decide);
+      if (folders !== undefined) await syncFolders(services, folders);
+      const found = await findRegistered(services, caller, acquisition.name);
+      if (found === undefined)
+        throw new RegistryError("CONFLICT", "the artifact was changed by another request meanwhile: look at it again");
+      return found;
+    }),
+  );
+}
+
+/** Refuses a name that is not free for the caller, before the file is read. */
+export async function demandAcquiring(services: Pick<Services, "metadata">, { principal }: Caller, { name }: Acquisition): Promise<void> {
+  demand(rightsOnRegistered(principal, repositoryOfModel(name)), "acquire", "acquiring");
+  const reference = parseArtifactReference(name);
+  if (reference === undefined) return;
+  const namespace = await services.metadata.get(keys.namespace(namespaceOf(reference.repository)));
+  if (namespace !== undefined)
+    throw new RegistryError("INVALID", "the name reads as a reference into a namespace that exists: choose another");
+}
+
+/** Reads the file and hands on the decision that registers it, which may be taken as often as need be while the file is held. */
+export async function withAcquisition<T>(
+  services: AcquireServices,
+  caller: Caller,
+  acquisition: Acquisition,
+  use: (decide: () => Promise<Decided<BlobFolders | undefined>>) => Promise<T>,
+): Promise<T> {
+  const copy = await takeInFile(services, acquisition.path);
+  try {
+    refuseOtherBytes(acquisition, copy);
+    const described = describeOnce(services, acquisition, copy);
+    return await use(() => decideAcquisition(services, caller, { acquisition, copy, described }));
+  } finally {
+    await services.blobs.discard(copy.upload).catch((error: unknown) => services.log.warn({ err: error }, "a copy could not be discarded"));
+  }
+}
+
+function refuseOtherBytes({ sha256, size }: Acquisition, copy: TakenFile): void {
+  const actual = encodedOf(copy.digest);
+  if (sha256 !== undefined && sha256 !== actual) {
+    throw new RegistryError("CONFLICT", `hash verification failed: hash mismatch: expected ${sha256}, got ${actual}`);
+  }
+  if (size !== 0 && size !== copy.size) throw new RegistryError("CONFLICT", "declared size does not match artifact");
+}
+
+/** The OCI artifact that the file becomes: the same file and words make the same digest. */
+interface Described {
+  readonly config: Uint8Array;
+  readonly bytes: Uint8Array;
+  readonly manifest: Manifest;
+  readonly digest: Digest;
+}
+
+/** The file's header is read once, by a process of its own, when its bytes stand under their digest. */
+function describeOnce(services: AcquireServices, acquisition: Acquisition, copy: TakenFile): () => Promise<Described> {
+  let described: Promise<Described> | undefined;
+  return () => (described ??= describe(services, acquisition, copy));
+}
+
+async function describe(
+  { blobs, inspector }: AcquireServices,
+  { name, path, format, source }: Acquisition,
+  copy: TakenFile,
+): Promise<Described> {
+  const file = blobs.fileOf(copy.digest);
+  const facts = file === undefined ? undefined : await factsOf(inspector, file, path);
+  const config = modelPackConfig({ name, format, facts, diffId: copy.digest });
+  const bytes = modelPackManifest({
+    config: { digest: digestOf(config), size: config.byteLength },
+    layer: { digest: copy.digest, size: copy.size, path },
+    annotations: { "dev.ai-model-registry.name": name, ...(source !== "" && { "dev.ai-model-registry.source": source }) },
+  });
+  return { config, bytes, manifest: parseManifest(bytes, undefined), digest: digestOf(bytes) };
+}
+
+/** A header that could not be looked at now must not make another artifact of the same file. */
+async function factsOf(inspector: Inspector, file: string, path: string): ReturnType<Inspector["facts"]> {
+  try {
+    return await inspector.facts(file, path);
+  } catch (error) {
+    if (!(error instanceof InspectionError)) throw error;
+    throw new RegistryError("UNAVAILABLE", "the file's header cannot be read now; try again", { cause: error });
+  }
+}
+
+interface Deciding {
+  readonly acquisition: Acquisition;
+  readonly copy: TakenFile;
+  readonly described: () => Promise<Described>;
+}
+
+async function decideAcquisition(
+  services: AcquireServices,
+  caller: Caller,
+  { acquisition, copy, described }: Deciding,
+): Promise<Decided<BlobFolders | undefined>> {
+  const repository = repositoryOfModel(acquisition.name);
+  const held = await holdName(services, repository, acquisition);
+  const linked = await linkVerified(services, caller, verifiedCopy(repository, copy));
+  const artifact = await described();
+  const config = await publishOwnBlobs(services, repository, [artifact.config], caller.principal.name);
+  const pushed = await decideManifest(services, caller, pushOf(repository, artifact));
+  const { record, isNew } = pushed.result;
+  if (record.state !== "acquired" && record.state !== "quarantined") throw taken();
+  const known = await services.metadata.get(keys.model(repository, artifact.digest));
+  const details = detailsAfter(acquisition, copy, isNew ? undefined : known);
+  if (pushed.change === undefined && linked.change === undefined && isSame(known, details)) return { result: undefined };
+  const view = registeredView(details, record);
+  const events = pushed.change === undefined ? NOTHING : await modelEventRows(services, { action: "acquire", from: held.state, view });
+  const event = said(services, caller, { repository, artifact: artifact.digest, view, from: held.state });
+  const named = { ...NOTHING, expect: held.expect, put: modelRows(repository, artifact.digest, details) };
+  const unchanged = {
+    ...NOTHING,
+    expect: [{ key: keys.model(repository, artifact.digest), version: known?.version ?? ("absent" as const) }],
+  };
+  return { change: joined([linked.change, pushed.change, config, events, named, unchanged], event), result: linked.result };
+}
+
+/** One change of what several decisions want; a part that wants nothing is undefined. */
+function joined(parts: readonly (Partial<Change> | undefined)[], event: Change["audit"][number]): Change {
+  return {
+    expect: parts.flatMap((part) => part?.expect ?? []),
+    put: parts.flatMap((part) => part?.put ?? []),
+    remove: parts.flatMap((part) => part?.remove ?? []),
+    audit: [event],
+  };
+}
+
+const NOTHING = { expect: [], put: [] } as const;
+
+function verifiedCopy(repository: RepositoryName, { upload, size, digest }: TakenFile): Verified {
+  return { upload: { id: upload, algorithm: "sha256" }, size, repository, digest, sha256: digest };
+}
+
+function pushOf(repository: RepositoryName, { bytes, manifest, digest }: Described): CheckedPush {
+  const push = { repository, digest: undefined, tags: [RESERVED_TAG], contentType: undefined, bytes };
+  return { push, manifest, named: digest, sha256: digest, sha512: digestOf(bytes, "sha512") };
+}
+
+/** What is kept of the artifact: what was said of it before stays, unless it is new. */
+function detailsAfter({ name, filename, path, format, source }: Acquisition, copy: TakenFile, known: Entry | undefined): ModelDetails {
+  const before = known === undefined ? UNSAID : modelDetailsRecord.parse(known.value);
+  return { ...before, v: 1, name, filename, path, format, blob: copy.digest, size: copy.size, source, file: copy.identity };
+}
+
+const UNSAID = {
+  scanResults: {},
+  scannerVersions: {},
+  policyVersion: "",
+  sourceRevision: "",
+  fingerprint: {},
+  tensorManifest: { path: "", digest: null },
+} as const;
+
+function isSame(known: Entry | undefined, details: ModelDetails): boolean {
+  if (known === undefined) return false;
+  return JSON.stringify(modelDetailsRecord.parse(known.value)) === JSON.stringify(modelDetailsRecord.parse(details));
+}
+
+function modelRows(repository: RepositoryName, artifact: Digest, details: ModelDetails): readonly Put[] {
+  return [
+    { key: keys.model(repository, artifact), value: details },
+    { key: keys.modelName(details.name), value: { v: 1, repository, digest: artifact } },
+    { key: keys.modelRepository(repository), value: { v: 1, name: details.name } },
+    { key: keys.modelFile(details.path), value: { v: 1, name: details.name } },
+  ];
+}
+
+function said(
+  services: AcquireServices,
+  { actor }: Caller,
+  {
+    repository,
+    artifact,
+    view,
+    from,
+  }: { repository: RepositoryName; artifact: Digest; view: ModelView; from: ManifestRecord["state"] | undefined },
+): Change["audit"][number] {
+  const { name, filename, sha256, state } = view;
+  return auditEvent(services, actor, {
+    type: "artifact.acquire",
+    target: { kind: "artifact", name: repository, digest: artifact },
+    before: from === undefined ? {} : { state: from },
+    after: { state, name, filename: filename.slice(0, 1024), sha256 },
+  });
+}

@@ -1,0 +1,81 @@
+import { RegistryError } from "../oci/errors.ts";
+import type { RepositoryName } from "../oci/reference.ts";
+import { keys } from "../storage/keys.ts";
+import type { Entry, Expectation } from "../storage/metadata-store.ts";
+import { type ManifestRecord, modelDetailsRecord, modelFileRecord, modelNameRecord, modelRepositoryRecord } from "../storage/records.ts";
+import type { Services } from "./ports.ts";
+import { RESERVED_TAG } from "./reserved-tag.ts";
+import { findManifest } from "./serving.ts";
+import { pushedPointer } from "./tags.ts";
+
+type Needs = Pick<Services, "metadata">;
+
+/** What a name is held for, until a change that expects it to be so. */
+export interface HeldName {
+  /** The state of the artifact that the name means now; undefined for a new name. */
+  readonly state: ManifestRecord["state"] | undefined;
+  readonly expect: readonly Expectation[];
+}
+
+/** What an artifact is registered by. */
+interface Wanted {
+  readonly name: string;
+  /** Of the file, in its one spelling. */
+  readonly path: string;
+}
+
+/** Refuses a name or a file that is not free: they belong to another, or to what is trusted or revoked. */
+export async function holdName(needs: Needs, repository: RepositoryName, { name, path }: Wanted): Promise<HeldName> {
+  const repositoryRow = await freeRepository(needs, repository, name);
+  const fileRow = await freeFile(needs, path, name);
+  const nameKey = keys.modelName(name);
+  const nameRow = await needs.metadata.get(nameKey);
+  const held = nameRow && (await heldBy(needs, nameRow));
+  const state = held?.record.state;
+  if (state === "trusted" || state === "revoked") throw taken();
+  const artifact = held === undefined ? [] : [{ key: keys.manifest(held.repository, held.record.digest), version: held.version }];
+  return { state, expect: [repositoryRow, fileRow, { key: nameKey, version: nameRow?.version ?? "absent" }, ...artifact] };
+}
+
+/** The refusal of what is not free. */
+export function taken(): RegistryError {
+  return new RegistryError("CONFLICT", "artifact name or filename is already registered");
+}
+
+/** The repository of the name must be no other name's; what somebody pushed there as its tag is theirs. */
+async function freeRepository(needs: Needs, repository: RepositoryName, name: string): Promise<Expectation> {
+  const key = keys.modelRepository(repository);
+  const row = await needs.metadata.get(key);
+  const isFree =
+    row === undefined
+      ? (await pushedPointer(needs, repository, RESERVED_TAG)) === undefined
+      : modelRepositoryRecord.parse(row.value).name === name;
+  if (!isFree) throw taken();
+  return { key, version: row?.version ?? "absent" };
+}
+
+async function freeFile(needs: Needs, path: string, name: string): Promise<Expectation> {
+  const key = keys.modelFile(path);
+  const row = await needs.metadata.get(key);
+  const holder = row && modelFileRecord.parse(row.value).name;
+  if (holder !== undefined && holder !== name && (await holds(needs, holder, path))) throw taken();
+  return { key, version: row?.version ?? "absent" };
+}
+
+/** Does a live artifact hold this file: is its name's artifact, not deleted, still registered with it? */
+async function holds(needs: Needs, name: string, path: string): Promise<boolean> {
+  const nameRow = await needs.metadata.get(keys.modelName(name));
+  const held = nameRow && (await heldBy(needs, nameRow));
+  if (held === undefined || held.record.state === "deleted") return false;
+  const details = await needs.metadata.get(keys.model(held.repository, held.record.digest));
+  return details !== undefined && modelDetailsRecord.parse(details.value).path === path;
+}
+
+async function heldBy(
+  needs: Needs,
+  nameRow: Entry,
+): Promise<{ repository: RepositoryName; record: ManifestRecord; version: number } | undefined> {
+  const { repository, digest } = modelNameRecord.parse(nameRow.value);
+  const found = await findManifest(needs, repository, digest);
+  return found && { repository, ...found };
+}

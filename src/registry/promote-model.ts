@@ -1,0 +1,107 @@
+import type { ScanEvidence } from "../policy/scan-evidence.ts";
+import { encodedOf } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
+import type { ModelDetails } from "../storage/records.ts";
+import { StaleChangeError, withPendingChange } from "../storage/pending-change.ts";
+import { type AcquireServices, type Acquisition, demandAcquiring, withAcquisition } from "./acquire.ts";
+import { evaluatePromotion } from "./evaluate.ts";
+import { demand } from "./find-artifact.ts";
+import { type FoundModel, findRegistered } from "./find-model.ts";
+import type { Caller } from "./ports.ts";
+import { type Promotion, promote, recordRefusal } from "./promote.ts";
+import { RESERVED_TAG } from "./reserved-tag.ts";
+import { inTurn } from "./turns.ts";
+
+/** The predecessor's promote: the file as it was acquired, and what is said of it. */
+export interface ModelPromotion {
+  readonly acquisition: Acquisition;
+  readonly scan: ScanEvidence;
+  readonly fingerprint: ModelDetails["fingerprint"];
+  readonly tensorManifest: ModelDetails["tensorManifest"];
+}
+
+const MAX_TRIES = 8;
+
+/**
+ * Makes a registered artifact trusted by its name, when it is the file and the digest that were acquired. A name that is not known is
+ * acquired and promoted in one commit (RULES 24).
+ */
+export async function promoteModel(services: AcquireServices, caller: Caller, promotion: ModelPromotion): Promise<FoundModel> {
+  const { name } = promotion.acquisition;
+  const found = await findRegistered(services, caller, name);
+  if (found === undefined) return promoteUnknown(services, caller, promotion);
+  const details = promotedDetails(found, promotion);
+  const { record } = await promote(services, caller, found, wanted(promotion, details));
+  return { ...found, record, details };
+}
+
+function promotedDetails(found: FoundModel, promotion: ModelPromotion): ModelDetails {
+  const { name, record, details } = found;
+  const { path, sha256, size } = promotion.acquisition;
+  if (record.state === "deleted") {
+    const error = `cannot promote artifact "${name}": currently in deleted state`;
+    throw new RegistryError("CONFLICT", error, { detail: { error } });
+  }
+  const matches =
+    details !== undefined && details.path === path && encodedOf(details.blob) === sha256 && (size === 0 || size === details.size);
+  if (!matches)
+    throw new RegistryError("CONFLICT", "promotion requires the file, digest and size that were acquired: acquire it again first");
+  return saidOf(details, promotion);
+}
+
+/** What is not said again stays. */
+function saidOf(details: ModelDetails, { acquisition, scan, fingerprint, tensorManifest }: ModelPromotion): ModelDetails {
+  return {
+    ...details,
+    source: acquisition.source === "" ? details.source : acquisition.source,
+    scanResults: scan.scan_results,
+    scannerVersions: scan.scanner_versions,
+    policyVersion: scan.policy_version,
+    sourceRevision: scan.source_revision,
+    fingerprint,
+    tensorManifest,
+  };
+}
+
+function wanted({ scan }: ModelPromotion, details: ModelDetails): Promotion {
+  return { refTag: RESERVED_TAG, tags: [], covers: [], evidence: [], scan, reason: null, expected: undefined, details };
+}
+
+/** Decides the promotion over the store as the acquisition will leave it, and commits both as one. */
+async function promoteUnknown(services: AcquireServices, caller: Caller, promotion: ModelPromotion): Promise<FoundModel> {
+  const { acquisition } = promotion;
+  await demandAcquiring(services, caller, acquisition);
+  return inTurn(services.metadata, `acquire ${acquisition.name}`, () =>
+    withAcquisition(services, caller, acquisition, async (decide) => {
+      for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+        const { change } = await decide();
+        // Somebody acquired just this meanwhile.
+        if (change === undefined) return promoteModel(services, caller, promotion);
+        const over = { ...services, metadata: withPendingChange(services.metadata, change) };
+        try {
+          return await promoteOver(services, over, caller, promotion);
+        } catch (error) {
+          if (!(error instanceof StaleChangeError)) throw error;
+        }
+      }
+      throw new RegistryError("UNAVAILABLE", "too many others change the same artifact; try again", { headers: { "Retry-After": "1" } });
+    }),
+  );
+}
+
+async function promoteOver(
+  services: AcquireServices,
+  over: AcquireServices,
+  caller: Caller,
+  promotion: ModelPromotion,
+): Promise<FoundModel> {
+  const found = await findRegistered(over, caller, promotion.acquisition.name);
+  if (found?.details === undefined) throw new RegistryError("INTERNAL");
+  demand(found.rights, "promote", "promoting");
+  const details = saidOf(found.details, promotion);
+  const { decision } = await evaluatePromotion(over, found.repository, found, wanted(promotion, details));
+  // A refusal leaves nothing behind but its record: what was to be acquired with it is not.
+  if (!decision.allowed) return recordRefusal(services, caller, found, decision);
+  const { record } = await promote(over, caller, found, wanted(promotion, details));
+  return { ...found, record, details };
+}

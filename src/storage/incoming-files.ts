@@ -1,0 +1,120 @@
+import { constants } from "node:fs";
+import { type FileHandle, lstat, open, realpath, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { hasCode } from "./claim.ts";
+
+/** Why a file that somebody put into the data directory is not taken; `message` is safe to show. */
+export class IncomingFileError extends Error {
+  override readonly name = "IncomingFileError";
+}
+
+/** A regular file of the data directory, held open: what is read is this file, whatever its name names by then. */
+export interface IncomingFile {
+  readonly size: number;
+  /** Tells this content of this file from any other: device, inode, size and the times of its last changes. */
+  readonly identity: string;
+  /** For the system call that clones it. */
+  readonly fd: number;
+  bytes(): AsyncIterable<Uint8Array>;
+  /** Is it still as it was when it was opened? */
+  isUnchanged(): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+/** Files that people and programs put into the data directory, by clean relative paths (`oci/model-name.ts`). */
+export interface IncomingFiles {
+  /** Throws `IncomingFileError` for what is missing, or is anything else than a regular file reached without a symbolic link. */
+  open(path: string): Promise<IncomingFile>;
+  /** Removes the file if it is still the one that was taken in; a file that took its place stays. */
+  removeIfSame(path: string, identity: string): Promise<void>;
+}
+
+/** Larger reads are no faster (bytes). */
+const READ_SIZE = 1024 * 1024;
+
+/** The files below a folder, which must exist. */
+export function openIncomingFiles(root: string): IncomingFiles {
+  return {
+    open: (path) => openBelow(root, path),
+    removeIfSame: async (path, identity) => {
+      const file = await openBelow(root, path).catch(noneWhenRefused);
+      if (file === undefined) return;
+      await file.close();
+      if (file.identity === identity) await unlink(join(root, path)).catch(noneWhenGone);
+    },
+  };
+}
+
+async function openBelow(root: string, path: string): Promise<IncomingFile> {
+  const lexical = join(await realpath(root), path);
+  const handle = await openFile(lexical);
+  try {
+    await refuseUnlessPlain(handle, lexical);
+    return await incoming(handle);
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/** O_NONBLOCK: opening a FIFO would wait for somebody to write to it. */
+async function openFile(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    if (hasCode(error, "ENOENT", "ENOTDIR")) throw new IncomingFileError("no such file in the registry directory", { cause: error });
+    if (hasCode(error, "ELOOP")) throw new IncomingFileError("symbolic-link artifacts are not allowed", { cause: error });
+    if (hasCode(error, "ENXIO", "ENODEV", "EOPNOTSUPP")) throw new IncomingFileError("artifact must be a regular file", { cause: error });
+    if (hasCode(error, "EACCES", "EPERM")) throw new IncomingFileError("the registry may not read this file", { cause: error });
+    if (hasCode(error, "ENAMETOOLONG")) throw new IncomingFileError("the file's name is too long", { cause: error });
+    throw error;
+  }
+}
+
+/** The path has to lead to what was opened, and without a symbolic link on the way: whoever swaps a folder meanwhile is noticed. */
+async function refuseUnlessPlain(handle: FileHandle, lexical: string): Promise<void> {
+  const opened = await handle.stat({ bigint: true });
+  if (!opened.isFile()) throw new IncomingFileError("artifact must be a regular file");
+  const real = await realpath(lexical).catch(noneWhenGone);
+  const named = real === lexical ? await lstat(lexical, { bigint: true }).catch(noneWhenGone) : undefined;
+  if (named === undefined || named.ino !== opened.ino || named.dev !== opened.dev) {
+    throw new IncomingFileError("symbolic-link artifacts are not allowed");
+  }
+}
+
+async function incoming(handle: FileHandle): Promise<IncomingFile> {
+  const identity = await identityOf(handle);
+  const { size } = await handle.stat();
+  return {
+    size,
+    identity,
+    fd: handle.fd,
+    bytes: () => readAll(handle),
+    isUnchanged: async () => (await identityOf(handle)) === identity,
+    close: () => handle.close(),
+  };
+}
+
+async function identityOf(handle: FileHandle): Promise<string> {
+  const { dev, ino, size, mtimeNs, ctimeNs } = await handle.stat({ bigint: true });
+  return [dev, ino, size, mtimeNs, ctimeNs].join(":");
+}
+
+async function* readAll(handle: FileHandle): AsyncGenerator<Uint8Array> {
+  for (let position = 0; ;) {
+    const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(READ_SIZE), 0, READ_SIZE, position);
+    if (bytesRead === 0) return;
+    position += bytesRead;
+    yield buffer.subarray(0, bytesRead);
+  }
+}
+
+function noneWhenRefused(error: unknown): undefined {
+  if (error instanceof IncomingFileError) return undefined;
+  throw error;
+}
+
+function noneWhenGone(error: unknown): undefined {
+  if (hasCode(error, "ENOENT", "ENOTDIR")) return undefined;
+  throw error;
+}
