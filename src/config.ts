@@ -137,7 +137,7 @@ function configOf(chosen: Settings): Config {
     workers: chosen.workers ?? availableParallelism(),
     logLevel: chosen.log_level,
     duties: chosen.registry_duties,
-    promotionPolicy: chosen.promotion_policy,
+    promotionPolicy: chosen.registry_promotion_policy,
     minUploadRate: chosen.registry_min_upload_rate,
     verifyRate: chosen.registry_verify_rate,
     maxConnections: chosen.registry_max_connections,

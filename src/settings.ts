@@ -105,7 +105,7 @@ export const settings = z.strictObject({
     .enum(["standard", "strict"], { error: "must be standard or strict" })
     .default("standard")
     .describe("separation of duties: under `strict` an identity without a person behind it neither pushes nor promotes"),
-  promotion_policy: z
+  registry_promotion_policy: z
     .enum(["closure", "predecessor-evidence"], { error: "must be closure or predecessor-evidence" })
     .default("closure")
     .describe("what a promotion needs: all bytes, or under `predecessor-evidence` scanner results besides, each `pass`"),

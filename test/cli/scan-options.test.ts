@@ -93,7 +93,7 @@ describe("an evidence file", () => {
 });
 
 test("evaluate and promote show each check of the evidence where the registry demands it", async () => {
-  const registry = await startTestRegistry({ env: { PROMOTION_POLICY: "predecessor-evidence" } });
+  const registry = await startTestRegistry({ env: { REGISTRY_PROMOTION_POLICY: "predecessor-evidence" } });
   const env = { HOME: folder, REGISTRY_URL: registry.url, REGISTRY_DIR: registry.directory };
   const securectl = async (...argv: string[]): Promise<{ readonly exit: number; readonly out: string }> => {
     const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];

@@ -16,7 +16,7 @@ const EVIDENCE = {
 };
 const NOTHING = { scan_results: {}, scanner_versions: {}, policy_version: "", source_revision: "" };
 const SCAN_CHECKS = ["policy-version", "scan-results", "same-scanners", "scan-results-pass", "scanner-versions"];
-const PREDECESSOR = { PROMOTION_POLICY: "predecessor-evidence" };
+const PREDECESSOR = { REGISTRY_PROMOTION_POLICY: "predecessor-evidence" };
 
 const decisionSchema = z.looseObject({
   allowed: z.boolean(),

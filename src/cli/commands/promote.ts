@@ -10,7 +10,7 @@ import { type PromotionOptions, promotionBody, withPromotionOptions } from "./ev
 const HELP = `
 Readers get the artifact, its referrers that the decision covers, and the tag of the ref. Other tags that are promoted elsewhere stay
 where they are unless --tag names them. A refused promotion shows every check and exits with 4. What scanners said is recorded with the
-decision; whether it is demanded is the registry's setting PROMOTION_POLICY.
+decision; whether it is demanded is the registry's setting REGISTRY_PROMOTION_POLICY.
 
 Examples:
   securectl promote models/phi-3:v1 --reason "scanned and reviewed"
