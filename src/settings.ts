@@ -83,7 +83,7 @@ export const settings = z.strictObject({
     .union([z.literal(true), z.literal("true")], { error: 'only the exact text "true" turns it on; leave it out otherwise' })
     .transform(() => true)
     .optional()
-    .describe("the predecessor's development mode: exactly `true`, on loopback only; loud, and opens nothing yet"),
+    .describe("exactly `true`: without a service token, programs of this machine may change what `/v1` registers; loud"),
   public_url: origin
     .optional()
     .register(computed, { fallback: "the loopback name that the client used" })
