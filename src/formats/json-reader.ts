@@ -196,6 +196,11 @@ export class JsonReader {
   }
 }
 
+/** Is this value an object? */
+export function isObject(value: JsonValue): value is ReadonlyMap<string, JsonValue> {
+  return value instanceof Map;
+}
+
 function isStop(byte: number): boolean {
   return byte === QUOTE || byte === BACKSLASH || byte <= LAST_CONTROL;
 }

@@ -1,7 +1,7 @@
 import { ByteCursor } from "./byte-cursor.ts";
 import { type ByteSource, checkSize } from "./byte-source.ts";
 import { FormatError, shown } from "./format-error.ts";
-import { JsonReader, type JsonValue } from "./json-reader.ts";
+import { JsonReader, type JsonValue, isObject } from "./json-reader.ts";
 import { MAX_TENSORS, type ModelFile, type Tensor, checkName, elementsOf } from "./model-file.ts";
 import { MetadataSuspicions, hiddenFiles } from "./polyglot.ts";
 import { safetensorsBits } from "./safetensors-type.ts";
@@ -114,7 +114,7 @@ interface Fields {
 }
 
 function fieldsOf(name: string, value: JsonValue): Fields {
-  const fields = isMap(value) && value.size === FIELDS ? fieldsIn(value) : undefined;
+  const fields = isObject(value) && value.size === FIELDS ? fieldsIn(value) : undefined;
   if (fields === undefined)
     throw new FormatError(`tensor ${shown(name)} is not described by dtype, shape and data_offsets, and nothing else`);
   return fields;
@@ -128,10 +128,6 @@ function fieldsIn(members: ReadonlyMap<string, JsonValue>): Fields | undefined {
   const [begin, end] = offsets ?? [];
   if (begin === undefined || end === undefined || offsets?.length !== 2 || begin > end) return undefined;
   return { type, shape, begin, end };
-}
-
-function isMap(value: JsonValue): value is ReadonlyMap<string, JsonValue> {
-  return value instanceof Map;
 }
 
 function countsOf(value: JsonValue | undefined): readonly number[] | undefined {

@@ -1,21 +1,46 @@
 import { z } from "zod";
 
 /** What a process is asked to do. */
-export type Task = "facts";
+export type Task = "facts" | "generate" | "verify" | "diff";
 
 const reason = z.string().max(1_024);
+const line = z.string().max(8_192);
+const count = z.int().nonnegative();
+
 const factsSchema = z.strictObject({
   format: z.enum(["gguf", "safetensors"]),
   architecture: z.string().min(1).max(256).optional(),
   quantization: z.string().min(1).max(16).optional(),
-  parameters: z.int().nonnegative(),
-  tensorCount: z.int().nonnegative(),
+  parameters: count,
+  tensorCount: count,
   suspicions: z.array(reason).max(64).readonly(),
+});
+const checkSchema = z.strictObject({
+  outcome: z.enum(["match", "mismatch", "cannot-check"]),
+  count,
+  lines: z.array(line).max(1_000).readonly(),
+});
+const diffSchema = z.strictObject({
+  same: z.boolean(),
+  members: z
+    .array(z.strictObject({ member: reason, from: reason, to: reason }))
+    .max(16)
+    .readonly(),
+  tensors: z.strictObject({ from: count, to: count, alike: count }),
+  count,
+  differences: z
+    .array(z.strictObject({ name: line, change: z.enum(["added", "removed", "content", "type", "shape"]) }))
+    .max(1_000)
+    .readonly(),
 });
 
 /** What it answers: one line, which is not believed before it has this form, since whoever made the file may have taken the process over. */
 const answerSchema = z.discriminatedUnion("answer", [
   z.strictObject({ answer: z.literal("facts"), facts: factsSchema }),
+  /** The manifest was written to the pipe. */
+  z.strictObject({ answer: z.literal("generated") }),
+  z.strictObject({ answer: z.literal("checked"), check: checkSchema }),
+  z.strictObject({ answer: z.literal("compared"), diff: diffSchema }),
   /** The file breaks a rule. */
   z.strictObject({ answer: z.literal("unreadable"), reason }),
   /** It is not the file's fault. */
@@ -24,7 +49,4 @@ const answerSchema = z.discriminatedUnion("answer", [
 export type Answer = z.infer<typeof answerSchema>;
 
 /** The lines that a process writes: how far it is, and at the end its answer, with the most memory that it had (bytes). */
-export const lineSchema = z.union([
-  z.strictObject({ progress: z.int().nonnegative() }),
-  z.strictObject({ peak: z.int().nonnegative(), result: answerSchema }),
-]);
+export const lineSchema = z.union([z.strictObject({ progress: count }), z.strictObject({ peak: count, result: answerSchema })]);

@@ -1,5 +1,6 @@
 import { type Stats, fstatSync, readSync } from "node:fs";
 import type { ByteSource } from "../formats/byte-source.ts";
+import { writeLine } from "./handed.ts";
 
 /** A file that could not be read as it was found; `message` is safe to show. */
 export class ReadError extends Error {
@@ -9,19 +10,16 @@ export class ReadError extends Error {
 /** How many bytes are read between two reports. */
 const REPORT_BYTES = 64 * 1024 * 1024;
 
-/** A file that is open already, read by blocking calls. */
+/** A file that is open already, read by blocking calls; it tells on standard output how many bytes were read so far. */
 export class FileSource implements ByteSource {
   readonly size: number;
   readonly #fd: number;
   readonly #stats: Stats;
-  readonly #report: (bytes: number) => void;
   #read = 0;
   #reported = 0;
 
-  /** `report` is told from time to time how many bytes were read so far. */
-  constructor(fd: number, report: (bytes: number) => void) {
+  constructor(fd: number) {
     this.#fd = fd;
-    this.#report = report;
     this.#stats = fstatSync(fd);
     this.size = this.#stats.size;
   }
@@ -36,7 +34,7 @@ export class FileSource implements ByteSource {
     this.#read += done;
     if (this.#read - this.#reported < REPORT_BYTES) return;
     this.#reported = this.#read;
-    this.#report(this.#read);
+    writeLine({ progress: this.#read });
   }
 
   /** Throws `ReadError` when the file is not as it was when it was opened: what was read may never have been one file. */

@@ -1,28 +1,36 @@
-import { writeSync } from "node:fs";
 import { FormatError } from "../formats/format-error.ts";
 import { factsOf, readModelFile } from "../formats/model-facts.ts";
 import type { Answer } from "./answer.ts";
 import { FileSource, ReadError } from "./file-source.ts";
+import { FIRST, writeLine } from "./handed.ts";
 
 /*
- * A process of its own that reads one file from others and answers on standard output. It blocks, and does not listen: whoever started it
+ * A process of its own that reads files from others and answers on standard output. It blocks, and does not listen: whoever started it
  * ends it when it takes too long. It writes from time to time, so that it ends by itself when nobody reads that any more.
  */
-
-const OUTPUT = 1;
-const FILE = 3;
 
 /** The longest reason that is taken. */
 const MAX_REASON = 1_024;
 
-function main(): void {
-  const result = attempt(() => facts(process.argv[3] ?? ""));
-  writeLine({ peak: process.resourceUsage().maxRSS * 1024, result });
+/** From a task's name and that of the file to the answer. */
+async function answer(task: string, name: string): Promise<Answer> {
+  if (task === "facts") return facts(name);
+  // Loaded when there is need: most files are asked for nothing but facts, and this brings the schemas with it.
+  const { compare, generate, verify } = await import("./manifest-tasks.ts");
+  if (task === "generate") return generate(name);
+  return task === "verify" ? verify(name) : compare();
 }
 
-function attempt(work: () => Answer): Answer {
+function facts(name: string): Answer {
+  const source = new FileSource(FIRST);
+  const found = factsOf(readModelFile(source, name));
+  source.checkUnchanged();
+  return { answer: "facts", facts: found };
+}
+
+async function attempt(work: () => Promise<Answer>): Promise<Answer> {
   try {
-    return work();
+    return await work();
   } catch (error) {
     if (error instanceof FormatError) return { answer: "unreadable", reason: error.message.slice(0, MAX_REASON) };
     if (error instanceof ReadError) return { answer: "failed", reason: error.message };
@@ -30,16 +38,6 @@ function attempt(work: () => Answer): Answer {
   }
 }
 
-function facts(name: string): Answer {
-  const source = new FileSource(FILE, (progress) => writeLine({ progress }));
-  const found = factsOf(readModelFile(source, name));
-  source.checkUnchanged();
-  return { answer: "facts", facts: found };
-}
-
-function writeLine(value: unknown): void {
-  const bytes = Buffer.from(`${JSON.stringify(value)}\n`);
-  for (let done = 0; done < bytes.length;) done += writeSync(OUTPUT, bytes, done);
-}
-
-main();
+const [, , task = "", name = ""] = process.argv;
+const result = await attempt(() => answer(task, name));
+writeLine({ peak: process.resourceUsage().maxRSS * 1024, result });

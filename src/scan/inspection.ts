@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { dirname, extname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { Duplex } from "node:stream";
 import type { z } from "zod";
-import { type Task, lineSchema } from "./answer.ts";
+import { type Answer, type Task, lineSchema } from "./answer.ts";
+import { PROGRAM, READABLE } from "./program.ts";
 
 /** Why a file was not inspected though nothing was wrong with it; `message` is safe to show. */
 export class InspectionError extends Error {
@@ -20,16 +20,15 @@ export interface Limits {
 /** How a process ended. */
 export interface Ended {
   /** Its answer; undefined when it gave none that is one. */
-  readonly result: Result | undefined;
+  readonly answer: Answer | undefined;
+  /** What it wrote to its pipe. */
+  readonly output: Uint8Array;
   /** Why there is no answer, in words that are safe to show. */
   readonly reason: string;
   /** For the log: what it wrote on standard error, and the most memory that it had (bytes). */
   readonly complaint: string;
   readonly peak: number | undefined;
 }
-
-type Line = z.infer<typeof lineSchema>;
-type Result = Extract<Line, { readonly result: unknown }>["result"];
 
 /** What a process is started with. */
 export interface Inspection {
@@ -38,17 +37,17 @@ export interface Inspection {
   readonly name: string;
   /** Descriptors of the files, which become 3, 4, … there. */
   readonly files: readonly number[];
+  /** A pipe behind the files: what it is fed, or how many bytes are taken from it. */
+  readonly pipe?: { readonly input: Uint8Array } | { readonly maxOutput: number };
   readonly limits: Limits;
-  readonly signal: AbortSignal | undefined;
-  readonly progress: ((bytes: number) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly progress?: ((bytes: number) => void) | undefined;
 }
 
-const MAX_OUTPUT = 4 * 1024 * 1024;
+const MAX_ANSWER = 4 * 1024 * 1024;
 const MAX_COMPLAINT = 4 * 1024;
-const SELF = fileURLToPath(import.meta.url);
-/** The program stands beside this file, as TypeScript in a checkout and compiled in the package. */
-const PROGRAM = fileURLToPath(new URL("./inspection-process.ts", import.meta.url)).replace(/\.ts$/, extname(SELF));
-const CODE = dirname(dirname(SELF));
+/** Standard input, output and error come first. */
+const FIRST_FILE = 3;
 
 /**
  * Starts a process that reads files from others, and waits for its end. It may read its own code and what it is handed, and nothing else:
@@ -56,32 +55,28 @@ const CODE = dirname(dirname(SELF));
  * over. Rejects with `InspectionError` when it cannot be started, and with the signal's reason.
  */
 export async function inspect(inspection: Inspection): Promise<Ended> {
-  const { task, name, files, limits, signal } = inspection;
+  const { task, name, files, pipe, limits, signal } = inspection;
   signal?.throwIfAborted();
   const child = spawn(process.execPath, [...flagsOf(limits), PROGRAM, task, name], {
     env: {},
     cwd: "/",
-    stdio: ["ignore", "pipe", "pipe", ...files],
+    stdio: ["ignore", "pipe", "pipe", ...files, ...(pipe === undefined ? [] : ["pipe" as const])],
     windowsHide: true,
   });
-  return new Watch(child, inspection).ended;
+  return new Watch(child, inspection).end();
 }
 
 function flagsOf({ heapMegabytes }: Limits): readonly string[] {
-  return [`--max-old-space-size=${heapMegabytes}`, "--permission", ...readable().map((path) => `--allow-fs-read=${path}`)];
-}
-
-/** What Node reads to load the program: its code, and where it looks for what kind of code that is. */
-function readable(): readonly string[] {
-  return [CODE, join(dirname(CODE), "package.json")];
+  return [`--max-old-space-size=${heapMegabytes}`, "--permission", ...READABLE.map((path) => `--allow-fs-read=${path}`)];
 }
 
 /** Follows one process to its end. */
 class Watch {
-  readonly ended: Promise<Ended>;
   readonly #child: ChildProcess;
   readonly #inspection: Inspection;
   readonly #lines: Lines;
+  readonly #output: Buffer[] = [];
+  #outputBytes = 0;
   #complaint = "";
   #killed: string | undefined;
 
@@ -89,19 +84,17 @@ class Watch {
     this.#child = child;
     this.#inspection = inspection;
     this.#lines = new Lines(inspection.progress);
-    this.ended = this.#watch();
   }
 
-  async #watch(): Promise<Ended> {
+  async end(): Promise<Ended> {
     const { signal, limits } = this.#inspection;
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const giveUp = (): void => this.#kill("it was no longer wanted");
-    const timer = setTimeout(() => this.#kill(`it took longer than ${Math.round(limits.milliseconds / 1000)} s`), limits.milliseconds);
-    signal?.addEventListener("abort", giveUp, { once: true });
-    this.#child.stdout?.on("data", (chunk: Buffer) => this.#listen(chunk));
-    this.#child.stderr?.on("data", (chunk: Buffer) => this.#hear(chunk));
     this.#child.once("close", () => resolve());
     this.#child.once("error", (cause) => reject(new InspectionError("no process could be started to read the file", { cause })));
+    const giveUp = (): void => this.#kill("it was no longer wanted");
+    signal?.addEventListener("abort", giveUp, { once: true });
+    const timer = setTimeout(() => this.#kill(`it took longer than ${Math.ceil(limits.milliseconds / 1000)} s`), limits.milliseconds);
+    this.#attend();
     try {
       await promise;
     } finally {
@@ -109,11 +102,29 @@ class Watch {
       signal?.removeEventListener("abort", giveUp);
     }
     signal?.throwIfAborted();
-    return this.#end();
+    return this.#ended();
+  }
+
+  #attend(): void {
+    const { pipe, files } = this.#inspection;
+    this.#child.stdout?.on("data", (chunk: Buffer) => this.#listen(chunk));
+    this.#child.stderr?.on("data", (chunk: Buffer) => this.#hear(chunk));
+    const end = this.#child.stdio[FIRST_FILE + files.length];
+    if (pipe === undefined || !(end instanceof Duplex)) return;
+    // A process that is gone reads nothing any more; its end tells why.
+    end.on("error", () => undefined);
+    if ("input" in pipe) end.end(pipe.input);
+    else end.on("data", (chunk: Buffer) => this.#take(chunk, pipe.maxOutput));
   }
 
   #listen(chunk: Buffer): void {
     if (this.#killed === undefined && !this.#lines.add(chunk)) this.#kill("it answered what was not asked");
+  }
+
+  #take(chunk: Buffer, limit: number): void {
+    this.#outputBytes += chunk.length;
+    if (this.#outputBytes > limit) this.#kill("it wrote more than was asked");
+    else this.#output.push(chunk);
   }
 
   #hear(chunk: Buffer): void {
@@ -125,14 +136,20 @@ class Watch {
     this.#child.kill("SIGKILL");
   }
 
-  #end(): Ended {
+  #ended(): Ended {
     const { exitCode, signalCode } = this.#child;
     const { last } = this.#lines;
-    const whole = this.#killed === undefined && exitCode === 0 ? last : undefined;
-    const reason = this.#killed ?? (signalCode === null ? "it failed" : `it was ended by ${signalCode}`);
-    return { result: whole?.result, reason, complaint: this.#complaint, peak: last?.peak };
+    return {
+      answer: this.#killed === undefined && exitCode === 0 ? last?.result : undefined,
+      output: Buffer.concat(this.#output),
+      reason: this.#killed ?? (signalCode === null ? "it failed" : `it was ended by ${signalCode}`),
+      complaint: this.#complaint,
+      peak: last?.peak,
+    };
   }
 }
+
+type Line = z.infer<typeof lineSchema>;
 
 /** Takes the lines that a process writes apart. It may be in the hands of whoever made the file: neither length nor form is believed. */
 class Lines {
@@ -149,7 +166,7 @@ class Lines {
   /** False when it is more than was asked for, or something else. */
   add(chunk: Buffer): boolean {
     this.#bytes += chunk.length;
-    if (this.#bytes > MAX_OUTPUT || this.last !== undefined) return false;
+    if (this.#bytes > MAX_ANSWER || this.last !== undefined) return false;
     const lines = (this.#rest + chunk.toString("utf8")).split("\n");
     this.#rest = lines.pop() ?? "";
     return lines.every((line) => this.#line(line));

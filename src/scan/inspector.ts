@@ -2,29 +2,50 @@ import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import type { ModelFacts, Unreadable } from "../formats/model-facts.ts";
+import type { ManifestCheck } from "../formats/tensor-manifest-check.ts";
+import type { ManifestDiff } from "../formats/tensor-manifest-diff.ts";
+import { MAX_MANIFEST_BYTES } from "../formats/tensor-manifest-text.ts";
 import type { Logger } from "../log.ts";
-import { type Ended, InspectionError, type Limits, inspect } from "./inspection.ts";
+import { type Ended, type Inspection, InspectionError, inspect } from "./inspection.ts";
 import { Slots } from "./slots.ts";
 
-/** Looks into model files from others, each in a process of its own that a hostile file can at worst have killed. */
+/**
+ * Looks into files from others, each in a process of its own that a hostile file can at worst have killed. Paths lead to regular files;
+ * `name` is the file's name for people: its ending says what the file claims to be. All calls wait while others are under way, and reject
+ * with the signal's reason.
+ */
 export interface Inspector {
-  /**
-   * What the header of a model file tells, or why it tells nothing. `name` is the file's name for people: its ending says what the file
-   * claims to be. Rejects with `InspectionError` when that could not be found out, and with the signal's reason.
-   */
+  /** What the header of a model file tells, or why it tells nothing. Rejects with `InspectionError` when that could not be found out. */
   facts(path: string, name: string, signal?: AbortSignal): Promise<ModelFacts | Unreadable>;
+  /** The manifest of a model file's tensors, as text; the file is read whole. */
+  generate(path: string, name: string, options?: ReadingOptions): Promise<{ readonly manifest: Uint8Array } | Unreadable>;
+  /** Holds a model file, which is read whole, against a manifest: its text, or the path of it. */
+  verify(path: string, name: string, manifest: Uint8Array | string, options?: ReadingOptions): Promise<ManifestCheck>;
+  /** Compares the manifests in two files. */
+  diff(from: string, to: string, signal?: AbortSignal): Promise<ManifestDiff | Unreadable>;
 }
 
+/** How a file is read whole. */
+export interface ReadingOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Is told now and then how many bytes were read. */
+  readonly progress?: ((bytes: number) => void) | undefined;
+}
+
+/** How an inspector works. */
 export interface InspectorOptions {
   /** How many processes may run at a time; further files wait. */
   readonly processes?: number;
-  /** For reading a header, in milliseconds. */
+  /** Milliseconds for reading a header. */
   readonly headerMilliseconds?: number;
+  /** Bytes a second that a file which is read whole has to come at, on the average. */
+  readonly leastRate?: number;
   readonly log?: Pick<Logger, "debug" | "warn">;
 }
 
 const HEADER_MILLISECONDS = 60_000;
-/** Room for the descriptions of the most tensors that are read. */
+const LEAST_RATE = 10 * 1024 * 1024;
+/** Room for the descriptions of the most tensors that are read, in a file and in a manifest. */
 const HEAP_MEGABYTES = 512;
 
 /** An inspector that starts a process for each file. */
@@ -34,42 +55,87 @@ export function createInspector(options: InspectorOptions = {}): Inspector {
 
 class ProcessInspector implements Inspector {
   readonly #slots: Slots;
-  readonly #limits: Limits;
+  readonly #headerMilliseconds: number;
+  readonly #leastRate: number;
   readonly #log: InspectorOptions["log"];
 
-  constructor({
-    processes = Math.max(1, Math.floor(availableParallelism() / 2)),
-    headerMilliseconds = HEADER_MILLISECONDS,
-    log,
-  }: InspectorOptions) {
-    this.#slots = new Slots(processes);
-    this.#limits = { milliseconds: headerMilliseconds, heapMegabytes: HEAP_MEGABYTES };
-    this.#log = log;
+  constructor(options: InspectorOptions) {
+    this.#slots = new Slots(options.processes ?? Math.max(1, Math.floor(availableParallelism() / 2)));
+    this.#headerMilliseconds = options.headerMilliseconds ?? HEADER_MILLISECONDS;
+    this.#leastRate = options.leastRate ?? LEAST_RATE;
+    this.#log = options.log;
   }
 
   async facts(path: string, name: string, signal?: AbortSignal): Promise<ModelFacts | Unreadable> {
-    const { result, reason } = await this.#slots.run(async () => {
-      await using file = await openRegular(path);
-      return this.#watched(await inspect({ task: "facts", name, files: [file.fd], limits: this.#limits, signal, progress: undefined }));
-    }, signal);
-    switch (result?.answer) {
-      case "facts":
-        return result.facts;
-      case "unreadable":
-        return { unreadable: result.reason };
-      case "failed":
-        throw new InspectionError(result.reason);
-      case undefined:
-        return { unreadable: `the process that read it gave no answer: ${reason}` };
+    const { answer, reason } = await this.#inspect([path], { task: "facts", name, signal });
+    if (answer?.answer === "facts") return answer.facts;
+    if (answer?.answer === "failed") throw new InspectionError(answer.reason);
+    return { unreadable: whyNot(answer, reason) };
+  }
+
+  async generate(path: string, name: string, options: ReadingOptions = {}): Promise<{ readonly manifest: Uint8Array } | Unreadable> {
+    try {
+      const pipe = { maxOutput: MAX_MANIFEST_BYTES };
+      const { answer, output, reason } = await this.#inspect([path], { task: "generate", name, pipe, ...options });
+      return answer?.answer === "generated" ? { manifest: output } : { unreadable: whyNot(answer, reason) };
+    } catch (error) {
+      return { unreadable: messageOf(error) };
     }
   }
 
-  #watched(ended: Ended): Ended {
-    const { result, reason, complaint, peak } = ended;
-    if (result === undefined) this.#log?.warn({ reason, complaint }, "an inspection ended without an answer");
-    else this.#log?.debug({ answer: result.answer, peak }, "a file was inspected");
+  async verify(path: string, name: string, manifest: Uint8Array | string, options: ReadingOptions = {}): Promise<ManifestCheck> {
+    try {
+      const [files, pipe] = typeof manifest === "string" ? [[path, manifest]] : [[path], { input: manifest }];
+      const { answer, reason } = await this.#inspect(files, { task: "verify", name, ...(pipe && { pipe }), ...options });
+      return answer?.answer === "checked" ? answer.check : cannotCheck(whyNot(answer, reason));
+    } catch (error) {
+      return cannotCheck(messageOf(error));
+    }
+  }
+
+  async diff(from: string, to: string, signal?: AbortSignal): Promise<ManifestDiff | Unreadable> {
+    try {
+      const { answer, reason } = await this.#inspect([from, to], { task: "diff", name: "", signal });
+      return answer?.answer === "compared" ? answer.diff : { unreadable: whyNot(answer, reason) };
+    } catch (error) {
+      return { unreadable: messageOf(error) };
+    }
+  }
+
+  /** Opens the files and has a process read them, when it is its turn. */
+  #inspect(paths: readonly string[], inspection: Omit<Inspection, "files" | "limits">): Promise<Ended> {
+    return this.#slots.run(async () => {
+      await using files = new AsyncDisposableStack();
+      const handles: FileHandle[] = [];
+      for (const path of paths) handles.push(files.use(await openRegular(path)));
+      const size = inspection.task === "facts" ? 0 : ((await handles[0]?.stat())?.size ?? 0);
+      const milliseconds = this.#headerMilliseconds + (size / this.#leastRate) * 1000;
+      const limits = { milliseconds, heapMegabytes: HEAP_MEGABYTES };
+      return this.#logged(await inspect({ ...inspection, files: handles.map(({ fd }) => fd), limits }));
+    }, inspection.signal);
+  }
+
+  #logged(ended: Ended): Ended {
+    const { answer, reason, complaint, peak } = ended;
+    if (answer === undefined) this.#log?.warn({ reason, complaint }, "an inspection ended without an answer");
+    else this.#log?.debug({ answer: answer.answer, peak }, "a file was inspected");
     return ended;
   }
+}
+
+function whyNot(answer: Ended["answer"], reason: string): string {
+  const answered = answer?.answer === "unreadable" || answer?.answer === "failed";
+  return answered ? answer.reason : `the process that read it gave no answer: ${reason}`;
+}
+
+function cannotCheck(why: string): ManifestCheck {
+  return { outcome: "cannot-check", count: 0, lines: [why] };
+}
+
+/** What went wrong around a file; whatever else was thrown goes on. */
+function messageOf(error: unknown): string {
+  if (error instanceof InspectionError) return error.message;
+  throw error;
 }
 
 /** O_NONBLOCK: opening a FIFO would wait for somebody to write to it. Rejects with `InspectionError` for anything but a regular file. */
