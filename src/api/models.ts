@@ -14,10 +14,11 @@ import { repositoryNameSchema } from "../oci/reference.ts";
 import { scanEvidence } from "./evidence.ts";
 
 /** The predecessor's API (secai-behaviour 1.4 to 1.6): bodies and answers. Lengths are bytes of UTF-8. */
-const filename = z.string().min(1);
+const filename = z.string().min(1).meta({ maxLength: 4096 });
 const source = z
   .string()
-  .refine((text) => text.isWellFormed() && Buffer.byteLength(text) <= 4096, { error: "must have at most 4096 bytes" });
+  .refine((text) => text.isWellFormed() && Buffer.byteLength(text) <= 4096, { error: "must have at most 4096 bytes" })
+  .meta({ maxLength: 4096 });
 const size = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
 
 /** Body of acquire: a file that lies in the data directory. Without `sha256` it is computed; a size of 0 is undeclared. */
@@ -39,7 +40,7 @@ export const promoteModelRequest = z.strictObject({
   ...scanEvidence.shape,
   gguf_guard_fingerprint: fingerprintSchema.default({}),
   /** A tensor manifest in the data directory. */
-  gguf_guard_manifest: z.string().default(""),
+  gguf_guard_manifest: z.string().meta({ maxLength: 4096 }).default(""),
 });
 
 /** An artifact as the predecessor shows it, with the manifest that it is. */

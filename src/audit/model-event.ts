@@ -6,16 +6,29 @@ import { MODEL_FORMATS, isModelName } from "../oci/model-name.ts";
 
 /** Text of at most so many bytes of UTF-8, which are what the predecessor counts. */
 const text = (max: number): z.ZodType<string, string> =>
-  z.string().refine((value) => value.isWellFormed() && Buffer.byteLength(value) <= max, { error: `must have at most ${max} bytes` });
+  z
+    .string()
+    .refine((value) => value.isWellFormed() && Buffer.byteLength(value) <= max, { error: `must have at most ${max} bytes` })
+    .meta({ maxLength: max });
 
 const MAX_ENTRIES = 64;
 const MAX_KEY = 256;
 const MAX_VALUE = 1024;
 
+/** Text on one line, as a JSON Schema says it. */
+const LINE_PATTERN = "^[^\\u0000\\r\\n]*$";
+
 /** Text by scanner, as it was sent: zod's records would lose a scanner called `__proto__`. */
-export const scannerMapSchema = z.custom<Readonly<Record<string, string>>>(isScannerMap, {
-  error: `must be text by scanner: at most ${MAX_ENTRIES} entries, names of 1 to ${MAX_KEY} and values of at most ${MAX_VALUE} bytes, on one line each`,
-});
+export const scannerMapSchema = z
+  .custom<Readonly<Record<string, string>>>(isScannerMap, {
+    error: `must be text by scanner: at most ${MAX_ENTRIES} entries, names of 1 to ${MAX_KEY} and values of at most ${MAX_VALUE} bytes, on one line each`,
+  })
+  .meta({
+    type: "object",
+    maxProperties: MAX_ENTRIES,
+    propertyNames: { minLength: 1, maxLength: MAX_KEY, pattern: LINE_PATTERN },
+    additionalProperties: { type: "string", maxLength: MAX_VALUE, pattern: LINE_PATTERN },
+  });
 
 function isScannerMap(value: unknown): value is Readonly<Record<string, string>> {
   if (!isObject(value)) return false;
@@ -31,15 +44,16 @@ function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** What a file's own scanner found of it, as free JSON: depth at most 32, 10 000 values, 4096 members each (secai-behaviour 1.4). */
-export const fingerprintSchema = z.custom<Readonly<Record<string, unknown>>>((value) => isObject(value) && isFingerprint(value), {
-  error: "must be an object of at most 10000 values, 32 deep, with at most 4096 members each and text of at most 4096 bytes on one line",
-});
-
 const MAX_DEPTH = 32;
 const MAX_NODES = 10_000;
 const MAX_MEMBERS = 4096;
 const MAX_TEXT = 4096;
+const FINGERPRINT_RULE = `must be an object of at most ${MAX_NODES} values, ${MAX_DEPTH} deep, with at most ${MAX_MEMBERS} members each and text of at most ${MAX_TEXT} bytes on one line`;
+
+/** What a file's own scanner found of it, as free JSON (secai-behaviour 1.4). */
+export const fingerprintSchema = z
+  .custom<Readonly<Record<string, unknown>>>((value) => isObject(value) && isFingerprint(value), { error: FINGERPRINT_RULE })
+  .meta({ type: "object", maxProperties: MAX_MEMBERS, propertyNames: { minLength: 1, maxLength: MAX_KEY }, description: FINGERPRINT_RULE });
 
 function isFingerprint(value: object): boolean {
   let nodes = 0;
@@ -58,7 +72,8 @@ function isFingerprint(value: object): boolean {
 /** A model's name (RULES 27). */
 export const modelNameSchema = z
   .string()
-  .refine(isModelName, { error: "must be 1 to 256 bytes on one line, without white space at its ends" });
+  .refine(isModelName, { error: "must be 1 to 256 bytes on one line, without white space at its ends" })
+  .meta({ minLength: 1, maxLength: 256 });
 export const sha256HexSchema = z.string().regex(/^[0-9a-f]{64}$/, { error: "must be 64 lower-case hexadecimal digits" });
 
 /** RFC 3339 in UTC, whole seconds. */

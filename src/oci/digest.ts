@@ -23,9 +23,16 @@ export function isDigestAlgorithm(text: string): text is DigestAlgorithm {
   return Object.hasOwn(ENCODED_LENGTH, text);
 }
 
-export const digestSchema = z.custom<Digest>((value) => typeof value === "string" && isDigest(value), {
-  error: "must be a digest: sha256:<64 lower-case hex digits> or sha512:<128>",
-});
+/** The same as an expression without anchors: for what is published of the API. */
+export const DIGEST_PATTERN = Object.entries(ENCODED_LENGTH)
+  .map(([algorithm, length]) => `${algorithm}:[0-9a-f]{${length}}`)
+  .join("|");
+
+export const digestSchema = z
+  .custom<Digest>((value) => typeof value === "string" && isDigest(value), {
+    error: "must be a digest: sha256:<64 lower-case hex digits> or sha512:<128>",
+  })
+  .meta({ type: "string", pattern: `^(?:${DIGEST_PATTERN})$` });
 
 /** The algorithm that a digest names. */
 export function algorithmOf(digest: Digest): DigestAlgorithm {

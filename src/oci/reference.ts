@@ -12,7 +12,9 @@ const COMPONENT = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*";
 /** The specification's expression for a name, without anchors: for routes. */
 export const NAME_PATTERN = `${COMPONENT}(?:/${COMPONENT})*`;
 const NAME = new RegExp(`^${NAME_PATTERN}$`);
-const TAG = /^[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}$/;
+/** The specification's expression for a tag, without anchors. */
+export const TAG_PATTERN = "[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}";
+const TAG = new RegExp(`^${TAG_PATTERN}$`);
 /** distribution-spec: many clients limit the name, so a registry should too. */
 const MAX_NAME_LENGTH = 255;
 
@@ -50,10 +52,14 @@ export function namespaceOf(name: RepositoryName): string {
   return name.split("/", 1)[0] ?? name;
 }
 
-export const repositoryNameSchema = z.custom<RepositoryName>((value) => typeof value === "string" && isRepositoryName(value), {
-  error: "must be a repository name: lower-case components of letters and digits, joined by / and single . _ __ or -",
-});
+export const repositoryNameSchema = z
+  .custom<RepositoryName>((value) => typeof value === "string" && isRepositoryName(value), {
+    error: "must be a repository name: lower-case components of letters and digits, joined by / and single . _ __ or -",
+  })
+  .meta({ type: "string", pattern: NAME.source, maxLength: MAX_NAME_LENGTH });
 
-export const tagSchema = z.custom<Tag>((value) => typeof value === "string" && isTag(value), {
-  error: "must be a tag: 1 to 128 letters, digits, _ . or -, not beginning with . or -",
-});
+export const tagSchema = z
+  .custom<Tag>((value) => typeof value === "string" && isTag(value), {
+    error: "must be a tag: 1 to 128 letters, digits, _ . or -, not beginning with . or -",
+  })
+  .meta({ type: "string", pattern: TAG.source });
