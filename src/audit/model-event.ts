@@ -23,7 +23,7 @@ export const scannerMapSchema = z
   .custom<Readonly<Record<string, string>>>(isScannerMap, {
     error: `must be text by scanner: at most ${MAX_ENTRIES} entries, names of 1 to ${MAX_KEY} and values of at most ${MAX_VALUE} bytes, on one line each`,
   })
-  .meta({
+  .register(z.globalRegistry, {
     type: "object",
     maxProperties: MAX_ENTRIES,
     propertyNames: { minLength: 1, maxLength: MAX_KEY, pattern: LINE_PATTERN },
@@ -53,7 +53,12 @@ const FINGERPRINT_RULE = `must be an object of at most ${MAX_NODES} values, ${MA
 /** What a file's own scanner found of it, as free JSON (secai-behaviour 1.4). */
 export const fingerprintSchema = z
   .custom<Readonly<Record<string, unknown>>>((value) => isObject(value) && isFingerprint(value), { error: FINGERPRINT_RULE })
-  .meta({ type: "object", maxProperties: MAX_MEMBERS, propertyNames: { minLength: 1, maxLength: MAX_KEY }, description: FINGERPRINT_RULE });
+  .register(z.globalRegistry, {
+    type: "object",
+    maxProperties: MAX_MEMBERS,
+    propertyNames: { minLength: 1, maxLength: MAX_KEY },
+    description: FINGERPRINT_RULE,
+  });
 
 function isFingerprint(value: object): boolean {
   let nodes = 0;

@@ -32,7 +32,7 @@ export const digestSchema = z
   .custom<Digest>((value) => typeof value === "string" && isDigest(value), {
     error: "must be a digest: sha256:<64 lower-case hex digits> or sha512:<128>",
   })
-  .meta({ type: "string", pattern: `^(?:${DIGEST_PATTERN})$` });
+  .register(z.globalRegistry, { type: "string", pattern: `^(?:${DIGEST_PATTERN})$` });
 
 /** The algorithm that a digest names. */
 export function algorithmOf(digest: Digest): DigestAlgorithm {

@@ -56,10 +56,10 @@ export const repositoryNameSchema = z
   .custom<RepositoryName>((value) => typeof value === "string" && isRepositoryName(value), {
     error: "must be a repository name: lower-case components of letters and digits, joined by / and single . _ __ or -",
   })
-  .meta({ type: "string", pattern: NAME.source, maxLength: MAX_NAME_LENGTH });
+  .register(z.globalRegistry, { type: "string", pattern: NAME.source, maxLength: MAX_NAME_LENGTH });
 
 export const tagSchema = z
   .custom<Tag>((value) => typeof value === "string" && isTag(value), {
     error: "must be a tag: 1 to 128 letters, digits, _ . or -, not beginning with . or -",
   })
-  .meta({ type: "string", pattern: TAG.source });
+  .register(z.globalRegistry, { type: "string", pattern: TAG.source });
