@@ -17,6 +17,7 @@ import { addQuarantine } from "./commands/quarantine.ts";
 import { addRevoke } from "./commands/revoke.ts";
 import { addStatus } from "./commands/status.ts";
 import { addTag } from "./commands/tag.ts";
+import { addTensorManifest } from "./commands/tensor-manifest.ts";
 import { DEFAULT_URL } from "./server-url.ts";
 import type { OpenSession } from "./session.ts";
 import type { Streams } from "./terminal.ts";
@@ -43,6 +44,7 @@ const COMMANDS = [
   addRevoke,
   addDelete,
   addTag,
+  addTensorManifest,
   addAudit,
   addKey,
   addNamespace,
