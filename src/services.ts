@@ -20,6 +20,8 @@ export interface Registry extends Services {
   readonly refusals: RefusalLog;
   /** What a challenge names, by the Host that the client used (RULES 20). */
   readonly realmOf: (host: string | undefined) => Realm;
+  /** The file of the last integrity check's result. */
+  readonly integrityResultPath: string;
   readonly serviceTokenPlace: ServiceTokenPlace;
   /** The predecessor's single token, as its file holds it now; undefined when it is off. */
   readonly serviceToken: () => Promise<SecretFile | undefined>;
@@ -64,7 +66,16 @@ export async function openRegistry(config: Config, port: number, log: Logger): P
     await refusals.close();
     await metadata.close();
   };
-  return { ...services, paths, refusals, realmOf: realmChooser(listening), serviceTokenPlace, serviceToken, close };
+  return {
+    ...services,
+    paths,
+    refusals,
+    realmOf: realmChooser(listening),
+    integrityResultPath: config.integrityResultPath,
+    serviceTokenPlace,
+    serviceToken,
+    close,
+  };
 }
 
 /** What statements and tokens name as their registry: the configured address, else the one that listens. */

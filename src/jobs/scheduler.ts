@@ -13,6 +13,8 @@ export interface Job {
   readonly every: number;
   /** Should end soon after the signal; what is lost then must be found by the next run. */
   readonly run: (signal: AbortSignal) => Promise<unknown>;
+  /** Calls back when somebody in this process asks for it before it is due, until the function that it returns is called. */
+  readonly onAsked?: (begin: () => void) => () => void;
 }
 
 export interface Scheduler {
@@ -61,6 +63,9 @@ class Loop {
   readonly #services: Needs;
   readonly #job: Job;
   readonly #terms: Terms;
+  /** By somebody in this process, since the job last began. */
+  #isAsked = false;
+  #awake = new AbortController();
 
   constructor(services: Needs, job: Job, terms: Terms) {
     this.#services = services;
@@ -70,13 +75,19 @@ class Loop {
 
   async run(): Promise<void> {
     const { stopping, lease } = this.#terms;
+    const forget = this.#job.onAsked?.(() => {
+      this.#isAsked = true;
+      this.#awake.abort();
+    });
     while (!stopping.aborted) {
       const wait = await this.#turn().catch((error: unknown) => {
         this.#services.log.error({ err: error, job: this.#job.name }, "the lease of a job could not be read or written");
         return lease;
       });
-      await sleep(wait, undefined, { signal: stopping, ref: false }).catch(() => {});
+      await sleep(wait, undefined, { signal: AbortSignal.any([stopping, this.#awake.signal]), ref: false }).catch(() => {});
+      this.#awake = new AbortController();
     }
+    forget?.();
   }
 
   /** Runs the job if it is due and free; how long to wait (ms) before the next look. */
@@ -86,6 +97,7 @@ class Loop {
     if (wait > 0) return wait;
     const now = this.#services.clock();
     if (await this.#put(found, { holder: this.#terms.holder, until: now + this.#terms.lease, dueAt: now + this.#job.every })) {
+      this.#isAsked = false;
       await this.#hold(now);
     }
     return 0;
@@ -103,7 +115,7 @@ class Loop {
     const now = this.#services.clock();
     const held = holder !== null && until <= now + lease ? until - now : 0;
     // A worker that ended in the midst of a job left its lease, and the job is due when that has run out.
-    const due = holder === null && dueAt <= now + this.#job.every ? dueAt - now : 0;
+    const due = !this.#isAsked && holder === null && dueAt <= now + this.#job.every ? dueAt - now : 0;
     return Math.min(Math.max(held, due, 0), lease);
   }
 

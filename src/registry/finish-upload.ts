@@ -90,11 +90,11 @@ export async function linkVerified(
 ): Promise<Decided<BlobFolders | undefined>> {
   const { repository, digest, size } = verified;
   const grounds = await blobGrounds(services, digest);
-  await publish(services, verified, grounds);
-  const folders = grounds.record?.damaged === true ? await foldersOf(services, digest) : undefined;
+  const heals = await publish(services, verified, grounds);
+  const folders = heals ? await foldersOf(services, digest) : undefined;
   const renewed = await renewLink(services, repository, digest);
   // RULES 29: pushing again what is there is no event.
-  if (renewed.result && grounds.record?.damaged === false) return { ...renewed, result: undefined };
+  if (renewed.result && !heals) return { ...renewed, result: undefined };
   const after = folders === undefined ? {} : { healed: true };
   const change = renewed.result
     ? healed(services, caller, verified, grounds)
@@ -121,11 +121,16 @@ function nameRows({ digest, sha256 }: Verified): readonly Put[] {
   ];
 }
 
-/** Puts the bytes in their place unless they are there already: damaged, cut or lost ones are replaced (RULES 15). */
-async function publish({ blobs }: Pick<Needs, "blobs">, { upload, digest, size }: Verified, { record }: BlobGrounds): Promise<void> {
+/**
+ * Puts the bytes in their place unless they are there already. True when they have replaced damaged, cut or lost ones of a blob that has a
+ * record (RULES 15), which then has to change, so that nobody who read those calls the blob damaged.
+ */
+async function publish({ blobs }: Pick<Needs, "blobs">, { upload, digest, size }: Verified, { record }: BlobGrounds): Promise<boolean> {
   const there = await blobs.stat(digest);
   const replace = record?.damaged === true || (there !== undefined && there.size !== size);
-  if (there === undefined || replace || record === undefined) await whenFree(() => blobs.publish(upload.id, digest, { replace, size }));
+  const isNeeded = there === undefined || replace || record === undefined;
+  if (isNeeded) await whenFree(() => blobs.publish(upload.id, digest, { replace, size }));
+  return isNeeded && record !== undefined;
 }
 
 /** The right bytes have replaced damaged ones of a blob that the repository holds already. */
@@ -139,7 +144,7 @@ function healed(
   return {
     expect,
     put: [{ key, value: { v: 1, size, status: "present", damaged: false, touchedAt: services.clock() } }],
-    remove: [],
+    remove: [keys.blobDamage(digest)],
     audit: [
       auditEvent(services, caller.actor, {
         type: "blob.heal",

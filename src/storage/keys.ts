@@ -38,7 +38,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   link-use/<repo>/<d>             * when somebody last relied on a link that was no longer new
  *   blob-repository/<d>/<repo>        the same, by blob
  *   blob/<d>                          a published blob; every writer of its links puts it
- *   blob-damage/<d>                   what was found of a blob whose record says that it is damaged
+ *   blob-damage/<d>                 * what was found of a blob, which counts while its record says that it is damaged
  *   blob-name/<d>                     the other name of bytes that were pushed by sha512 once, for either name; it stays when the blob goes
  *   blob-removal/<2 hex>              raised whenever the removal of a blob whose hex begins so is decided: absence has no version
  *   edge/<repo>/<kind>/<d>/<m>        <m>, not revoked, names <d>: as a blob (config, layer) or as a manifest (child)
@@ -67,7 +67,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *
  * Keys marked * are operational: a change of these alone needs no audit event.
  */
-const OPERATIONAL: ReadonlySet<string> = new Set(["credential-use", "lockout", "link-use", "tree-pending", "lease", "job"]);
+const OPERATIONAL: ReadonlySet<string> = new Set(["credential-use", "lockout", "link-use", "blob-damage", "tree-pending", "lease", "job"]);
 
 /** May a change of this key go without an audit event? */
 export function isOperational(key: Key): boolean {

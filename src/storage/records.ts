@@ -269,6 +269,8 @@ export const verificationResultRecord = z.strictObject({
   /** Artifacts with content, and those of them that reach a damaged blob. */
   artifactsChecked: count,
   artifactsFailed: count,
+  /** Has its file been written, or been given up? */
+  isPublished: z.boolean(),
 });
 export type VerificationResult = z.infer<typeof verificationResultRecord>;
 

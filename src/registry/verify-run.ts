@@ -1,0 +1,208 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { AuditEvent } from "../audit/event.ts";
+import { STATES } from "../lifecycle/state.ts";
+import { RegistryError } from "../oci/errors.ts";
+import { keys, under } from "../storage/keys.ts";
+import type { MetadataStore } from "../storage/metadata-store.ts";
+import { type VerificationRecord, type VerificationResult, type VerificationRun, verificationRecord } from "../storage/records.ts";
+import { auditEvent } from "./audit-event.ts";
+import { type Decided, decideAndCommit } from "./commit.ts";
+import { rowsOf } from "./ordered-rows.ts";
+import type { Caller, Services } from "./ports.ts";
+import { SYSTEM } from "./system-actor.ts";
+import { countAffected, forgetHealed } from "./verify-damage.ts";
+
+type Needs = Pick<Services, "metadata" | "clock" | "newId">;
+
+/** How far blobs are counted before a run: to count more takes longer than it is worth. */
+const MAX_TOTAL = 1000;
+/** How often whoever waits looks, in milliseconds. */
+const LOOK = 200;
+const PAGE = 256;
+const KEY = keys.job("verify-all");
+
+/** The check of all blobs that is under way, and the one that ended last. */
+export interface VerificationStatus {
+  readonly current: VerificationRun | null;
+  readonly last: VerificationResult | null;
+}
+
+/** Starts a check of all blobs, or joins the one that is under way, in whichever process that is; the id to wait for. */
+export async function startVerification(services: Needs, caller: Caller): Promise<string> {
+  const id = await decideAndCommit(services, async (): Promise<Decided<string>> => {
+    const found = await load(services);
+    const { current } = found.record;
+    if (current === null) return begin(services, found, caller);
+    if (current.by !== null) return { result: current.id };
+    // One that began by itself goes slowly; now somebody waits for it.
+    return { change: changeOf(found, { ...found.record, current: { ...current, by: caller.principal.name } }), result: current.id };
+  });
+  for (const listener of LISTENERS.get(services.metadata) ?? []) listener();
+  return id;
+}
+
+const LISTENERS = new WeakMap<MetadataStore, Set<() => void>>();
+
+/** Calls a listener whenever a check is asked for in this process, until the function that it returns is called. */
+export function onVerificationAsked(metadata: MetadataStore, listener: () => void): () => void {
+  const listeners = LISTENERS.get(metadata) ?? new Set();
+  LISTENERS.set(metadata, listeners.add(listener));
+  return () => void listeners.delete(listener);
+}
+
+/** How the check of all blobs stands. */
+export async function verificationStatus(services: Pick<Services, "metadata" | "clock">): Promise<VerificationStatus> {
+  const { current, last } = (await load(services)).record;
+  return { current, last };
+}
+
+/** The check to go on with: the one under way, else a new one when nobody has asked for one for the interval (ms; zero: never). */
+export async function dueVerification(services: Needs, interval: number): Promise<VerificationRun | undefined> {
+  await decideAndCommit(services, async () => {
+    const found = await load(services);
+    const { current, since } = found.record;
+    if (found.version === "absent") return { change: changeOf(found, found.record), result: undefined };
+    // A time farther away comes from a clock that was wrong.
+    const isDue = interval > 0 && Math.abs(services.clock() - since) >= interval;
+    return current === null && isDue ? begin(services, found, undefined) : { result: undefined };
+  });
+  return (await load(services)).record.current ?? undefined;
+}
+
+/**
+ * Writes down how far a run has come since `before`. Null when it is over, or somebody else goes on with it; otherwise the run as it is
+ * now, which may have been asked for meanwhile.
+ */
+export async function markVerification(services: Needs, before: VerificationRun, now: VerificationRun): Promise<VerificationRun | null> {
+  return decideAndCommit(services, async (): Promise<Decided<VerificationRun | null>> => {
+    const found = await load(services);
+    const { current } = found.record;
+    if (current?.id !== before.id || current.after !== before.after) return { result: null };
+    const run = { ...now, by: current.by };
+    return { change: changeOf(found, { ...found.record, current: run }), result: run };
+  });
+}
+
+/** Ends a check for somebody who wants no more of it; the result that it leaves, or null when there is none under way. */
+export async function cancelVerification(services: Needs, caller: Caller): Promise<VerificationResult | null> {
+  return decideAndCommit(services, async () => {
+    const found = await load(services);
+    const { current } = found.record;
+    if (current === null) return { result: null };
+    const how = {
+      status: "error",
+      detail: "it was cancelled before all blobs were checked",
+      artifactsChecked: 0,
+      artifactsFailed: 0,
+    } as const;
+    return ended(services, found, current, { caller, how });
+  });
+}
+
+type How = Pick<VerificationResult, "status" | "detail" | "artifactsChecked" | "artifactsFailed">;
+
+/** Ends a run that has come to its end, or failed for a reason (`detail`); null when somebody else has ended it. */
+export async function endVerification(services: Needs, run: VerificationRun, detail?: string): Promise<VerificationResult | null> {
+  await forgetHealed(services);
+  const how =
+    detail === undefined ? await judged(services, run) : { status: "error" as const, detail, artifactsChecked: 0, artifactsFailed: 0 };
+  return decideAndCommit(services, async () => {
+    const found = await load(services);
+    const { current } = found.record;
+    if (current?.id !== run.id) return { result: null };
+    return ended(services, found, { ...run, by: current.by }, { caller: undefined, how });
+  });
+}
+
+async function judged(services: Needs, { blobsDamaged, blobsUnreadable }: VerificationRun): Promise<How> {
+  const artifactsChecked = await countArtifacts(services);
+  const artifactsFailed = await countAffected(services);
+  const status = blobsDamaged > 0 || artifactsFailed > 0 ? "failed" : blobsUnreadable > 0 ? "error" : "ok";
+  const detail = blobsUnreadable > 0 ? "the storage failed to read some blobs: nothing is said of them" : null;
+  return { status, detail, artifactsChecked, artifactsFailed };
+}
+
+/** Those whose content is meant to be there. */
+async function countArtifacts(services: Needs): Promise<number> {
+  const states = STATES.filter((state) => state !== "deleted");
+  let count = 0;
+  for await (const _ of rowsOf(
+    services,
+    states.map((state) => under(keys.artifactsIn(state), PAGE)),
+  ))
+    count += 1;
+  return count;
+}
+
+/**
+ * Waits until a check has ended and its result is published. Its result, or a later one's; rejects with the reason of the signal when that
+ * comes first, which does not end the check.
+ */
+export async function waitForVerification(
+  services: Pick<Services, "metadata" | "clock">,
+  id: string,
+  signal?: AbortSignal,
+): Promise<VerificationResult> {
+  for (;;) {
+    signal?.throwIfAborted();
+    const { current, last } = (await load(services)).record;
+    if (current?.id !== id) {
+      if (last === null) throw new RegistryError("NOT_FOUND", "there is no such check");
+      if (last.isPublished) return last;
+    }
+    await sleep(LOOK, undefined, { signal });
+  }
+}
+
+interface Found {
+  readonly record: VerificationRecord;
+  readonly version: number | "absent";
+}
+
+async function load({ metadata, clock }: Pick<Services, "metadata" | "clock">): Promise<Found> {
+  const entry = await metadata.get(KEY);
+  if (entry === undefined) return { record: { v: 1, since: clock(), current: null, last: null }, version: "absent" };
+  return { record: verificationRecord.parse(entry.value), version: entry.version };
+}
+
+function changeOf({ version }: Pick<Found, "version">, value: VerificationRecord, audit: readonly AuditEvent[] = []) {
+  return { expect: [{ key: KEY, version }], put: [{ key: KEY, value }], remove: [], audit };
+}
+
+async function begin(services: Needs, found: Found, caller: Caller | undefined): Promise<Decided<string>> {
+  const total = (await services.metadata.list(under(keys.blobs(), MAX_TOTAL))).length;
+  const now = services.clock();
+  const current: VerificationRun = {
+    id: services.newId(),
+    by: caller?.principal.name ?? null,
+    startedAt: now,
+    blobsChecked: 0,
+    bytesChecked: 0,
+    blobsDamaged: 0,
+    blobsUnreadable: 0,
+    unreadable: [],
+    after: null,
+    blobsTotal: total < MAX_TOTAL ? total : null,
+  };
+  const audit = [happened(services, caller, { type: "verification.start", after: { id: current.id } })];
+  return { change: changeOf(found, { ...found.record, since: now, current }, audit), result: current.id };
+}
+
+function ended(
+  services: Needs,
+  found: Found,
+  run: VerificationRun,
+  { caller, how }: { readonly caller: Caller | undefined; readonly how: How },
+): Decided<VerificationResult> {
+  const { after: _, blobsTotal: __, ...progress } = run;
+  const last: VerificationResult = { ...progress, ...how, endedAt: services.clock(), isPublished: false };
+  const type = caller === undefined ? "verification.end" : "verification.cancel";
+  const { id, blobsChecked, blobsDamaged, blobsUnreadable } = last;
+  const counts = { blobs_checked: blobsChecked, blobs_damaged: blobsDamaged, blobs_unreadable: blobsUnreadable };
+  const after = { id, status: how.status, ...counts };
+  return { change: changeOf(found, { ...found.record, current: null, last }, [happened(services, caller, { type, after })]), result: last };
+}
+
+function happened(services: Needs, caller: Caller | undefined, said: Required<Pick<AuditEvent, "type" | "after">>): AuditEvent {
+  return auditEvent(services, caller?.actor ?? SYSTEM, { ...said, target: { kind: "registry", name: "every blob" } });
+}

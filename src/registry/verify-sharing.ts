@@ -1,0 +1,129 @@
+/** How somebody joins a piece of work. */
+export interface Joining {
+  /** Ends the wait of whoever brings it, and the work once nobody else waits. */
+  readonly signal?: AbortSignal | undefined;
+  /** At most so many bytes a second, zero for any; without it, as fast as may be. */
+  readonly pace?: (() => number) | undefined;
+}
+
+/** What work is told: when it is in vain, and at which pace to go. */
+export interface Terms {
+  readonly signal: AbortSignal;
+  readonly pace: () => number;
+}
+
+const ANY_PACE = (): number => 0;
+
+/** Work under names: who asks for what is under way waits for that one. It ends early only when nobody waits any more. */
+export class SharedWork<Name, Result> {
+  readonly #underWay = new Map<Name, Shared<Result>>();
+
+  /** The result of the work under this name, begun now unless it is under way. */
+  async join(name: Name, { signal, pace }: Joining, work: (terms: Terms) => Promise<Result>): Promise<Result> {
+    signal?.throwIfAborted();
+    let shared = this.#underWay.get(name);
+    if (shared === undefined) {
+      shared = new Shared(pace, work);
+      this.#underWay.set(name, shared);
+    }
+    try {
+      return await shared.wait(signal, pace);
+    } finally {
+      // What has ended, or was given up, is no longer joined.
+      if (!shared.isUseful() && this.#underWay.get(name) === shared) this.#underWay.delete(name);
+    }
+  }
+}
+
+class Shared<Result> {
+  readonly #abandoned = new AbortController();
+  readonly #result: Promise<Result>;
+  #pace: (() => number) | undefined;
+  #waiting = 0;
+  #hasEnded = false;
+
+  constructor(pace: (() => number) | undefined, work: (terms: Terms) => Promise<Result>) {
+    this.#pace = pace;
+    this.#result = work({ signal: this.#abandoned.signal, pace: () => (this.#pace ?? ANY_PACE)() }).finally(() => {
+      this.#hasEnded = true;
+    });
+    // Whoever waits gets it; when nobody does any more, it is nobody's.
+    this.#result.catch(() => undefined);
+  }
+
+  isUseful(): boolean {
+    return !this.#hasEnded && !this.#abandoned.signal.aborted;
+  }
+
+  async wait(signal: AbortSignal | undefined, pace: (() => number) | undefined): Promise<Result> {
+    // Nobody is made to wait for the pace of another.
+    if (pace === undefined) this.#pace = undefined;
+    this.#waiting += 1;
+    try {
+      return await unlessAborted(this.#result, signal);
+    } finally {
+      this.#waiting -= 1;
+      if (this.#waiting === 0) this.#abandoned.abort();
+    }
+  }
+}
+
+/** The same result, or the reason of the signal when that comes first. */
+async function unlessAborted<T>(result: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return result;
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener("abort", onAbort);
+  try {
+    return await Promise.race([result, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Lets a number of pieces of work go on at once; the others wait for their turn, first come first served. */
+export class Slots {
+  readonly #waiting = new Set<() => void>();
+  #free: number;
+
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  /** Does some work in a slot. Throws the reason of the signal when that comes before its turn. */
+  async use<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+    await this.#take(signal);
+    try {
+      return await work();
+    } finally {
+      this.#give();
+    }
+  }
+
+  async #take(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    if (this.#free > 0) {
+      this.#free -= 1;
+      return;
+    }
+    const turn = Promise.withResolvers<void>();
+    this.#waiting.add(turn.resolve);
+    try {
+      await unlessAborted(turn.promise, signal);
+    } catch (error) {
+      // A turn that came in the same moment is the next one's.
+      if (!this.#waiting.delete(turn.resolve)) this.#give();
+      throw error;
+    }
+  }
+
+  #give(): void {
+    const [next] = this.#waiting;
+    if (next === undefined) {
+      this.#free += 1;
+      return;
+    }
+    this.#waiting.delete(next);
+    next();
+  }
+}
