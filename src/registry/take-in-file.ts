@@ -81,7 +81,7 @@ async function* hashing(hash: Hash, bytes: AsyncIterable<Uint8Array>): AsyncGene
 }
 
 /** Larger tensor manifests are not read (bytes; GUARD-NEW's bound). */
-const MAX_TENSOR_MANIFEST = 64 * 1024 ** 2;
+export const MAX_TENSOR_MANIFEST = 64 * 1024 ** 2;
 
 /** A tensor manifest beside a model, with the digest that it has now; null when there is no such file yet. */
 export async function tensorManifestOf(

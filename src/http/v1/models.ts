@@ -16,6 +16,7 @@ import { promoteModel } from "../../registry/promote-model.ts";
 import { quarantine } from "../../registry/quarantine.ts";
 import { revokeAndFollow } from "../../registry/revoke-everywhere.ts";
 import { tensorManifestOf } from "../../registry/take-in-file.ts";
+import { verifyTensorManifest } from "../../registry/verify-tensor-manifest.ts";
 import { jsonArray } from "../json-array.ts";
 import type { Ask, CallerDoor, Door } from "../route.ts";
 import { goBody } from "./go-body.ts";
@@ -29,6 +30,7 @@ export function modelDoors(services: AcquireServices): readonly Door[] {
       answer(c, goJson(await locateModel(services, await named(services, c, caller, "seen")))),
     ),
     read("GET", "/v1/stats", async (c) => answer(c, goJson(await stats(services)))),
+    read("POST", "/v1/model/verify-manifest", async (c, caller) => verified(services, c, await named(services, c, caller, "seen"))),
     change("POST", "/v1/model/acquire", async (c, caller) => {
       const body = await goBody(c, acquireRequest, () => "valid name, filename, sha256, and size are required");
       return answer(c, await shown(services, await acquire(services, caller, acquisitionOf(body))), 201);
@@ -155,6 +157,29 @@ function inItsWords(refusal: RegistryError): RegistryError {
       ? "promotion scanner evidence did not pass validation"
       : refusal.message;
   return new RegistryError("REFUSED", error, { detail: { error, decision } });
+}
+
+/** What the predecessor shows of a tool's output at most (bytes). */
+const MAX_DETAIL = 4096;
+
+async function verified(services: AcquireServices, c: Ask, found: FoundModel): Promise<Response> {
+  const { name } = found;
+  const result = await verifyTensorManifest(services, found);
+  switch (result.outcome) {
+    case "skipped":
+      return answer(c, goJson({ name, reason: "no gguf-guard manifest available", status: "skipped" }));
+    case "match":
+      return answer(c, goJson({ detail: "PASS: all tensors match manifest", name, status: "verified" }));
+    case "mismatch":
+      throw unverified(name, [`FAIL: ${result.count} mismatches`, ...result.lines.map((line) => `  ${line}`)].join("\n"));
+    case "cannot-check":
+      throw unverified(name, `cannot check: ${result.lines.join("; ")}`);
+  }
+}
+
+function unverified(name: string, output: string): RegistryError {
+  const error = Buffer.byteLength(output) > MAX_DETAIL ? `${Buffer.from(output).subarray(0, MAX_DETAIL).toString()}...[truncated]` : output;
+  return new RegistryError("CONFLICT", error, { detail: { error, name, status: "failed" } });
 }
 
 async function stats(services: AcquireServices): Promise<Record<string, unknown>> {
