@@ -1,7 +1,9 @@
 import { z } from "zod";
 import type { Link } from "../audit/chain.ts";
 import { auditEventSchema } from "../audit/event.ts";
+import { modelEventSchema } from "../audit/model-event.ts";
 import { digestSchema } from "../oci/digest.ts";
+import { timeSchema } from "./time.ts";
 
 /** Most events of one answer (RULES 32). */
 const MAX_AUDIT_PAGE = 1000;
@@ -20,8 +22,8 @@ export type AuditQuery = z.infer<typeof auditQuerySchema>;
 
 /** An event as the native API shows it: with its place in the chain, so that whoever reads the pages can prove the chain. */
 export const auditEntrySchema = auditEventSchema.extend({
-  /** RFC 3339 in UTC, with milliseconds: exactly the instant that was hashed. */
-  time: z.iso.datetime({ precision: 3 }),
+  /** Exactly the instant that was hashed. */
+  time: timeSchema,
   sequence: z.number().int().positive(),
   previous: digestSchema.nullable(),
   hash: digestSchema,
@@ -31,13 +33,16 @@ export type AuditEntry = z.infer<typeof auditEntrySchema>;
 /** The end of the chain: whoever noted it earlier can tell when a chain was cut. */
 const auditHeadSchema = z.strictObject({ sequence: z.number().int().positive(), hash: digestSchema });
 
-/** The answer of `GET /v1/audit`. `next` is the `after` of the next page; null when this one reaches the end. */
+/** A page of the audit. `next` is the `after` of the next page; null when this one reaches the end. */
 export const auditPageSchema = z.strictObject({
   events: z.array(auditEntrySchema),
   next: z.number().int().nonnegative().nullable(),
   head: auditHeadSchema.nullable(),
 });
 export type AuditPage = z.infer<typeof auditPageSchema>;
+
+/** The answer of `GET /v1/audit`: to the service token without parameters it is the whole of its predecessor's chain. */
+export const auditAnswer = z.union([auditPageSchema, z.array(modelEventSchema)]);
 
 /** The answer of `GET /v1/audit/verify`: what one request checked, and where the next one goes on. */
 export const auditVerificationSchema = z.strictObject({

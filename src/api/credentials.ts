@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { next } from "./page.ts";
+import { timeSchema } from "./time.ts";
 
 /** Seconds. */
 const DAY = 24 * 60 * 60;
@@ -29,28 +31,31 @@ export const rotateCredentialRequest = z.strictObject({
   overlap: z.number().int().min(0).max(MAX_OVERLAP).default(MAX_OVERLAP),
 });
 
-/** A credential as the API shows it; times are RFC 3339. */
+/** A credential as the API shows it. */
 export const credentialView = z.strictObject({
   id: z.string(),
   /** The identity, which is the user name to log in with. */
   name: z.string(),
   kind: z.enum(["api-key", "refresh-token"]),
   created_by: z.string(),
-  created_at: z.string(),
-  expires_at: z.string().nullable(),
-  last_used_at: z.string().nullable(),
+  created_at: timeSchema,
+  expires_at: timeSchema.nullable(),
+  last_used_at: timeSchema.nullable(),
   last_used_from: z.string().nullable(),
   status: z.enum(["live", "revoked", "expired"]),
   parent: z.string().nullable(),
 });
 export type CredentialView = z.infer<typeof credentialView>;
 
+/** Answer of `GET /v1/credentials`. */
+export const credentialList = z.strictObject({ credentials: z.array(credentialView), next });
+
 /** Answer to a new key; the only place where the secret is ever shown. */
 export const createdCredentialView = z.strictObject({
   name: z.string(),
   id: z.string(),
   key: z.string(),
-  expires_at: z.string().nullable(),
+  expires_at: timeSchema.nullable(),
 });
 export type CreatedCredentialView = z.infer<typeof createdCredentialView>;
 

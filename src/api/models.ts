@@ -46,6 +46,9 @@ export const promoteModelRequest = z.strictObject({
 /** An artifact as the predecessor shows it, with the manifest that it is. */
 export const modelAnswer = modelRecordSchema.extend({ repository: repositoryNameSchema, digest: digestSchema });
 
+/** Answer of `GET /v1/models`. */
+export const modelList = z.array(modelAnswer);
+
 /** The record byte by byte as the predecessor writes it, and then which manifest it is. */
 export function modelAnswerJson(
   record: ModelView,

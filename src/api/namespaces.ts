@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { next } from "./page.ts";
+import { timeSchema } from "./time.ts";
 
 /** Body of `POST /v1/namespaces`. */
 export const createNamespaceRequest = z.strictObject({
@@ -7,14 +9,17 @@ export const createNamespaceRequest = z.strictObject({
   owner: z.string().min(1).max(64),
 });
 
-/** A namespace as the API shows it; times are RFC 3339. */
+/** A namespace as the API shows it. */
 export const namespaceView = z.strictObject({
   name: z.string(),
   owner: z.string(),
   created_by: z.string(),
-  created_at: z.string(),
+  created_at: timeSchema,
 });
 export type NamespaceView = z.infer<typeof namespaceView>;
+
+/** Answer of `GET /v1/namespaces`. */
+export const namespaceList = z.strictObject({ namespaces: z.array(namespaceView), next });
 
 /** Query of `GET /v1/namespaces`; the cursor is `next` of the page before. */
 export const listNamespacesRequest = z.strictObject({

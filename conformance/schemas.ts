@@ -1,0 +1,51 @@
+import { readFileSync } from "node:fs";
+import { stringify } from "yaml";
+import { z } from "zod";
+import { artifactAnswer } from "../src/api/artifact-answers.ts";
+import { auditEntrySchema } from "../src/api/audit.ts";
+import { decisionAnswer } from "../src/api/decision.ts";
+import { documentOf } from "../src/api/json-schema.ts";
+import { modelAnswer } from "../src/api/models.ts";
+import { openApiDocument } from "../src/api/openapi.ts";
+import { modelEventSchema } from "../src/audit/model-event.ts";
+import { tensorManifestSchema } from "../src/formats/tensor-manifest.ts";
+import { fileSchema } from "../src/settings.ts";
+
+/** What is answered or written, each as a JSON Schema of its own. */
+const DOCUMENTS = {
+  artifact: { schema: artifactAnswer, title: "Artifact", description: "the record of an artifact as the native API answers it" },
+  "audit-event": { schema: auditEntrySchema, title: "Audit event", description: "a link of the audit chain as `GET /v1/audit` answers it" },
+  decision: { schema: decisionAnswer, title: "Promotion decision", description: "what evaluate and promote decide, with every check" },
+  model: { schema: modelAnswer, title: "Model", description: "the record of an artifact as the predecessor's API answers it" },
+  "model-event": {
+    schema: modelEventSchema,
+    title: "Model event",
+    description: "a link of the predecessor's audit chain, as `GET /v1/audit` answers it to the service token",
+  },
+  "tensor-manifest": {
+    schema: tensorManifestSchema,
+    title: "Tensor manifest",
+    description: "the hashes of a model file's tensors, in gguf-guard's format",
+  },
+} as const;
+
+const VERSION = z
+  .object({ version: z.string() })
+  .parse(JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"))).version;
+
+/** Every file of `schemas/` with its text, made of the schemas that the program checks by. */
+export function publishedSchemas(): ReadonlyMap<string, string> {
+  const documents = Object.entries(DOCUMENTS).map(
+    ([name, { schema, title, description }]) =>
+      [`${name}.schema.json`, json(documentOf(schema, "output", { title, description }))] as const,
+  );
+  return new Map([
+    ...documents,
+    ["config.schema.json", json(fileSchema())],
+    ["openapi.yaml", stringify(openApiDocument(VERSION), { lineWidth: 0, aliasDuplicateObjects: false })],
+  ]);
+}
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}

@@ -1,0 +1,96 @@
+import type { z } from "zod";
+import { fingerprintSchema, modelEventSchema, modelNameSchema, scannerMapSchema, sha256HexSchema } from "../audit/model-event.ts";
+import { stateSchema } from "../lifecycle/state.ts";
+import { digestSchema } from "../oci/digest.ts";
+import { repositoryNameSchema, tagSchema } from "../oci/reference.ts";
+import { artifactAnswer, artifactHistory, artifactList, listedArtifact, promotedTagAnswer } from "./artifact-answers.ts";
+import { artifactOperations } from "./artifact-operations.ts";
+import {
+  evaluateRequest,
+  promoteRequest,
+  promotedTagRequest,
+  quarantineRequest,
+  removePromotedTagRequest,
+  revokeRequest,
+} from "./artifacts.ts";
+import { auditAnswer, auditEntrySchema, auditPageSchema, auditVerificationSchema } from "./audit.ts";
+import { createCredentialRequest, createdCredentialView, credentialList, credentialView, rotateCredentialRequest } from "./credentials.ts";
+import { decisionAnswer } from "./decision.ts";
+import { scanEvidence } from "./evidence.ts";
+import { healthAnswer, notReadyAnswer, probeAnswer } from "./health.ts";
+import { publicKeyList, publicKeyView } from "./keys.ts";
+import { modelOperations } from "./model-operations.ts";
+import { acquireRequest, modelAnswer, modelList, modelPathAnswer, modelStatusAnswer, promoteModelRequest, statsAnswer } from "./models.ts";
+import { createNamespaceRequest, namespaceList, namespaceView } from "./namespaces.ts";
+import type { Operation } from "./operation.ts";
+import { predecessorError, predecessorRefusal, problem, refusedPromotion } from "./problem.ts";
+import { registryOperations } from "./registry-operations.ts";
+import { timeSchema } from "./time.ts";
+
+/** Every door but those of `/v2` and `/auth`, which the distribution specification describes. */
+export const operations: readonly Operation[] = [...artifactOperations, ...modelOperations, ...registryOperations];
+
+type Named = Readonly<Record<string, z.ZodType>>;
+
+/** What requests and answers are made of, by the names of the published document. */
+export const vocabulary: Named = {
+  Digest: digestSchema,
+  Fingerprint: fingerprintSchema,
+  ModelName: modelNameSchema,
+  RepositoryName: repositoryNameSchema,
+  ScannerMap: scannerMapSchema,
+  Sha256: sha256HexSchema,
+  State: stateSchema,
+  Tag: tagSchema,
+  Time: timeSchema,
+};
+
+/** Bodies of requests by name. */
+export const requests: Named = {
+  AcquireModel: acquireRequest,
+  CreateCredential: createCredentialRequest,
+  CreateNamespace: createNamespaceRequest,
+  EvaluatePromotion: evaluateRequest,
+  PromoteArtifact: promoteRequest,
+  PromoteModel: promoteModelRequest,
+  QuarantineArtifact: quarantineRequest,
+  RemovePromotedTag: removePromotedTagRequest,
+  RevokeArtifact: revokeRequest,
+  RotateCredential: rotateCredentialRequest,
+  SetPromotedTag: promotedTagRequest,
+};
+
+/** Bodies of answers by name. */
+export const answers: Named = {
+  Artifact: artifactAnswer,
+  ArtifactHistory: artifactHistory,
+  ArtifactList: artifactList,
+  AuditAnswer: auditAnswer,
+  AuditEvent: auditEntrySchema,
+  AuditPage: auditPageSchema,
+  AuditVerification: auditVerificationSchema,
+  CreatedCredential: createdCredentialView,
+  Credential: credentialView,
+  CredentialList: credentialList,
+  Decision: decisionAnswer,
+  Health: healthAnswer,
+  ListedArtifact: listedArtifact,
+  Model: modelAnswer,
+  ModelEvent: modelEventSchema,
+  ModelList: modelList,
+  ModelPath: modelPathAnswer,
+  ModelStatus: modelStatusAnswer,
+  Namespace: namespaceView,
+  NamespaceList: namespaceList,
+  NotReady: notReadyAnswer,
+  PredecessorError: predecessorError,
+  PredecessorRefusal: predecessorRefusal,
+  Probe: probeAnswer,
+  Problem: problem,
+  PromotedTag: promotedTagAnswer,
+  PublicKey: publicKeyView,
+  PublicKeyList: publicKeyList,
+  RefusedPromotion: refusedPromotion,
+  ScanEvidence: scanEvidence,
+  Stats: statsAnswer,
+};
