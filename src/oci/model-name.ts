@@ -1,4 +1,6 @@
 import { createHash } from "node:crypto";
+import { isDigestAlgorithm } from "./digest.ts";
+import { foldCase } from "./fold-case.ts";
 import { type RepositoryName, hasDigestLikeComponent, isRepositoryName } from "./reference.ts";
 
 /** Where artifacts with free-form names live (DESIGN §3). */
@@ -32,7 +34,9 @@ export function repositoryOfModel(name: string): RepositoryName {
 function foldOf(name: string): string {
   const letters = name.normalize("NFKD").toLowerCase().replaceAll(/\p{M}/gu, "");
   const joined = letters.replaceAll(/[^a-z0-9]+/g, "-").replace(/^-/, "");
-  return joined.slice(0, MAX_FOLD).replace(/-$/, "") || "model";
+  const fold = joined.slice(0, MAX_FOLD).replace(/-$/, "") || "model";
+  // With the hash behind it, it would read as a digest (RULES 16).
+  return isDigestAlgorithm(fold) ? `model-${fold}` : fold;
 }
 
 /** The model formats that the predecessor's API takes, told by the file's extension alone. */
@@ -61,7 +65,7 @@ export function modelFilename(text: string): { readonly path: string } | { reado
   const path = cleaned(text);
   if (path === undefined || !text.isWellFormed()) return { refused: "filename escapes registry directory" };
   // Some file systems fold case.
-  if (OWN_FOLDERS.has(path.split("/", 1)[0]?.toLowerCase() ?? "")) return { refused: "filename names a folder of the registry itself" };
+  if (OWN_FOLDERS.has(foldCase(path.split("/", 1)[0] ?? ""))) return { refused: "filename names a folder of the registry itself" };
   return { path };
 }
 

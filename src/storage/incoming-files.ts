@@ -1,6 +1,6 @@
 import { constants } from "node:fs";
-import { type FileHandle, lstat, open, realpath, unlink } from "node:fs/promises";
-import { join } from "node:path";
+import { type FileHandle, open, readlink, realpath, unlink } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { hasCode } from "./claim.ts";
 
 /** Why a file that somebody put into the data directory is not taken; `message` is safe to show. */
@@ -35,21 +35,37 @@ const READ_SIZE = 1024 * 1024;
 /** The files below a folder, which must exist. */
 export function openIncomingFiles(root: string): IncomingFiles {
   return {
-    open: (path) => openBelow(root, path),
+    open: (path) => inFolder(root, dirname(path), (folder) => openRegular(join(folder, basename(path)))),
     removeIfSame: async (path, identity) => {
-      const file = await openBelow(root, path).catch(noneWhenRefused);
-      if (file === undefined) return;
-      await file.close();
-      if (file.identity === identity) await unlink(join(root, path)).catch(noneWhenGone);
+      await inFolder(root, dirname(path), (folder) => removeIfSame(join(folder, basename(path)), identity)).catch(noneWhenRefused);
     },
   };
 }
 
-async function openBelow(root: string, path: string): Promise<IncomingFile> {
+/**
+ * Does something in a folder below the root that is held open and was reached without a symbolic link, so that nobody who swaps a folder
+ * for one meanwhile leads it elsewhere. Linux names a folder by its descriptor; elsewhere only the name is looked at.
+ */
+async function inFolder<T>(root: string, path: string, use: (folder: string) => Promise<T>): Promise<T> {
   const lexical = join(await realpath(root), path);
-  const handle = await openFile(lexical);
+  const handle = await refusing(open(lexical, constants.O_RDONLY | constants.O_DIRECTORY));
   try {
-    await refuseUnlessPlain(handle, lexical);
+    const held = `/proc/self/fd/${handle.fd}`;
+    const reached = await readlink(held).catch(noneWhenGone);
+    if ((reached ?? (await realpath(lexical).catch(noneWhenGone))) !== lexical) throw new IncomingFileError(NO_LINKS);
+    return await use(reached === undefined ? lexical : held);
+  } finally {
+    await handle.close();
+  }
+}
+
+const NO_LINKS = "symbolic-link artifacts are not allowed";
+
+/** O_NONBLOCK: opening a FIFO would wait for somebody to write to it. */
+async function openRegular(path: string): Promise<IncomingFile> {
+  const handle = await refusing(open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK));
+  try {
+    if (!(await handle.stat()).isFile()) throw new IncomingFileError("artifact must be a regular file");
     return await incoming(handle);
   } catch (error) {
     await handle.close();
@@ -57,13 +73,12 @@ async function openBelow(root: string, path: string): Promise<IncomingFile> {
   }
 }
 
-/** O_NONBLOCK: opening a FIFO would wait for somebody to write to it. */
-async function openFile(path: string): Promise<FileHandle> {
+async function refusing(opened: Promise<FileHandle>): Promise<FileHandle> {
   try {
-    return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    return await opened;
   } catch (error) {
     if (hasCode(error, "ENOENT", "ENOTDIR")) throw new IncomingFileError("no such file in the registry directory", { cause: error });
-    if (hasCode(error, "ELOOP")) throw new IncomingFileError("symbolic-link artifacts are not allowed", { cause: error });
+    if (hasCode(error, "ELOOP")) throw new IncomingFileError(NO_LINKS, { cause: error });
     if (hasCode(error, "ENXIO", "ENODEV", "EOPNOTSUPP")) throw new IncomingFileError("artifact must be a regular file", { cause: error });
     if (hasCode(error, "EACCES", "EPERM")) throw new IncomingFileError("the registry may not read this file", { cause: error });
     if (hasCode(error, "ENAMETOOLONG")) throw new IncomingFileError("the file's name is too long", { cause: error });
@@ -71,15 +86,10 @@ async function openFile(path: string): Promise<FileHandle> {
   }
 }
 
-/** The path has to lead to what was opened, and without a symbolic link on the way: whoever swaps a folder meanwhile is noticed. */
-async function refuseUnlessPlain(handle: FileHandle, lexical: string): Promise<void> {
-  const opened = await handle.stat({ bigint: true });
-  if (!opened.isFile()) throw new IncomingFileError("artifact must be a regular file");
-  const real = await realpath(lexical).catch(noneWhenGone);
-  const named = real === lexical ? await lstat(lexical, { bigint: true }).catch(noneWhenGone) : undefined;
-  if (named === undefined || named.ino !== opened.ino || named.dev !== opened.dev) {
-    throw new IncomingFileError("symbolic-link artifacts are not allowed");
-  }
+async function removeIfSame(path: string, identity: string): Promise<void> {
+  const file = await openRegular(path);
+  await file.close();
+  if (file.identity === identity) await unlink(path).catch(noneWhenGone);
 }
 
 async function incoming(handle: FileHandle): Promise<IncomingFile> {

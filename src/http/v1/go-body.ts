@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { RegistryError } from "../../oci/errors.ts";
+import { foldCase } from "../../oci/fold-case.ts";
 import { JsonError, parseJson } from "../../oci/json.ts";
 import { wholeBody } from "../body.ts";
 import type { Ask } from "../route.ts";
@@ -55,15 +56,10 @@ function parse(bytes: Uint8Array): Record<string, unknown> {
 }
 
 function folded(value: Record<string, unknown>, fields: readonly string[]): Record<string, unknown> {
-  const byFold = new Map(fields.map((field) => [foldOf(field), field]));
+  const byFold = new Map(fields.map((field) => [foldCase(field), field]));
   const members = Object.entries(value)
-    .map(([name, member]) => [byFold.get(foldOf(name)) ?? name, member] as const)
+    .map(([name, member]) => [byFold.get(foldCase(name)) ?? name, member] as const)
     .filter(([, member]) => member !== null);
   if (new Set(members.map(([name]) => name)).size !== members.length) throw new RegistryError("INVALID", MALFORMED);
   return Object.fromEntries(members);
-}
-
-/** As Go folds: up and down again, so that the long s and the Kelvin sign fold too. */
-function foldOf(name: string): string {
-  return name.toUpperCase().toLowerCase();
 }
