@@ -1,9 +1,10 @@
 import { z } from "zod";
 import type { ArtifactRef } from "./artifact-ref.ts";
-import { bytesBody, readJson } from "./http.ts";
+import { type HttpAsk, bytesBody, readJson } from "./http.ts";
 import type { RegistryClient } from "./registry-client.ts";
 
-const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
+/** A list of all models has no pages: so much is about half a million of them. */
+const MAX_ANSWER_BYTES = 256 * 1024 * 1024;
 
 /** A request of the native API (interface of `/v1`). */
 export interface NativeAsk {
@@ -13,6 +14,10 @@ export interface NativeAsk {
   readonly query?: Readonly<Record<string, string | number | undefined>>;
   /** Sent as JSON; members that are undefined are left out. */
   readonly body?: Readonly<Record<string, unknown>>;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Statuses whose body is an answer and no refusal, beside those of success. */
+  readonly answers?: readonly number[];
+  readonly time?: HttpAsk["time"];
 }
 
 /** A client of the registry's native API. */
@@ -24,16 +29,17 @@ export class NativeClient {
   }
 
   /** Sends a request and reads its answer; whatever is not a success is thrown in the registry's own words. */
-  async request<T>({ method, path, query, body }: NativeAsk, schema: z.ZodType<T>): Promise<T> {
+  async request<T>({ method, path, query, body, headers, answers = [], time }: NativeAsk, schema: z.ZodType<T>): Promise<T> {
     const parameters = new URLSearchParams();
     for (const [name, value] of Object.entries(query ?? {})) if (value !== undefined) parameters.set(name, String(value));
     const ask = {
       method,
       path: parameters.size === 0 ? path : `${path}?${parameters.toString()}`,
-      headers: { Accept: "application/json", ...(body !== undefined && { "Content-Type": "application/json" }) },
+      headers: { Accept: "application/json", ...(body !== undefined && { "Content-Type": "application/json" }), ...headers },
+      ...(time !== undefined && { time }),
       ...(body !== undefined && { body: bytesBody(Buffer.from(JSON.stringify(body))) }),
     };
-    const answer = await this.#client.send(ask, "", [200, 201]);
+    const answer = await this.#client.send(ask, "", [200, 201, 202, ...answers]);
     return readJson(answer, MAX_ANSWER_BYTES, schema);
   }
 }

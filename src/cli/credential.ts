@@ -7,7 +7,10 @@ import { readSecretFile } from "./secret-file.ts";
 import { isLoopback } from "./server-url.ts";
 
 /** Whose credential of a checkout or an appliance a command takes when none is given (RULES 22): a file of `<REGISTRY_DIR>/credentials`. */
-export type Role = "publisher" | "runtime" | "operator";
+export type Role = "publisher" | "runtime" | "operator" | "service-token";
+
+/** Where the predecessor's client looked when it was told nothing else. */
+const PREDECESSORS_TOKEN = "/run/secure-ai/service-token";
 
 /** What a command shows the registry. `token`: an API key or the service token, whose identity only the registry knows. */
 export type Credential = (
@@ -35,13 +38,17 @@ export interface Search {
 /**
  * The credential for a command: `--token-file`, SECURECTL_TOKEN, SERVICE_TOKEN_PATH, then what a login of docker or podman left and the
  * registry's own files on this machine. Transfers prefer the login, as the stock clients do. Everything else prefers the
- * registry's own file: whoever logged in to push with oras did not mean to promote as publisher.
+ * registry's own file: whoever logged in to push with oras did not mean to promote as publisher. Undefined when there is none.
  */
-export async function findCredential(search: Search): Promise<Credential | undefined> {
+export async function findCredential(search: Search, predecessorsToken = PREDECESSORS_TOKEN): Promise<Credential | undefined> {
   const given = (await fromTokenFile(search)) ?? fromEnvironment(search.env) ?? (await fromServiceToken(search));
-  if (given !== undefined) return given;
-  if (search.role === "operator") return (await fromDataDirectory(search)) ?? fromLogin(search);
-  return (await fromLogin(search)) ?? fromDataDirectory(search);
+  return given ?? lookedFor(search, predecessorsToken);
+}
+
+async function lookedFor(search: Search, predecessorsToken: string): Promise<Credential | undefined> {
+  if (search.role === "publisher" || search.role === "runtime") return (await fromLogin(search)) ?? fromDataDirectory(search);
+  const own = search.role === "service-token" ? await fromMachine(search, predecessorsToken) : undefined;
+  return own ?? (await fromDataDirectory(search)) ?? fromLogin(search);
 }
 
 async function fromTokenFile({ tokenFile, stdin, warn }: Search): Promise<Credential | undefined> {
@@ -79,10 +86,20 @@ async function fromLogin({ server, env }: Search): Promise<Credential | undefine
   return login && { kind: login.kind, user: login.user, secret: login.secret, source: login.file, found: "looked for" };
 }
 
-/** The name of the file is the user name to log in with. The files belong to the registry on this machine: no other one is shown them. */
-async function fromDataDirectory({ server, env, role, warn }: Search): Promise<Credential | undefined> {
+/** The name of the file is the user name to log in with, but for the service token, which belongs to nobody. */
+async function fromDataDirectory(search: Search): Promise<Credential | undefined> {
+  const file = join(search.env["REGISTRY_DIR"] || "data", "credentials", search.role);
+  return fromMachine(search, file);
+}
+
+/**
+ * A file of the registry on this machine, which no other registry is shown. One that this user may not read is none, since programs of
+ * the machine may look without it.
+ */
+async function fromMachine({ server, role, warn }: Search, file: string): Promise<Credential | undefined> {
   if (!isLoopback(server.hostname)) return undefined;
-  const file = join(env["REGISTRY_DIR"] || "data", "credentials", role);
-  const secret = await readSecretFile(file, warn);
-  return secret === undefined ? undefined : { kind: "password", user: role, secret, source: file, found: "looked for" };
+  const secret = await readSecretFile(file, warn, { unreadable: "warn" });
+  if (secret === undefined) return undefined;
+  const place = { secret, source: file, found: "looked for" } as const;
+  return role === "service-token" ? { kind: "token", ...place } : { kind: "password", user: role, ...place };
 }

@@ -10,6 +10,11 @@ export interface HttpAsk {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: HttpBody;
+  /**
+   * How long the answer may take: `bounded` to its end within 15 s, as the predecessor's client had it for everything; `patient` as long
+   * as the work that it tells of. Where neither is said, the connection may be silent for minutes.
+   */
+  readonly time?: "bounded" | "patient";
 }
 
 /** A body of a known length, opened when it is sent. */
@@ -34,14 +39,17 @@ export class ConnectionError extends CliError {
 
 /** Without a byte for so long, a connection counts as broken. A registry may need minutes to make a large blob durable. */
 const IDLE_MILLISECONDS = 300_000;
+const BOUNDED_MILLISECONDS = 15_000;
 
 /** HTTP to one origin. Redirects are never followed, since they would carry the request to where nobody meant it to go. */
 export class HttpClient {
   readonly origin: URL;
   readonly #agent: HttpAgent;
+  readonly #boundedMilliseconds: number;
 
-  constructor(origin: URL) {
+  constructor(origin: URL, { boundedMilliseconds = BOUNDED_MILLISECONDS } = {}) {
     this.origin = origin;
+    this.#boundedMilliseconds = boundedMilliseconds;
     this.#agent = origin.protocol === "https:" ? new HttpsAgent({ keepAlive: true }) : new HttpAgent({ keepAlive: true });
   }
 
@@ -67,7 +75,8 @@ export class HttpClient {
     const request = send(new URL(ask.path, this.origin), {
       method: ask.method,
       agent: this.#agent,
-      timeout: IDLE_MILLISECONDS,
+      // A peer that is gone is found by the keep-alive probes of TCP even where nothing else is waited for.
+      timeout: ask.time === "patient" ? 0 : IDLE_MILLISECONDS,
       headers: { "User-Agent": "securectl", ...ask.headers, ...length },
     });
     let sourceError: unknown;
@@ -76,6 +85,7 @@ export class HttpClient {
       const message = `the connection to ${this.origin.origin} failed: ${explain(error)}`;
       reject(sourceError ?? (request.reusedSocket ? new StaleConnection(message, error) : new ConnectionError(message, error)));
     });
+    if (ask.time === "bounded") this.#bound(request);
     request.on("response", (body) => {
       // An answer before the end of the body is a refusal: the connection is good for nothing else then.
       body.once("close", () => request.writableEnded || request.destroy());
@@ -90,6 +100,18 @@ export class HttpClient {
       });
     }
     return promise;
+  }
+
+  #bound(request: ClientRequest): void {
+    let answer: IncomingMessage | undefined;
+    const milliseconds = this.#boundedMilliseconds;
+    const timer = setTimeout(() => {
+      const late = new Error(`no whole answer came within ${milliseconds / 1000} s`);
+      answer?.destroy(late);
+      request.destroy(late);
+    }, milliseconds);
+    request.on("response", (body) => (answer = body));
+    request.on("close", () => clearTimeout(timer));
   }
 }
 

@@ -1,4 +1,4 @@
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { Argument, type Command, InvalidArgumentError, Option } from "commander";
 
 /** A parser for an option that may be given often. */
 export function collect<T>(parse: (text: string) => T): (text: string, before: readonly T[]) => readonly T[] {
@@ -52,6 +52,11 @@ export function reasonOption(): Option {
     if (text.length === 0 || text.length > MAX_REASON) throw new InvalidArgumentError(`It must have 1 to ${MAX_REASON} characters.`);
     return text;
   });
+}
+
+/** The argument that says which artifact is meant. */
+export function refArgument(): Argument {
+  return new Argument("<ref>", "<repository>:<tag>, <repository>@<digest>, or the name of a registered artifact");
 }
 
 /** Adds the option by which a script, or a person who is sure, is not asked. */

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { addAcquire } from "./commands/acquire.ts";
 import { addApprove } from "./commands/approve.ts";
 import { addAudit } from "./commands/audit.ts";
 import { addCompletion } from "./commands/completion.ts";
@@ -10,6 +11,7 @@ import { addInfo } from "./commands/info.ts";
 import { addKey } from "./commands/key.ts";
 import { addList } from "./commands/list.ts";
 import { addNamespace } from "./commands/namespace.ts";
+import { addPath } from "./commands/path.ts";
 import { addPromote } from "./commands/promote.ts";
 import { addPull } from "./commands/pull.ts";
 import { addPush } from "./commands/push.ts";
@@ -17,6 +19,7 @@ import { addQuarantine } from "./commands/quarantine.ts";
 import { addRevoke } from "./commands/revoke.ts";
 import { addStatus } from "./commands/status.ts";
 import { addTag } from "./commands/tag.ts";
+import { addVerify } from "./commands/verify.ts";
 import { addTensorManifest } from "./commands/tensor-manifest.ts";
 import { DEFAULT_URL } from "./server-url.ts";
 import type { OpenSession } from "./session.ts";
@@ -24,7 +27,9 @@ import type { Streams } from "./terminal.ts";
 
 const HELP = `
 Credentials, the first that is there: --token-file, SECURECTL_TOKEN, SERVICE_TOKEN_PATH; then for push, pull and tags a login of docker
-or podman, and for all commands the keys in <REGISTRY_DIR, or ./data>/credentials of a registry on this machine.
+or podman, and for all commands the files in <REGISTRY_DIR, or ./data>/credentials of a registry on this machine: publisher to push,
+runtime to pull, service-token for what the predecessor's API does with names (list, info, path, verify, acquire, revoke, delete), and
+operator for all else. Programs on the registry's own machine read registered names without any.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not authenticated, 4 denied by policy, 5 not found, 6 integrity failure, 7 conflict,
 8 rate-limited or unavailable.`;
@@ -33,8 +38,11 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not authenticated, 4 denied by po
 const COMMANDS = [
   addPush,
   addPull,
+  addAcquire,
   addList,
   addInfo,
+  addPath,
+  addVerify,
   addDiscover,
   addHistory,
   addQuarantine,

@@ -12,6 +12,7 @@ const BAR_WIDTH = 24;
 const REDRAW_MILLISECONDS = 100;
 /** Where nobody watches a bar move, a line now and then tells that it does. */
 const LINE_MILLISECONDS = 10_000;
+const WAIT_MILLISECONDS = 1000;
 const CLEAR_LINE = "\r\u001b[K";
 
 /** A progress bar on stderr: redrawn in place on a terminal, else a plain line every ten seconds; nothing when quiet. */
@@ -32,6 +33,28 @@ export function startProgress(terminal: Terminal, label: string, total: number):
     if (onTerminal && !terminal.quiet) stderr.write(CLEAR_LINE);
   };
   return { update, done };
+}
+
+/**
+ * Waits for work of which nothing is known but that it goes on, and shows for how long: on a terminal every second, else by a plain line
+ * every ten; nothing when quiet.
+ */
+export async function whileWaiting<T>(terminal: Terminal, label: string, work: Promise<T>): Promise<T> {
+  const { stderr } = terminal.streams;
+  const onTerminal = stderr.isTTY === true;
+  const began = Date.now();
+  const show = (): void => {
+    if (terminal.quiet) return;
+    const text = `${visible(label)}: ${Math.round((Date.now() - began) / 1000)} s`;
+    stderr.write(onTerminal ? `${CLEAR_LINE}${text.slice(0, (stderr.columns ?? 80) - 1)}` : `${text}\n`);
+  };
+  const timer = setInterval(show, onTerminal ? WAIT_MILLISECONDS : LINE_MILLISECONDS);
+  try {
+    return await work;
+  } finally {
+    clearInterval(timer);
+    if (onTerminal && !terminal.quiet) stderr.write(CLEAR_LINE);
+  }
 }
 
 /** One line: bar, share, amount, rate and the time that is left at this rate. */

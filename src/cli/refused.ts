@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { CliError, type Exit, exitOf } from "./failure.ts";
+import { CliError, EXIT, type Exit, exitOf } from "./failure.ts";
 import { type HttpAnswer, readBody } from "./http.ts";
 import { visible } from "./visible.ts";
 
@@ -7,18 +7,29 @@ const MAX_ERROR_BYTES = 1024 * 1024;
 const MAX_SHOWN = 2000;
 
 const problemSchema = z.object({ title: z.string().optional(), detail: z.string().optional(), code: z.string().optional() });
+const predecessorSchema = z.object({ error: z.string() });
+/** How the predecessor refuses a credential: by 403, which is a missing right elsewhere. */
+const NO_CREDENTIAL = /^(?:forbidden: invalid service token|no service token configured)/;
 const ociSchema = z.object({ errors: z.array(z.object({ code: z.string(), message: z.string().optional() })).min(1) });
 
-/** The error that a refusing answer stands for, in the registry's own words: RFC 9457 problems of `/v1`, OCI errors of `/v2`, or neither. */
-export async function refusedBy(answer: HttpAnswer, exit: Exit = exitOf(answer.status)): Promise<CliError> {
+/**
+ * The error that a refusing answer stands for, in the registry's own words: RFC 9457 problems of `/v1`, `{"error"}` or text of the
+ * predecessor's doors, OCI errors of `/v2`, or whatever a proxy says.
+ */
+export async function refusedBy(answer: HttpAnswer): Promise<CliError> {
   const bytes = await readBody(answer, MAX_ERROR_BYTES);
   const body = parse(bytes.toString("utf8"));
   const { code, message } = said(body);
   const words = message ?? (bytes.length > 0 && body === undefined ? bytes.toString("utf8") : fallback(answer.status));
   const facts = [`HTTP ${answer.status}`, ...(code === undefined ? [] : [code]), ...requestId(answer)];
-  return new CliError(exit, `${visible(words.trim().slice(0, MAX_SHOWN))} (${visible(facts.join(", "))})`, {
+  return new CliError(exitBy(answer.status, body), `${visible(words.trim().slice(0, MAX_SHOWN))} (${visible(facts.join(", "))})`, {
     answer: { status: answer.status, code: code?.toLowerCase(), body, retryAfter: retryAfterOf(answer) },
   });
+}
+
+function exitBy(status: number, body: unknown): Exit {
+  const error = predecessorSchema.safeParse(body).data?.error;
+  return status === 403 && error !== undefined && NO_CREDENTIAL.test(error) ? EXIT.authentication : exitOf(status);
 }
 
 /** Seconds of a Retry-After header (RFC 9110 §10.2.3); a date counts from now. */
@@ -42,6 +53,8 @@ function said(body: unknown): { readonly code?: string | undefined; readonly mes
   const oci = ociSchema.safeParse(body);
   if (oci.success)
     return { code: oci.data.errors[0]?.code, message: oci.data.errors.map(({ code, message }) => message ?? code).join("; ") };
+  const predecessor = predecessorSchema.safeParse(body);
+  if (predecessor.success) return { message: predecessor.data.error };
   const problem = problemSchema.safeParse(body);
   return problem.success ? { code: problem.data.code, message: problem.data.detail ?? problem.data.title } : {};
 }

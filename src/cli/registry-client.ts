@@ -64,7 +64,7 @@ export class RegistryClient {
     this.#showWarnings(answer);
     if (expected.includes(answer.status)) return answer;
     const refused = await refusedBy(answer);
-    if (answer.status !== 401 || this.#credential !== undefined) throw refused;
+    if (refused.exit !== EXIT.authentication || this.#credential !== undefined) throw refused;
     throw new CliError(EXIT.authentication, `${refused.message}\nNo credential was found: give one by --token-file or SECURECTL_TOKEN.`);
   }
 

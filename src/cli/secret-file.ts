@@ -8,10 +8,15 @@ const MIN_LENGTH = 32;
 
 /**
  * The secret in a file of one line, by the same rules as the server's: a regular file, no symbolic link, writable by its owner only.
- * One that others can read is accepted with a warning. Undefined when there is no such file.
+ * One that others can read is accepted with a warning. Undefined when there is no such file, and, where that is to be warned about only,
+ * when this user may not read it.
  */
-export async function readSecretFile(path: string, warn: (message: string) => void): Promise<string | undefined> {
-  const file = await openSecret(path);
+export async function readSecretFile(
+  path: string,
+  warn: (message: string) => void,
+  { unreadable = "refuse" }: { readonly unreadable?: "refuse" | "warn" } = {},
+): Promise<string | undefined> {
+  const file = await openSecret(path, unreadable === "warn" ? warn : undefined);
   if (file === undefined) return undefined;
   try {
     const { mode, size } = await checkedStat(file, path);
@@ -26,14 +31,19 @@ export async function readSecretFile(path: string, warn: (message: string) => vo
   }
 }
 
-async function openSecret(path: string): Promise<FileHandle | undefined> {
+async function openSecret(path: string, warn: ((message: string) => void) | undefined): Promise<FileHandle | undefined> {
   try {
     return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     if (code === "ENOENT" || code === "ENOTDIR") return undefined;
     if (code === "ELOOP") throw unusable(path, "is a symbolic link");
-    if (code === "EACCES" || code === "EPERM") throw unusable(path, "may not be read by this user");
+    if (code === "EACCES" || code === "EPERM") {
+      const refused = unusable(path, "may not be read by this user");
+      if (warn === undefined) throw refused;
+      warn(`warning: ${refused.message}`);
+      return undefined;
+    }
     throw unusable(path, "cannot be read", error);
   }
 }

@@ -25,6 +25,7 @@ export class Session {
   readonly #options: GlobalOptions;
   readonly #env: NodeJS.ProcessEnv;
   readonly #credentials = new Map<string, Promise<Credential | undefined>>();
+  readonly #told = new Set<string>();
 
   constructor(options: GlobalOptions, env: NodeJS.ProcessEnv, streams: Streams) {
     this.#options = options;
@@ -44,6 +45,11 @@ export class Session {
     return new NativeClient(this.#client(await this.credential(role, false)));
   }
 
+  /** The registry's API for a caller who shows no credential. */
+  nobody(): NativeClient {
+    return new NativeClient(this.#client(undefined));
+  }
+
   /** The credential for a role, looked for once. What nobody named on the command line or in the environment is told on stderr. */
   async credential(role: Role, distribution: boolean): Promise<Credential | undefined> {
     const key = `${role} ${distribution}`;
@@ -60,10 +66,17 @@ export class Session {
       tokenFile: this.#options.tokenFile,
       env: this.#env,
       stdin: this.terminal.streams.stdin,
-      warn: (message) => this.terminal.warn(message),
+      warn: (message) => this.#once(message, () => this.terminal.warn(message)),
     });
-    if (found?.found === "looked for") this.terminal.say(`Using the credential of ${found.source}.`);
+    const using = `Using the credential of ${found?.source ?? ""}.`;
+    if (found?.found === "looked for") this.#once(using, () => this.terminal.say(using));
     return found;
+  }
+
+  /** One credential may serve a command in several roles. */
+  #once(message: string, tell: () => void): void {
+    if (!this.#told.has(message)) tell();
+    this.#told.add(message);
   }
 
   /** Writes a result: one JSON document, or what is for people. */

@@ -1,9 +1,10 @@
 import type { Command } from "commander";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import type { Digest } from "../../oci/digest.ts";
-import { parseArtifactRef } from "../artifact-ref.ts";
+import { refArgument } from "../options.ts";
 import type { Repository } from "../registry-client.ts";
 import type { OpenSession } from "../session.ts";
+import { findRef } from "../target.ts";
 import { visible } from "../visible.ts";
 
 /** An artifact with what is attached to it, and to that. */
@@ -35,12 +36,12 @@ export function addDiscover(program: Command, open: OpenSession): void {
     .description(
       "Show the tree of what is attached to an artifact: signatures, attestations, SBOMs, reports and the registry's statements.",
     )
-    .argument("<ref>", "<repository>:<tag> or <repository>@<digest>")
+    .addArgument(refArgument())
     .option("--artifact-type <type>", "only what is of this type")
     .addHelpText("after", HELP)
-    .action(async (refArgument: string, options: { readonly artifactType?: string }, command: Command) => {
+    .action(async (text: string, options: { readonly artifactType?: string }, command: Command) => {
       const session = open(command);
-      const ref = parseArtifactRef(refArgument, session.server);
+      const { ref } = await findRef(session, "operator", text);
       const repository = (await session.registry("operator")).repository(ref.repository);
       const digest = await repository.resolve(ref.digest ?? ref.tag ?? "");
       const walk = new Walk(repository, options.artifactType);

@@ -1,11 +1,11 @@
 import type { Command } from "commander";
-import { parseArtifactRef } from "../artifact-ref.ts";
 import { artifactPath } from "../client.ts";
 import { decisionSchema, decisionText } from "../decision.ts";
 import { CliError, EXIT } from "../failure.ts";
-import { asText, collect } from "../options.ts";
+import { asText, collect, refArgument } from "../options.ts";
 import { type ScanOptions, scanBody, withScanOptions } from "../scan-options.ts";
 import type { OpenSession } from "../session.ts";
+import { type FoundRef, findRef } from "../target.ts";
 
 /** What a promotion may name beside the artifact. */
 export interface PromotionOptions extends ScanOptions {
@@ -28,13 +28,14 @@ export function addEvaluate(program: Command, open: OpenSession): void {
     .command("evaluate")
     .summary("show the decision that promote would take now")
     .description("Show the decision that a promotion would take now: every check, the tags that would move and what would be covered.")
-    .argument("<ref>", "<repository>:<tag> or <repository>@<digest>");
+    .addArgument(refArgument());
   withPromotionOptions(command)
     .addHelpText("after", HELP)
-    .action(async (refArgument: string, options: PromotionOptions, self: Command) => {
+    .action(async (text: string, options: PromotionOptions, self: Command) => {
       const session = open(self);
-      const ref = parseArtifactRef(refArgument, session.server);
-      const ask = { method: "POST", path: artifactPath(ref, "evaluate"), body: await promotionBody(options) } as const;
+      const found = await findRef(session, "operator", text);
+      const path = artifactPath(found.ref, "evaluate");
+      const ask = { method: "POST", path, body: await promotionBody(options, found), time: "patient" } as const;
       const decision = await (await session.native("operator")).request(ask, decisionSchema);
       session.show(decision, () => decisionText(decision));
       if (!decision.allowed) throw new CliError(EXIT.denied, "A promotion would be refused.");
@@ -51,11 +52,18 @@ export function withPromotionOptions(command: Command): Command {
   );
 }
 
+/** The tag that moves with what a name means, as it does at the predecessor's own door. */
+const TAG_OF_NAMES = "latest";
+
 /** The members of a request that those options stand for. */
-export async function promotionBody({ tag, cover, evidence, ...scan }: PromotionOptions): Promise<Record<string, unknown>> {
+export async function promotionBody(
+  { tag, cover, evidence, ...scan }: PromotionOptions,
+  { name }: Pick<FoundRef, "name">,
+): Promise<Record<string, unknown>> {
+  const tags = name === undefined ? tag : [...new Set([TAG_OF_NAMES, ...tag])];
   return {
     ...(await scanBody(scan)),
-    ...(tag.length > 0 && { tags: tag }),
+    ...(tags.length > 0 && { tags }),
     ...(cover.length > 0 && { covers: cover }),
     ...(evidence.length > 0 && { evidence }),
   };

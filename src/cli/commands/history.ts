@@ -1,9 +1,10 @@
 import type { Command } from "commander";
 import { z } from "zod";
-import { parseArtifactRef } from "../artifact-ref.ts";
 import { artifactPath } from "../client.ts";
+import { refArgument } from "../options.ts";
 import { table, timeText } from "../output.ts";
 import type { OpenSession } from "../session.ts";
+import { findRef } from "../target.ts";
 
 const transitionSchema = z.looseObject({
   sequence: z.number(),
@@ -20,11 +21,11 @@ export function addHistory(program: Command, open: OpenSession): void {
     .command("history")
     .summary("show an artifact's transitions")
     .description("Show the transitions of an artifact, oldest first, over all times that it was pushed.")
-    .argument("<ref>", "<repository>:<tag> or <repository>@<digest>")
+    .addArgument(refArgument())
     .addHelpText("after", "\nExample:\n  securectl history models/phi-3:v1")
-    .action(async (refArgument: string, _options: object, command: Command) => {
+    .action(async (text: string, _options: object, command: Command) => {
       const session = open(command);
-      const ref = parseArtifactRef(refArgument, session.server);
+      const { ref } = await findRef(session, "operator", text);
       const path = artifactPath(ref, "history");
       const found = await (await session.native("operator")).request({ method: "GET", path }, historySchema);
       session.show(found, () => {

@@ -1,10 +1,11 @@
 import type { Command } from "commander";
-import { parseArtifactRef } from "../artifact-ref.ts";
-import { type ArtifactRecord, type NativeAsk, type NativeClient, artifactPath, recordSchema } from "../client.ts";
+import { artifactPath, recordSchema } from "../client.ts";
 import { decisionText, refusedDecision } from "../decision.ts";
 import { CliError } from "../failure.ts";
-import { reasonOption } from "../options.ts";
+import { reasonOption, refArgument } from "../options.ts";
+import { whileWaiting } from "../progress.ts";
 import type { OpenSession, Session } from "../session.ts";
+import { findRef } from "../target.ts";
 import { type PromotionOptions, promotionBody, withPromotionOptions } from "./evaluate.ts";
 
 const HELP = `
@@ -23,27 +24,27 @@ export function addPromote(program: Command, open: OpenSession): void {
     .command("promote")
     .summary("make an artifact trusted, if the policy allows it")
     .description("Make an artifact trusted, so that runtimes get it. The policy decides, whoever asks.")
-    .argument("<ref>", "<repository>:<tag> or <repository>@<digest>");
+    .addArgument(refArgument());
   withPromotionOptions(command)
     .option("--expected <digest>", "the decision that evaluate showed: refuse when anything changed since")
     .addOption(reasonOption())
     .addHelpText("after", HELP)
-    .action(async (refArgument: string, options: PromotionOptions & { expected?: string; reason?: string }, self: Command) => {
+    .action(async (text: string, options: PromotionOptions & { expected?: string; reason?: string }, self: Command) => {
       const session = open(self);
-      const ref = parseArtifactRef(refArgument, session.server);
-      const body = { ...(await promotionBody(options)), expected: options.expected, reason: options.reason };
-      const record = await promote(session, await session.native("operator"), { method: "POST", path: artifactPath(ref, "promote"), body });
+      const found = await findRef(session, "operator", text);
+      const body = { ...(await promotionBody(options, found)), expected: options.expected, reason: options.reason };
+      const ask = { method: "POST", path: artifactPath(found.ref, "promote"), body, time: "patient" } as const;
+      const client = await session.native("operator");
+      const record = await whileWaiting(session.terminal, `promoting ${text}`, client.request(ask, recordSchema)).catch((error: unknown) =>
+        refused(session, error),
+      );
       const tags = record.promoted_tags ?? [];
       session.show(record, () => `Promoted: ${record.repository}@${record.digest} (tags: ${tags.join(", ") || "none"})`);
     });
 }
 
-async function promote(session: Session, client: NativeClient, ask: NativeAsk): Promise<ArtifactRecord> {
-  try {
-    return await client.request(ask, recordSchema);
-  } catch (error) {
-    const decision = error instanceof CliError ? refusedDecision(error.answer?.body) : undefined;
-    if (decision !== undefined) session.show(decision, () => decisionText(decision));
-    throw error;
-  }
+function refused(session: Session, error: unknown): never {
+  const decision = error instanceof CliError ? refusedDecision(error.answer?.body) : undefined;
+  if (decision !== undefined) session.show(decision, () => decisionText(decision));
+  throw error;
 }

@@ -1,14 +1,16 @@
 import type { Command } from "commander";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { parseManifest } from "../../oci/manifest.ts";
-import { parseArtifactRef, refText } from "../artifact-ref.ts";
+import { refText } from "../artifact-ref.ts";
 import { pullBlob } from "../download.ts";
 import { CliError, EXIT } from "../failure.ts";
+import { refArgument } from "../options.ts";
 import { sizeText } from "../output.ts";
 import { startProgress } from "../progress.ts";
 import type { PulledManifest, Repository } from "../registry-client.ts";
 import { fileNameOf, placeIn } from "../relative-path.ts";
 import type { OpenSession, Session } from "../session.ts";
+import { findRef } from "../target.ts";
 
 const HELP = `
 Every file is checked against size and digest before it takes its name; wrong bytes are never kept. Pull by digest
@@ -29,12 +31,12 @@ export function addPull(program: Command, open: OpenSession): void {
     .command("pull")
     .summary("pull the files of an artifact")
     .description("Pull the files of an artifact into a folder.")
-    .argument("<ref>", "<repository>:<tag> or <repository>@<digest>")
+    .addArgument(refArgument())
     .option("-o, --output <folder>", "where to", ".")
     .addHelpText("after", HELP)
-    .action(async (refArgument: string, options: { readonly output: string }, command: Command) => {
+    .action(async (text: string, options: { readonly output: string }, command: Command) => {
       const session = open(command);
-      const ref = parseArtifactRef(refArgument, session.server);
+      const { ref } = await findRef(session, "runtime", text);
       const repository = (await session.registry("runtime")).repository(ref.repository);
       const manifest = await repository.fetchManifest(ref.digest ?? ref.tag ?? "");
       const files = filesOf(manifest);
