@@ -9,7 +9,8 @@ import { followCertificate, readCertificate } from "./http/tls.ts";
 import { registryJobs } from "./jobs/registry-jobs.ts";
 import { type Scheduler, startScheduler } from "./jobs/scheduler.ts";
 import { createLogger } from "./log.ts";
-import { repairRuntimeTree } from "./registry/runtime-files.ts";
+import { finishWithdrawals } from "./registry/revoke-everywhere.ts";
+import { repairRuntimeTree } from "./registry/runtime-folders.ts";
 import { type Registry, openRegistry } from "./services.ts";
 
 /** What the primary tells a worker, and a worker the primary. */
@@ -78,6 +79,7 @@ async function begin(config: Config, port: number, cues: Cues): Promise<Stop | u
     const server = await serverOf(registry, config, cues.draining);
     // What a crash left between a commit and its folder is made good before anybody is answered (RULES 23).
     await repairRuntimeTree(registry);
+    await finishWithdrawals(registry);
     report({ report: "prepared" });
     await cues.toListen;
     server.listen({ host: config.bind.host === "" ? undefined : config.bind.host, port });

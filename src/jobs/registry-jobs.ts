@@ -1,5 +1,6 @@
 import type { Services } from "../registry/ports.ts";
 import { finishRevocationsEverywhere } from "../registry/revoke-everywhere.ts";
+import { repairRuntimeTree } from "../registry/runtime-folders.ts";
 import { collectGarbage } from "./collect-garbage.ts";
 import { expireUploads } from "./expire-uploads.ts";
 import type { Job } from "./scheduler.ts";
@@ -13,13 +14,14 @@ export interface JobTimes {
   readonly uploadExpiry: number;
 }
 
-/** A revocation everywhere is in force, and followed up, at once; what a crash left of that is made good within so long. */
-const EVERYWHERE_INTERVAL = 60_000;
+/** A revocation everywhere is in force, and followed up, at once, and so are folders; what a crash left of that is made good within so long. */
+const REPAIR_INTERVAL = 60_000;
 
 /** Everything that the registry does without being asked. */
 export function registryJobs(services: Services, { collectInterval, collectGrace, uploadExpiry }: JobTimes): readonly Job[] {
   return [
-    { name: "revoke-everywhere", every: EVERYWHERE_INTERVAL, run: () => finishRevocationsEverywhere(services) },
+    { name: "revoke-everywhere", every: REPAIR_INTERVAL, run: () => finishRevocationsEverywhere(services) },
+    { name: "repair-runtime-tree", every: REPAIR_INTERVAL, run: () => repairRuntimeTree(services) },
     { name: "expire-uploads", every: collectInterval, run: (signal) => expireUploads(services, { lifetime: uploadExpiry, signal }) },
     { name: "collect-garbage", every: collectInterval, run: (signal) => collectGarbage(services, { grace: collectGrace, signal }) },
   ];

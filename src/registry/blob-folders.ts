@@ -1,13 +1,13 @@
 import { type Digest, digestSchema } from "../oci/digest.ts";
-import { type RepositoryName, repositoryNameSchema } from "../oci/reference.ts";
+import { repositoryNameSchema } from "../oci/reference.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { Entry, Key, Put } from "../storage/metadata-store.ts";
 import type { Services } from "./ports.ts";
-import { syncRuntimeFolder } from "./runtime-files.ts";
+import { type RuntimeFolder, pendingFolder, syncRuntimeFolders } from "./runtime-folders.ts";
 
 /** The folders of `trusted/` that a blob may be in. A change of its damage takes `put` along, and `syncFolders` follows it. */
 export interface BlobFolders {
-  readonly folders: readonly { readonly repository: RepositoryName; readonly manifest: Digest }[];
+  readonly folders: readonly RuntimeFolder[];
   /** The rows by which a start finds what a crash left undone. */
   readonly put: readonly Put[];
   readonly pending: string;
@@ -18,8 +18,8 @@ const MAX_FOLDERS = 10_000;
 const PAGE = 1000;
 
 /** Finds the manifests that name a blob, in every repository that holds it. */
-export async function foldersOf(services: Pick<Services, "metadata" | "clock" | "newId">, digest: Digest): Promise<BlobFolders> {
-  const folders: BlobFolders["folders"][number][] = [];
+export async function foldersOf(services: Pick<Services, "metadata" | "tree" | "clock" | "newId">, digest: Digest): Promise<BlobFolders> {
+  const folders: RuntimeFolder[] = [];
   for await (const { key } of rows(services, keys.blobRepositories(digest))) {
     const repository = repositoryNameSchema.parse(key[2]);
     for await (const edge of rows(services, keys.edges(repository, { kind: "blob", digest }))) {
@@ -27,14 +27,15 @@ export async function foldersOf(services: Pick<Services, "metadata" | "clock" | 
     }
   }
   const pending = services.newId();
-  const at = services.clock();
-  const put = folders.map(({ repository, manifest }) => ({ key: keys.treePending(repository, manifest, pending), value: { at } }));
-  return { folders, put, pending };
+  return { folders, put: folders.map((folder) => pendingFolder(services, folder, pending)), pending };
 }
 
 /** Makes the folders what the serving decision and the damage say now. */
-export async function syncFolders(services: Pick<Services, "metadata" | "tree" | "log">, { folders, pending }: BlobFolders): Promise<void> {
-  for (const { repository, manifest } of folders) await syncRuntimeFolder(services, repository, manifest, pending);
+export async function syncFolders(
+  services: Pick<Services, "metadata" | "tree" | "clock" | "newId">,
+  { folders, pending }: BlobFolders,
+): Promise<void> {
+  await syncRuntimeFolders(services, folders, pending);
 }
 
 async function* rows({ metadata }: Pick<Services, "metadata">, prefix: Key): AsyncGenerator<Entry> {

@@ -4,15 +4,36 @@ import { type RepositoryName, repositoryNameSchema } from "../oci/reference.ts";
 import { keys, under } from "../storage/keys.ts";
 import { type EverywhereRecord, type ManifestRecord, everywhereRecord } from "../storage/records.ts";
 import { auditEvent } from "./audit-event.ts";
+import { coversOf } from "./change-state.ts";
+import { ClosureWalk, NO_OVERLAY } from "./closure.ts";
+import { each } from "./each.ts";
 import type { FoundArtifact } from "./find-artifact.ts";
 import type { Caller } from "./ports.ts";
 import { type Revocation, revoke } from "./revoke.ts";
+import { type RuntimeFolder, withdrawFolders } from "./runtime-folders.ts";
 import { findManifest } from "./serving.ts";
 import { SYSTEM } from "./system-actor.ts";
 import type { TransitionServices } from "./transition.ts";
 
 const PAGE = 100;
 const RIGHTS: ReadonlySet<Permission> = new Set(["revoke", "revoke:everywhere"]);
+
+/** Takes out of `trusted/` what revocations everywhere left there that a crash cut short, before anybody is answered (RULES 23). */
+export async function finishWithdrawals(services: TransitionServices): Promise<void> {
+  let after: readonly (string | number)[] = [];
+  for (;;) {
+    const pending = await services.metadata.list(under(keys.everywheresPending(), PAGE, after));
+    for (const { key } of pending) {
+      const digest = digestSchema.parse(key[1]);
+      await withdraw(services, digest).catch((error: unknown) => {
+        services.log.error({ err: error, digest }, "what is revoked everywhere could not be taken out of trusted/; it will be tried again");
+      });
+    }
+    const last = pending.at(-1);
+    if (last === undefined || pending.length < PAGE) return;
+    after = last.key.slice(1);
+  }
+}
 
 /**
  * Writes the statements of revocations everywhere in every other repository that holds the digest (RULES 13). They were in force at once;
@@ -36,7 +57,10 @@ export async function finishRevocationsEverywhere(services: TransitionServices):
   }
 }
 
-/** Revokes, and lets the other repositories follow at once without anybody waiting; the job makes good what this leaves undone. */
+/**
+ * Revokes. One that holds everywhere is in force in every repository when this resolves, also in `trusted/` (RULES 23); their statements
+ * follow without anybody waiting, and the job makes good what this leaves undone.
+ */
 export async function revokeAndFollow(
   services: TransitionServices,
   caller: Caller,
@@ -44,7 +68,10 @@ export async function revokeAndFollow(
   revocation: Revocation,
 ): Promise<ManifestRecord> {
   const record = await revoke(services, caller, artifact, revocation);
-  if (revocation.everywhere) {
+  if (!revocation.everywhere) return record;
+  try {
+    await withdraw(services, record.digest);
+  } finally {
     void finishRevocationsEverywhere(services).catch((error: unknown) => {
       services.log.error({ err: error }, "a revocation everywhere is in force, and its statements are left to the job");
     });
@@ -52,15 +79,48 @@ export async function revokeAndFollow(
   return record;
 }
 
-async function revokeInAll(services: TransitionServices, digest: Digest, record: EverywhereRecord): Promise<void> {
+/** Takes out of `trusted/`, in every repository, what was served by way of a manifest that is revoked everywhere now. */
+async function withdraw(services: TransitionServices, digest: Digest): Promise<void> {
+  const batches = foldersEverywhere(services, digest);
+  await each(batches, (folders) => withdrawFolders(services, folders));
+}
+
+async function* foldersEverywhere(services: TransitionServices, digest: Digest): AsyncGenerator<readonly RuntimeFolder[]> {
+  let folders: RuntimeFolder[] = [];
+  for await (const repository of holdersOf(services, digest)) {
+    folders.push(...(await foldersThrough(services, repository, digest)));
+    if (folders.length < PAGE) continue;
+    yield folders;
+    folders = [];
+  }
+  yield folders;
+}
+
+/** The manifest, those below it and what its promotion covered: a revoked node prunes its branch (RULES 5). None where no root reaches it. */
+async function foldersThrough(services: TransitionServices, repository: RepositoryName, digest: Digest): Promise<readonly RuntimeFolder[]> {
+  const reached = await services.metadata.list(under(keys.reaches(repository, { kind: "manifest", digest }), 1));
+  if (reached.length === 0) return [];
+  const starts = [digest, ...(await coversOf(services, repository, digest))];
+  const { manifests } = await new ClosureWalk(services, repository, NO_OVERLAY).follow(starts, async () => true);
+  return [...manifests.keys()].map((manifest) => ({ repository, manifest }));
+}
+
+/** The repositories that hold a manifest. */
+async function* holdersOf({ metadata }: TransitionServices, digest: Digest): AsyncGenerator<RepositoryName> {
   let after: readonly string[] = [];
   for (;;) {
-    const holders = await services.metadata.list(under(keys.manifestRepositories(digest), PAGE, after));
-    for (const { key } of holders) await revokeIn(services, repositoryNameSchema.parse(key[2]), digest, record);
-    const last = holders.at(-1);
-    if (last === undefined || holders.length < PAGE) return;
-    after = [String(last.key[2])];
+    const page = await metadata.list(under(keys.manifestRepositories(digest), PAGE, after));
+    for (const { key } of page) {
+      const repository = repositoryNameSchema.parse(key[2]);
+      yield repository;
+      after = [repository];
+    }
+    if (page.length < PAGE) return;
   }
+}
+
+async function revokeInAll(services: TransitionServices, digest: Digest, record: EverywhereRecord): Promise<void> {
+  for await (const repository of holdersOf(services, digest)) await revokeIn(services, repository, digest, record);
 }
 
 async function revokeIn(

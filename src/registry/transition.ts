@@ -11,8 +11,8 @@ import { loadManifest } from "./closure.ts";
 import { decideAndCommit } from "./commit.ts";
 import type { FoundArtifact } from "./find-artifact.ts";
 import type { Services } from "./ports.ts";
-import { syncRuntimeFolder } from "./runtime-files.ts";
 import { isServedByAnother } from "./reach.ts";
+import { syncIfPending, syncRuntimeFolders } from "./runtime-folders.ts";
 import { inTurn } from "./turns.ts";
 
 /** What transitions need. */
@@ -64,9 +64,9 @@ export async function commitTransition(
       return { ...(decided.change === undefined ? {} : { change: decided.change }), result: decided };
     }),
   );
-  // Whoever asked for the same before may have crashed before the folder followed.
-  if (built.change === undefined) await syncRuntimeFolder(services, repository, built.record.digest);
-  for (const folder of built.folders) await syncRuntimeFolder(services, repository, folder, built.pending);
+  if (built.change === undefined) await syncIfPending(services, { repository, manifest: built.record.digest });
+  const folders = [...built.folders].map((manifest) => ({ repository, manifest }));
+  await syncRuntimeFolders(services, folders, built.pending);
   return built.record;
 }
 

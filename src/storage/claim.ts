@@ -22,7 +22,8 @@ const NO_PROC = "0";
 const BOOT = bootId();
 /** Tells apart two copies of this module in one process, which do not see each other's `held`. */
 const NONCE = randomBytes(4).toString("hex");
-const MINE = [BOOT, process.pid, startOf(statText()) ?? NO_PROC, NONCE].join(".");
+/** The name of this process, which no other one on this machine ever has. */
+export const THIS_PROCESS = [BOOT, process.pid, startOf(statText()) ?? NO_PROC, NONCE].join(".");
 
 /** What this process holds: a file that has this process's name and is not here was left by a release that failed. */
 const held = new Set<string>();
@@ -31,7 +32,7 @@ const MAX_TRIES = 8;
 
 /** Claims a file. Throws `UploadBusyError` while another holds it, and an error with code ENOENT when there is no such file. */
 export async function claim(folder: string, name: string): Promise<Claim> {
-  const path = join(folder, `${name}.${MINE}`);
+  const path = join(folder, `${name}.${THIS_PROCESS}`);
   if (held.has(path)) throw new UploadBusyError("it is in use by another request");
   held.add(path);
   try {
@@ -98,11 +99,12 @@ export function noneWhenMissing(error: unknown): undefined {
   if (!isMissing(error)) throw error;
 }
 
-async function isAlive(holder: string): Promise<boolean> {
+/** Does a process of such a name live, other than this one, which knows what it holds? */
+export async function isAlive(holder: string): Promise<boolean> {
   const [boot, pid = "", start, nonce] = holder.split(".");
   if (boot !== BOOT || !/^[1-9][0-9]*$/.test(pid)) return false;
   // Another copy of this module in this very process; `held` is its own affair.
-  if (Number(pid) === process.pid && start === MINE.split(".")[2]) return nonce !== NONCE;
+  if (Number(pid) === process.pid && start === THIS_PROCESS.split(".")[2]) return nonce !== NONCE;
   const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
   if (stat === undefined) return start === NO_PROC && hasProcess(Number(pid));
   return startOf(stat) === start;

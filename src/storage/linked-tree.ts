@@ -1,11 +1,11 @@
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { constants } from "node:fs";
 import { chmod, copyFile, link, mkdir, opendir, rename, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Digest, algorithmOf, encodedOf } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { StorageFullError } from "./blob-store.ts";
-import { hasCode, noneWhenMissing } from "./claim.ts";
+import { THIS_PROCESS, hasCode, isAlive, noneWhenMissing } from "./claim.ts";
 import { blobPath } from "./filesystem.ts";
 import { syncPath } from "./sync.ts";
 import type { RuntimeFile, RuntimeTree } from "./runtime-tree.ts";
@@ -13,7 +13,10 @@ import type { RuntimeFile, RuntimeTree } from "./runtime-tree.ts";
 /** Runtimes of other users walk the tree (RULES 23). */
 const OPEN_FOLDER = 0o755;
 const READ_ONLY = 0o444;
-/** Folders on their way into the tree or out of it, in `uploads`, where no runtime looks; no upload has such an id. */
+/**
+ * Folders on their way into the tree or out of it, in `uploads`, where no runtime looks; no upload has such an id. Those that are to become
+ * one folder of the tree stand in one place, of which an unlink takes them all away at once.
+ */
 const UNDER_WAY = "+tree.";
 /** After this time (ms) such a folder is taken for what a crash left. */
 const ABANDONED = 24 * 60 * 60 * 1000;
@@ -36,6 +39,7 @@ async function isAbandoned(path: string): Promise<boolean> {
 }
 
 class LinkedTree implements RuntimeTree {
+  readonly process = THIS_PROCESS;
   readonly #blobs: string;
   readonly #uploads: string;
   readonly #trusted: string;
@@ -44,36 +48,54 @@ class LinkedTree implements RuntimeTree {
     [this.#blobs, this.#uploads, this.#trusted] = [join(root, "blobs"), join(root, "uploads"), join(root, "trusted")];
   }
 
-  async link(repository: RepositoryName, manifest: Digest, files: readonly RuntimeFile[]): Promise<void> {
+  async link(repository: RepositoryName, manifest: Digest, files: readonly RuntimeFile[], still: () => Promise<boolean>): Promise<boolean> {
     const paths = files.map(({ path }) => path);
     if (!paths.every(isSafePath)) throw new TypeError("a file of a trusted artifact has no safe relative path");
-    const made = join(this.#uploads, `${UNDER_WAY}${randomUUID()}`);
+    const [place, folder] = [this.#placeOf(repository, manifest), this.#folderOf(repository, manifest)];
+    const made = join(place, randomUUID());
     try {
+      await makeFolder(place);
       await this.#build(made, files);
-      await this.#moveIn(made, this.#folderOf(repository, manifest));
+      if (!(await still())) return false;
+      await this.#moveIn(made, folder);
+      return true;
     } catch (error) {
-      await rm(made, { recursive: true, force: true });
+      // Another change of the folder has taken it away.
+      if (hasCode(error, "ENOENT") && !(await exists(made))) return false;
       throw hasCode(error, "ENOSPC", "EDQUOT") ? new StorageFullError("there is no room left for links", { cause: error }) : error;
+    } finally {
+      await rm(made, { recursive: true, force: true });
+      await removeIfEmpty(place);
+      await this.#removeEmptyParents(folder);
     }
   }
 
   async unlink(repository: RepositoryName, manifest: Digest): Promise<void> {
     const folder = this.#folderOf(repository, manifest);
+    // In this order: what is not moved in by now never will be.
+    await this.#moveOut(this.#placeOf(repository, manifest));
     await this.#moveOut(folder);
     // Gone for good: a power cut does not bring it back.
     await syncPath(dirname(folder)).catch(noneWhenMissing);
-    for (let parent = dirname(folder); parent !== this.#trusted; parent = dirname(parent)) {
-      if (!(await removeIfEmpty(parent))) return;
-    }
+    await this.#removeEmptyParents(folder);
   }
 
   async pathOf(repository: RepositoryName, manifest: Digest): Promise<string | undefined> {
     const folder = this.#folderOf(repository, manifest);
-    return (await stat(folder).catch(noneWhenMissing)) && folder;
+    return (await exists(folder)) ? folder : undefined;
+  }
+
+  async hasEnded(process: string): Promise<boolean> {
+    return process !== THIS_PROCESS && !(await isAlive(process));
   }
 
   #folderOf(repository: RepositoryName, manifest: Digest): string {
     return join(this.#trusted, repository, `${algorithmOf(manifest)}-${encodedOf(manifest)}`);
+  }
+
+  /** Where the folders stand that are to become the manifest's. */
+  #placeOf(repository: RepositoryName, manifest: Digest): string {
+    return join(this.#uploads, UNDER_WAY + createHash("sha256").update(`${repository}@${manifest}`).digest("hex"));
   }
 
   async #build(folder: string, files: readonly RuntimeFile[]): Promise<void> {
@@ -97,18 +119,25 @@ class LinkedTree implements RuntimeTree {
         await rename(made, folder);
         break;
       } catch (error) {
-        if (!hasCode(error, "ENOENT", "ENOTEMPTY", "EEXIST") || tries >= MAX_TRIES) throw error;
+        if (!hasCode(error, "ENOENT", "ENOTEMPTY", "EEXIST") || tries >= MAX_TRIES || !(await exists(made))) throw error;
         if (!hasCode(error, "ENOENT")) await this.#moveOut(folder);
       }
     }
     await syncPath(dirname(folder));
   }
 
+  async #removeEmptyParents(folder: string): Promise<void> {
+    for (let parent = dirname(folder); parent !== this.#trusted; parent = dirname(parent)) {
+      if (!(await removeIfEmpty(parent))) return;
+    }
+  }
+
   /** Makes a folder disappear at once, however much is in it. */
   async #moveOut(folder: string): Promise<void> {
     const removed = join(this.#uploads, `${UNDER_WAY}${randomUUID()}`);
     await rename(folder, removed).catch(noneWhenMissing);
-    await rm(removed, { recursive: true, force: true });
+    // Again when somebody was just about to write in it.
+    await rm(removed, { recursive: true, force: true, maxRetries: 3 });
   }
 
   async #makeParents(folder: string): Promise<void> {
@@ -117,6 +146,10 @@ class LinkedTree implements RuntimeTree {
       await syncPath(dirname(parent));
     }
   }
+}
+
+async function exists(path: string): Promise<boolean> {
+  return (await stat(path).catch(noneWhenMissing)) !== undefined;
 }
 
 /** The folders between a root and a path, the outermost first. */

@@ -1,77 +1,216 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, test } from "vitest";
-import type { Registry } from "../../src/services.ts";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { repairRuntimeTree } from "../../src/registry/runtime-folders.ts";
 import { keys, under } from "../../src/storage/keys.ts";
-import type { RuntimeTree } from "../../src/storage/runtime-tree.ts";
 import { callerWith } from "../support/callers.ts";
+import { startChild } from "../support/child.ts";
 import { faultsOf } from "../support/invariants.ts";
 import { repository } from "../support/principal.ts";
+import { interrupted } from "../support/race.ts";
 import { Transitions, digestIn, imageOf } from "../support/transitions.ts";
+import { type Moments, type Worker, Workers } from "../support/workers.ts";
 
 const publisher = callerWith(["publisher@models"], { name: "publisher" });
 const operator = callerWith(["operator@*"], { name: "operator" });
 const AT = repository("models/m");
 const MODEL = imageOf(["weights"]);
+const DIGEST = digestIn(MODEL);
 
-async function pushed(): Promise<Transitions> {
-  const at = await Transitions.start();
+let at: Transitions;
+let workers: Workers;
+beforeEach(async () => {
+  workers = new Workers();
+  at = await Transitions.start();
   for (const content of ["{}", "weights"]) await at.blob(publisher, AT, content);
   await at.manifest(publisher, AT, MODEL);
-  return at;
+});
+afterEach(() => at[Symbol.asyncDispose]());
+
+function worker(moments: Moments = {}): Worker {
+  return workers.start(at.services, moments);
+}
+const promote = (by?: Worker): Promise<unknown> => at.through(by?.services ?? at.services).promote(operator, AT, DIGEST);
+const revoke = (by?: Worker): Promise<unknown> => at.through(by?.services ?? at.services).revoke(operator, AT, DIGEST);
+
+const foldersNow = async (): Promise<string[]> => readdir(join(at.directory, "trusted", AT)).catch(() => []);
+
+async function pendingNow(): Promise<number> {
+  return (await at.services.metadata.list(under(keys.treesPending(), 10))).length;
 }
 
-/** Services whose tree does something else first, once. */
-function treeAfter(services: Registry, first: keyof Pick<RuntimeTree, "link" | "unlink">, act: () => Promise<unknown>): Registry {
+/** Does something the first time only. */
+function once(act: () => Promise<unknown>): () => Promise<unknown> {
   let done = false;
-  const before = async (which: string): Promise<void> => {
-    if (done || which !== first) return;
+  return async () => {
+    if (done) return;
     done = true;
     await act();
   };
-  const tree: RuntimeTree = {
-    link: async (...args) => {
-      await before("link");
-      await services.tree.link(...args);
-    },
-    unlink: async (...args) => {
-      await before("unlink");
-      await services.tree.unlink(...args);
-    },
-    pathOf: (...args) => services.tree.pathOf(...args),
-  };
-  return { ...services, tree };
 }
 
-const foldersOf = async (at: Transitions): Promise<string[]> => readdir(join(at.directory, "trusted", AT)).catch(() => []);
-
-test("a revocation that is slow to remove a folder leaves that of a promotion which came after it", async () => {
-  await using at = await pushed();
-  await at.promote(operator, AT, digestIn(MODEL));
-  const services = treeAfter(at.services, "unlink", () => at.promote(operator, AT, digestIn(MODEL)));
-  await at.through(services).revoke(operator, AT, digestIn(MODEL));
+/** The tree is what the records say, nothing is left to be done, and there are so many folders. */
+async function expectRight(folders: number): Promise<void> {
   expect(await faultsOf(at.services.metadata, AT, at.directory)).toEqual([]);
-  expect(await foldersOf(at)).toHaveLength(1);
-  expect(await at.services.metadata.list(under(keys.treesPending(), 10))).toEqual([]);
+  expect([(await foldersNow()).length, await pendingNow()]).toEqual([folders, 0]);
+}
+
+describe("a promotion and a revocation at once", () => {
+  test("a revocation that is slow to remove a folder leaves that of a promotion which came after it", async () => {
+    await promote();
+    await revoke(worker({ beforeRemoved: once(() => promote()) }));
+    expect(await foldersNow()).toHaveLength(1);
+    await expectRight(1);
+  });
+
+  test.each(["beforeMade", "beforeShown"] as const)(
+    "a revocation waits for no promotion that is making the folder, and nothing is there once it is answered (%s)",
+    async (moment) => {
+      const seen: string[][] = [];
+      const revoked = once(async () => {
+        await revoke();
+        seen.push(await foldersNow());
+      });
+      await promote(worker({ [moment]: revoked, afterShown: async () => seen.push(await foldersNow()) }));
+      expect(seen).toEqual([[], []]);
+      await expectRight(0);
+    },
+  );
 });
 
-test("a revocation is not answered before a promotion that is making the folder has given it up", async () => {
-  await using at = await pushed();
-  const order: string[] = [];
-  let revoking: Promise<unknown> = Promise.resolve();
-  const linked = Promise.withResolvers<undefined>();
-  const services = treeAfter(at.services, "link", async () => {
-    revoking = at
-      .revoke(operator, AT, digestIn(MODEL))
-      .then(async () => order.push(`revoked with ${(await foldersOf(at)).length} folders`));
-    // The revocation is in force; what is made now must be gone before it is answered.
-    while ((await at.find(operator, AT, digestIn(MODEL))).record.state !== "revoked") await new Promise(setImmediate);
-    setImmediate(() => linked.resolve(undefined));
-    await linked.promise;
+// RULES 23: start repairs what a commit recorded as pending, and only what nobody is at any more.
+describe("a worker that starts", () => {
+  test("leaves the folder of a promotion that is under way in another one to that", async () => {
+    let pending = 0;
+    const restart = once(async () => {
+      await repairRuntimeTree(worker().services);
+      pending = await pendingNow();
+    });
+    await promote(worker({ beforeShown: restart }));
+    expect(pending).toBe(1);
+    await expectRight(1);
   });
-  await at.through(services).promote(operator, AT, digestIn(MODEL));
-  order.push("promotion over");
-  await revoking;
-  expect(order).toEqual(["promotion over", "revoked with 0 folders"]);
-  expect(await foldersOf(at)).toEqual([]);
+
+  test("keeps no folder that a killed promotion was late to show, though a revocation was answered before", async () => {
+    const promoting: Worker = worker({
+      beforeShown: once(async () => {
+        await repairRuntimeTree(worker().services);
+        await revoke(worker());
+        expect(await foldersNow()).toEqual([]);
+      }),
+      afterShown: async () => promoting.kill(),
+    });
+    await expect(promote(promoting)).rejects.toThrow("was killed");
+    expect(await foldersNow()).toEqual([]);
+    await repairRuntimeTree(worker().services);
+    await expectRight(0);
+  });
+
+  test("makes a folder again that a killed revocation was late to remove, though it was promoted again before", async () => {
+    await promote();
+    const revoking: Worker = worker({
+      beforeRemoved: once(async () => {
+        await repairRuntimeTree(worker().services);
+        await promote(worker());
+        expect(await foldersNow()).toHaveLength(1);
+      }),
+      afterRemoved: async () => revoking.kill(),
+    });
+    await expect(revoke(revoking)).rejects.toThrow("was killed");
+    expect(await foldersNow()).toEqual([]);
+    await repairRuntimeTree(worker().services);
+    await expectRight(1);
+  });
+
+  test("takes over what the one before it left, and what that one had taken over", async () => {
+    const first: Worker = worker({ beforeShown: async () => first.kill() });
+    await expect(promote(first)).rejects.toThrow("was killed");
+    const second: Worker = worker({ beforeShown: async () => second.kill() });
+    await repairRuntimeTree(second.services).catch(() => undefined);
+    expect(await pendingNow()).toBe(1);
+    const third = worker();
+    await repairRuntimeTree(third.services);
+    await repairRuntimeTree(third.services);
+    await expectRight(1);
+  });
+
+  test("is one of several that start at once, of which one takes a folder over", async () => {
+    const promoting: Worker = worker({ beforeShown: async () => promoting.kill() });
+    await expect(promote(promoting)).rejects.toThrow("was killed");
+    const [reached, goesOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const one = worker({
+      beforeShown: () => {
+        reached.resolve();
+        return goesOn.promise;
+      },
+    });
+    let repaired: Promise<void> | undefined;
+    const { services } = interrupted(worker().services, "commit", async () => {
+      repaired = repairRuntimeTree(one.services);
+      await reached.promise;
+    });
+    await repairRuntimeTree(services);
+    expect([await foldersNow(), await pendingNow()]).toEqual([[], 1]);
+    goesOn.resolve();
+    await repaired;
+    await expectRight(1);
+  });
+
+  test("removes what a killed revocation left, while a promotion of something else goes on", async () => {
+    await promote();
+    const revoking: Worker = worker({ beforeRemoved: async () => revoking.kill() });
+    const other = imageOf(["weights"], { annotations: { a: "other" } });
+    await at.manifest(publisher, AT, other);
+    const restart = once(async () => {
+      await expect(revoke(revoking)).rejects.toThrow("was killed");
+      await repairRuntimeTree(worker().services);
+      expect(await foldersNow()).toEqual([]);
+    });
+    await at.through(worker({ beforeShown: restart }).services).promote(operator, AT, digestIn(other));
+    await expectRight(1);
+  });
+});
+
+describe("a folder that could not be brought in line", () => {
+  test("is tried again, and keeps no other one", async () => {
+    const full = new Error("no room");
+    let isFull = true;
+    const fails = async (): Promise<void> => {
+      if (isFull) throw full;
+    };
+    const failing = worker({ beforeShown: fails });
+    await expect(promote(failing)).rejects.toBe(full);
+    await repairRuntimeTree(failing.services);
+    expect([(await foldersNow()).length, await pendingNow()]).toEqual([0, 1]);
+    isFull = false;
+    await repairRuntimeTree(worker().services);
+    await expectRight(1);
+  });
+
+  test("is made good by asking for the same again", async () => {
+    await promote();
+    const failing = worker({ beforeRemoved: once(() => Promise.reject(new Error("no luck"))) });
+    await expect(revoke(failing)).rejects.toThrow("no luck");
+    await revoke(worker());
+    expect(await foldersNow()).toEqual([]);
+  });
+});
+
+describe("real processes", () => {
+  const script = new URL("process/change-folder.ts", import.meta.url);
+
+  test.each(["promote", "revoke"] as const)(
+    "one is killed in the midst of a folder that it has to %s; another one makes it good",
+    async (event) => {
+      if (event === "revoke") await promote();
+      const child = startChild(script, at.directory, AT, DIGEST, event);
+      await child.said(1);
+      const before = await foldersNow();
+      await repairRuntimeTree(at.services);
+      expect([await foldersNow(), await pendingNow()]).toEqual([before, 1]);
+      await child.kill();
+      await repairRuntimeTree(at.services);
+      await expectRight(event === "promote" ? 1 : 0);
+    },
+  );
 });

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { linkSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -8,8 +9,11 @@ import { type RepositoryName, isRepositoryName } from "../../src/oci/reference.t
 import type { BlobStore } from "../../src/storage/blob-store.ts";
 import { blobPath, openFilesystem } from "../../src/storage/filesystem.ts";
 import { openLinkedTree } from "../../src/storage/linked-tree.ts";
-import type { RuntimeTree } from "../../src/storage/runtime-tree.ts";
+import type { RuntimeFile, RuntimeTree } from "../../src/storage/runtime-tree.ts";
+import { startChild } from "../support/child.ts";
 import { publish } from "./blob-store.suite.ts";
+
+const PROCESS_NAME = new URL("process/process-name.ts", import.meta.url);
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
@@ -56,12 +60,17 @@ async function underWay(): Promise<string[]> {
   return readdir(join(root, "uploads"));
 }
 
+/** Links with nobody else around. */
+async function link(name: RepositoryName, manifest: Digest, files: readonly RuntimeFile[], by = tree): Promise<void> {
+  expect(await by.link(name, manifest, files, async () => true)).toBe(true);
+}
+
 const folder = (name: string, manifest = MANIFEST): string => `${name}/${manifest.replace(":", "-")}`;
 
 describe("linking a manifest", () => {
   test("makes its folder with hard links to the blobs, which readers of other users can walk", async () => {
     const [weights, config] = [await blob("weights"), await blob("config")];
-    await tree.link(MODELS, MANIFEST, [
+    await link(MODELS, MANIFEST, [
       { path: "model.gguf", blob: weights },
       { path: "conf/deep/config.json", blob: config },
       { path: "copy.gguf", blob: weights },
@@ -91,7 +100,7 @@ describe("linking a manifest", () => {
   test("makes folders open whatever the umask", async () => {
     const before = process.umask(0o077);
     try {
-      await tree.link(MODELS, MANIFEST, [{ path: "a/b", blob: await blob("b") }]);
+      await link(MODELS, MANIFEST, [{ path: "a/b", blob: await blob("b") }]);
     } finally {
       process.umask(before);
     }
@@ -99,27 +108,27 @@ describe("linking a manifest", () => {
   });
 
   test("again makes the folder hold exactly the files of now", async () => {
-    await tree.link(MODELS, MANIFEST, [
+    await link(MODELS, MANIFEST, [
       { path: "a", blob: await blob("old") },
       { path: "gone/b", blob: await blob("old") },
     ]);
-    await tree.link(MODELS, MANIFEST, [{ path: "a", blob: await blob("new") }]);
+    await link(MODELS, MANIFEST, [{ path: "a", blob: await blob("new") }]);
     expect(await contents()).toEqual(["models/", "models/llama/", `${folder("models/llama")}/`, `${folder("models/llama")}/a: new`]);
     expect(await underWay()).toEqual([]);
   });
 
   test("survives the blob: what a runtime was given stays whole until it is unlinked", async () => {
     const digest = await blob("weights");
-    await tree.link(MODELS, MANIFEST, [{ path: "a", blob: digest }]);
+    await link(MODELS, MANIFEST, [{ path: "a", blob: digest }]);
     await blobs.remove(digest, async () => true);
     expect(await readFile(join(root, "trusted", folder("models/llama"), "a"), "utf8")).toBe("weights");
   });
 
   test("whose blob is missing makes nothing, and leaves what was there", async () => {
-    await tree.link(MODELS, MANIFEST, [{ path: "a", blob: await blob("old") }]);
+    await link(MODELS, MANIFEST, [{ path: "a", blob: await blob("old") }]);
     const before = await contents();
     const missing = { path: "b", blob: digestOf("missing") };
-    await expect(tree.link(MODELS, MANIFEST, [{ path: "a", blob: await blob("new") }, missing])).rejects.toMatchObject({ code: "ENOENT" });
+    await expect(link(MODELS, MANIFEST, [{ path: "a", blob: await blob("new") }, missing])).rejects.toMatchObject({ code: "ENOENT" });
     expect(await contents()).toEqual(before);
     expect(await underWay()).toEqual([]);
   });
@@ -127,7 +136,7 @@ describe("linking a manifest", () => {
   test("takes names that need care, and digests of both algorithms", async () => {
     const manifest = digestOf("a manifest", "sha512");
     const paths = ["model v1.0 (final).gguf", "-rf", ".hidden", "ünï", "x".repeat(255), `sha256-${"0".repeat(64)}`];
-    await tree.link(MODELS, manifest, await Promise.all(paths.map(async (path) => ({ path, blob: await blob(path) }))));
+    await link(MODELS, manifest, await Promise.all(paths.map(async (path) => ({ path, blob: await blob(path) }))));
     const at = join(root, "trusted", folder("models/llama", manifest));
     expect((await readdir(at)).toSorted()).toEqual(paths.toSorted());
   });
@@ -149,7 +158,7 @@ describe("linking a manifest", () => {
     "a/".repeat(600),
   ])("refuses the path %j", async (path) => {
     const file = { path, blob: await blob("weights") };
-    await expect(tree.link(MODELS, MANIFEST, [file])).rejects.toBeInstanceOf(TypeError);
+    await expect(link(MODELS, MANIFEST, [file])).rejects.toBeInstanceOf(TypeError);
     expect(await contents()).toEqual([]);
     expect(await underWay()).toEqual([]);
   });
@@ -165,7 +174,7 @@ describe("linking a manifest", () => {
         { path: paths[0], blob: one },
         { path: paths[1], blob: other },
       ];
-      await expect(tree.link(MODELS, MANIFEST, files)).rejects.toThrow(/EEXIST|ENOTDIR/);
+      await expect(link(MODELS, MANIFEST, files)).rejects.toThrow(/EEXIST|ENOTDIR/);
       expect(await contents()).toEqual([]);
       expect(await underWay()).toEqual([]);
     }
@@ -177,7 +186,7 @@ describe("linking a manifest", () => {
     await mkdir(links);
     const source = blobPath(join(root, "blobs"), digest);
     if (!exhaustLinks(source, links)) return context.skip("this file system allows more than 70 000 links to a file");
-    await tree.link(MODELS, MANIFEST, [{ path: "tokenizer.json", blob: digest }]);
+    await link(MODELS, MANIFEST, [{ path: "tokenizer.json", blob: digest }]);
     const copy = join(root, "trusted", folder("models/llama"), "tokenizer.json");
     expect(await readFile(copy, "utf8")).toBe("tokenizer");
     expect((await stat(copy)).mode & 0o777).toBe(0o444);
@@ -199,8 +208,8 @@ function exhaustLinks(source: string, into: string): boolean {
 describe("unlinking a manifest", () => {
   test("removes its folder and the parents that nothing else needs", async () => {
     const file = { path: "a", blob: await blob("a") };
-    await tree.link(MODELS, MANIFEST, [file]);
-    await tree.link(repository("models/llama/tuned"), MANIFEST, [file]);
+    await link(MODELS, MANIFEST, [file]);
+    await link(repository("models/llama/tuned"), MANIFEST, [file]);
     await tree.unlink(MODELS, MANIFEST);
     expect(await tree.pathOf(MODELS, MANIFEST)).toBeUndefined();
     const at = folder("models/llama/tuned");
@@ -213,14 +222,14 @@ describe("unlinking a manifest", () => {
 
   test("that was never linked is fine", async () => {
     await tree.unlink(MODELS, MANIFEST);
-    await tree.link(MODELS, MANIFEST, [{ path: "a", blob: await blob("a") }]);
+    await link(MODELS, MANIFEST, [{ path: "a", blob: await blob("a") }]);
     await tree.unlink(MODELS, digestOf("another manifest"));
     expect(await tree.pathOf(MODELS, MANIFEST)).toBeDefined();
   });
 
   test("leaves a file that a runtime holds open readable, and its blob", async () => {
     const digest = await blob("weights");
-    await tree.link(MODELS, MANIFEST, [{ path: "a", blob: digest }]);
+    await link(MODELS, MANIFEST, [{ path: "a", blob: digest }]);
     await tree.unlink(MODELS, MANIFEST);
     expect(await readFile(blobPath(join(root, "blobs"), digest), "utf8")).toBe("weights");
   });
@@ -230,6 +239,85 @@ async function namesBelow(path: string): Promise<string> {
   const names: string[] = await readdir(path, { recursive: true }).catch(() => []);
   return names.toSorted((one, other) => (one < other ? -1 : 1)).join(" ");
 }
+
+describe("a link is called off", () => {
+  let other: RuntimeTree;
+  beforeEach(async () => {
+    other = await openLinkedTree(root);
+  });
+
+  test("when the answer is no once all is ready, and what was there stays", async () => {
+    const old = await blob("old");
+    await link(MODELS, MANIFEST, [{ path: "a", blob: old }]);
+    const before = await contents();
+    const files = [{ path: "a", blob: await blob("new") }];
+    let asked = 0;
+    const no = async (): Promise<boolean> => {
+      asked += 1;
+      return false;
+    };
+    expect(await tree.link(MODELS, MANIFEST, files, no)).toBe(false);
+    expect([asked, await contents(), await underWay()]).toEqual([1, before, []]);
+  });
+
+  test.each(["a folder that is there", "no folder"])("by an unlink that comes after the question, over %s", async (over) => {
+    const files = [{ path: "deep/a", blob: await blob("a") }];
+    if (over !== "no folder") await link(MODELS, MANIFEST, files);
+    const unlinked = async (): Promise<boolean> => {
+      await other.unlink(MODELS, MANIFEST);
+      expect(await contents()).toEqual([]);
+      return true;
+    };
+    expect(await tree.link(MODELS, MANIFEST, files, unlinked)).toBe(false);
+    expect([await contents(), await underWay()]).toEqual([[], []]);
+  });
+
+  test("by no unlink of another folder, and not when it is begun anew after the unlink", async () => {
+    const files = [{ path: "a", blob: await blob("a") }];
+    const around = async (): Promise<boolean> => {
+      await other.unlink(MODELS, digestOf("another manifest"));
+      await other.unlink(repository("models/other"), MANIFEST);
+      return true;
+    };
+    expect(await tree.link(MODELS, MANIFEST, files, around)).toBe(true);
+    await other.unlink(MODELS, MANIFEST);
+    await link(MODELS, MANIFEST, files);
+    expect(await tree.pathOf(MODELS, MANIFEST)).toBeDefined();
+  });
+
+  test("by an unlink at any time: whatever was asked before it leaves nothing behind", async () => {
+    const files = await Promise.all(["a", "b/c", "d"].map(async (path) => ({ path, blob: await blob(path) })));
+    const trees = [tree, other, await openLinkedTree(root)];
+    for (let round = 0; round < 40; round += 1) {
+      let served = true;
+      const links = trees.map(async (mine) => mine.link(MODELS, MANIFEST, files, async () => served));
+      for (let turns = 0; turns < round * 3; turns += 1) await new Promise(setImmediate);
+      served = false;
+      await other.unlink(MODELS, MANIFEST);
+      expect(await contents()).toEqual([]);
+      await Promise.all(links);
+      expect([await contents(), await underWay()]).toEqual([[], []]);
+    }
+  });
+});
+
+describe("the name of a process", () => {
+  test("tells whether that process has ended, also when it was killed", async () => {
+    const child = startChild(PROCESS_NAME, root);
+    await child.said(1);
+    const [name = ""] = child.lines;
+    expect([await tree.hasEnded(name), await tree.hasEnded(tree.process), name === tree.process]).toEqual([false, false, false]);
+    await child.kill();
+    expect(await tree.hasEnded(name)).toBe(true);
+  });
+
+  test("is not that of another one which got its number, or of another boot of the machine", async () => {
+    const [boot = "", pid = "", start = "", nonce = ""] = tree.process.split(".");
+    for (const name of [[boot, pid, "1", nonce], [randomUUID(), pid, start, nonce], [""]]) {
+      expect(await tree.hasEnded(name.join("."))).toBe(true);
+    }
+  });
+});
 
 describe("many links and unlinks at once", () => {
   test("never lose a folder that was linked, and never leave one that was unlinked", async () => {
@@ -241,7 +329,7 @@ describe("many links and unlinks at once", () => {
         const mine = trees[index] ?? tree;
         // They share all parents: one takes away what another one is about to need.
         for (let round = 0; round < 25; round += 1) {
-          await mine.link(MODELS, manifest, [file]);
+          await link(MODELS, manifest, [file], mine);
           expect(await mine.pathOf(MODELS, manifest)).toBeDefined();
           await mine.unlink(MODELS, manifest);
           expect(await mine.pathOf(MODELS, manifest)).toBeUndefined();
@@ -262,7 +350,7 @@ describe("many links and unlinks at once", () => {
       return seen;
     })();
     for (let round = 0; round < 40; round += 1) {
-      await tree.link(MODELS, MANIFEST, files);
+      await link(MODELS, MANIFEST, files);
       if (round % 2 === 0) await tree.unlink(MODELS, MANIFEST);
     }
     done.abort();
