@@ -1,31 +1,26 @@
 import { type Digest, digestSchema } from "../oci/digest.ts";
+import { repositoryNameSchema } from "../oci/reference.ts";
+import { expireLink } from "../registry/expire-link.ts";
 import type { Services } from "../registry/ports.ts";
 import { condemn, finishRemoval } from "../registry/remove-blob.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { Entry } from "../storage/metadata-store.ts";
 import { type CollectionRecord, blobRecord, collectionRecord } from "../storage/records.ts";
 
-type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "log">;
+type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "log" | "settings">;
 
-export interface CollectOptions {
-  /** How long (ms) a blob must have been without a link before it goes; longer than a push may take to link what it has published. */
-  readonly grace?: number;
-  /** Ends the collection early; the next one goes on where it was. */
-  readonly signal?: AbortSignal;
-}
-
-const GRACE = 60 * 60 * 1000;
-/** Blobs between two records of how far the collection has come. */
+/** Rows of one look-up; and blobs and links between two records of how far the collection has come. */
 const PAGE = 500;
 const NAME = "collect-garbage";
 
 /**
- * Removes every blob that no repository links and that nobody has touched for the grace period, while pushes go on: `remove-blob.ts` says
- * why none of them can lose its bytes. First the blobs with a record, then files without one, which crashed pushes left. The number of
- * blobs that were removed.
+ * Takes away the links to blobs that no manifest of their repository names, and removes every blob that no repository links, while pushes
+ * go on; but nothing that somebody has used within the grace (`expire-link.ts` and `remove-blob.ts` say why no push can lose what it
+ * needs). First the blobs with a record, then files without one, which crashed pushes left. The number of blobs that were removed. A signal
+ * ends the collection early; the next one goes on where it was.
  */
-export async function collectGarbage(services: Needs, { grace = GRACE, signal }: CollectOptions = {}): Promise<number> {
-  const collection = new Collection(services, services.clock() - grace, signal);
+export async function collectGarbage(services: Needs, signal?: AbortSignal): Promise<number> {
+  const collection = new Collection(services, services.clock() - services.settings.collectGrace, signal);
   const found = await services.metadata.get(keys.job(NAME));
   const { phase, after } = found === undefined ? BEGINNING : collectionRecord.parse(found.value);
   if (phase === "records") await collection.ofRecords(after ?? undefined);
@@ -41,6 +36,8 @@ class Collection {
   /** What was touched later (epoch, ms) stays. */
   readonly #before: number;
   readonly #signal: AbortSignal | undefined;
+  /** Since the last record of how far this has come. */
+  #steps = 0;
   removed = 0;
 
   constructor(services: Needs, before: number, signal: AbortSignal | undefined) {
@@ -61,22 +58,20 @@ class Collection {
         if (this.#isEnding()) return;
         const digest = digestSchema.parse(entry.key[1]);
         await this.#remove(digest, () => this.#isGarbage(digest, entry));
+        await this.#step({ v: 1, phase: "records", after: digest });
         from = digest;
       }
       if (page.length < PAGE) return;
-      await this.#mark({ v: 1, phase: "records", after: from ?? null });
     }
   }
 
   async ofFiles(after: Digest | undefined): Promise<void> {
     if (this.#isEnding()) return;
     await this.#mark({ v: 1, phase: "files", after: after ?? null });
-    let seen = 0;
     for await (const digest of this.#services.blobs.list(after)) {
       if (this.#isEnding()) return;
       await this.#remove(digest, () => this.#isOrphan(digest));
-      seen += 1;
-      if (seen % PAGE === 0) await this.#mark({ v: 1, phase: "files", after: digest });
+      await this.#step({ v: 1, phase: "files", after: digest });
     }
   }
 
@@ -91,13 +86,28 @@ class Collection {
 
   /** Is the blob of this record condemned, before or now? */
   async #isGarbage(digest: Digest, entry: Entry): Promise<boolean> {
-    const { metadata } = this.#services;
     const { status, touchedAt, size } = blobRecord.parse(entry.value);
     if (status === "condemned") return true;
-    if (touchedAt > this.#before) return false;
     // A link made after this look would have put the record, and the expectation on its version would fail.
-    const [link] = await metadata.list(under(keys.blobRepositories(digest), 1));
-    return link === undefined && condemn(this.#services, digest, entry, size);
+    if ((await this.#staysLinked(digest)) || touchedAt > this.#before) return false;
+    return condemn(this.#services, digest, entry, size);
+  }
+
+  /** Does any repository link the blob, once the links that nothing needs are gone? */
+  async #staysLinked(digest: Digest): Promise<boolean> {
+    let stays = false;
+    let after: readonly string[] = [];
+    for (;;) {
+      const page = await this.#services.metadata.list(under(keys.blobRepositories(digest), PAGE, after));
+      for (const { key } of page) {
+        if (this.#isEnding()) return true;
+        const repository = repositoryNameSchema.parse(key[2]);
+        if (!(await expireLink(this.#services, { repository, digest }, this.#before))) stays = true;
+        this.#steps += 1;
+        after = [repository];
+      }
+      if (page.length < PAGE) return stays;
+    }
   }
 
   /** Is this the file of no record, and condemned now? */
@@ -108,7 +118,14 @@ class Collection {
     return file !== undefined && file.modifiedAt <= this.#before && condemn(this.#services, digest, undefined, file.size);
   }
 
+  async #step(done: CollectionRecord): Promise<void> {
+    this.#steps += 1;
+    // A collection that is ending may not have looked at all links of the last blob.
+    if (this.#steps >= PAGE && !this.#isEnding()) await this.#mark(done);
+  }
+
   async #mark(record: CollectionRecord): Promise<void> {
+    this.#steps = 0;
     await this.#services.metadata.commit({ expect: [], put: [{ key: keys.job(NAME), value: record }], remove: [], audit: [] });
   }
 }

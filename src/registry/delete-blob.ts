@@ -2,13 +2,15 @@ import { liveRightsOn, mayDeleteOthersUploads } from "../identity/authorize.ts";
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { RepositoryName } from "../oci/reference.ts";
-import { keys, under } from "../storage/keys.ts";
+import { keys } from "../storage/keys.ts";
 import type { Change } from "../storage/metadata-store.ts";
 import { type LinkRecord, blobRecord, linkRecord } from "../storage/records.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
+import { linkKeys } from "./link-blob.ts";
 import { REGISTRY_ITSELF } from "./own-blobs.ts";
 import type { Caller, Services } from "./ports.ts";
+import { belongsToRoot } from "./reach.ts";
 import { readerOf, serveBlob } from "./serving.ts";
 import { noOtherTransition } from "./transition.ts";
 
@@ -29,7 +31,7 @@ async function decide(services: Needs, caller: Caller, repository: RepositoryNam
   const change: Change = {
     expect: [epoch, { key: link.key, version: link.version }, { key: blob.key, version: blob.version }],
     put: [{ key: blob.key, value: { ...blobRecord.parse(blob.value), touchedAt: services.clock() } }],
-    remove: [keys.link(repository, digest), keys.blobRepository(digest, repository)],
+    remove: linkKeys(repository, digest),
     audit: [
       auditEvent(services, caller.actor, {
         type: "blob.delete",
@@ -52,19 +54,11 @@ async function refuse(services: Needs, caller: Caller, { repository, digest, lin
   // What the caller may not know of is unknown, here as in a read; by its live roles, since a token for DELETE need not cover reads.
   const { serving } = await serveBlob(services, readerOf(liveRightsOn(principal, repository)), repository, digest);
   if (serving.effect === "absent") throw new RegistryError("BLOB_UNKNOWN");
-  if (await belongsToTrusted(services, repository, digest)) {
+  if (await belongsToRoot(services, repository, { kind: "blob", digest })) {
     const rule = "an artifact that is or was trusted needs this blob, so that nobody may delete it: delete the artifact, with delete:any";
     throw new RegistryError("DENIED", rule);
   }
   if (link?.by === REGISTRY_ITSELF) throw new RegistryError("DENIED", "a statement of the registry needs this blob, and statements stay");
   if (link?.by === principal.name || mayDeleteOthersUploads(principal, repository)) return;
   throw new RegistryError("DENIED", "you may delete only what you pushed; a maintainer of the namespace may delete the rest");
-}
-
-/** RULES 11: does a trusted or once-trusted manifest reach or cover it? */
-async function belongsToTrusted({ metadata }: Needs, repository: RepositoryName, digest: Digest): Promise<boolean> {
-  const blob = { kind: "blob", digest } as const;
-  const [reach] = await metadata.list(under(keys.reaches(repository, blob), 1));
-  const [denied] = reach === undefined ? await metadata.list(under(keys.denials(repository, blob), 1)) : [reach];
-  return denied !== undefined;
 }

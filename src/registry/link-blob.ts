@@ -1,7 +1,7 @@
 import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
-import type { Change, Put } from "../storage/metadata-store.ts";
+import type { Change, Key, Put } from "../storage/metadata-store.ts";
 import { type Said, auditEvent } from "./audit-event.ts";
 import type { Caller, Services } from "./ports.ts";
 import type { BlobGrounds } from "./remove-blob.ts";
@@ -44,4 +44,9 @@ export function linkRows(
     { key: keys.blobRepository(digest, repository), value: {} },
     { key: keys.blob(digest), value: { v: 1, size, status: "present", damaged: false, touchedAt: at } },
   ];
+}
+
+/** What goes with a repository's link to a blob. */
+export function linkKeys(repository: RepositoryName, digest: Digest): readonly Key[] {
+  return [keys.link(repository, digest), keys.linkUse(repository, digest), keys.blobRepository(digest, repository)];
 }

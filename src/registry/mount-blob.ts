@@ -4,11 +4,12 @@ import { type RepositoryName, isRepositoryName } from "../oci/reference.ts";
 import { keys, under } from "../storage/keys.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
 import { linkChange } from "./link-blob.ts";
+import { renewLink } from "./link-use.ts";
 import type { Caller, Services } from "./ports.ts";
 import { blobGrounds } from "./remove-blob.ts";
 import { readerOf, serveBlob } from "./serving.ts";
 
-type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId">;
+type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "settings">;
 
 /** A blob that a client wants in a repository without sending its bytes. */
 export interface Mount {
@@ -32,7 +33,10 @@ export async function mountBlob(services: Needs, caller: Caller, mount: Mount): 
 
 async function decide(services: Needs, caller: Caller, mount: Mount): Promise<Decided<boolean>> {
   const { repository, digest } = mount;
-  if (await mayRead(services, caller, repository, digest)) return { result: true };
+  if (await mayRead(services, caller, repository, digest)) {
+    const renewed = await renewLink(services, repository, digest);
+    if (renewed.result) return renewed;
+  }
   const source = await sourceOf(services, caller, mount);
   const grounds = source && (await blobGrounds(services, digest));
   if (source === undefined || grounds?.record === undefined || grounds.record.damaged) return { result: false };

@@ -1,14 +1,17 @@
+import { liveRightsOn } from "../identity/authorize.ts";
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import type { BlobStream, ByteRange } from "../storage/blob-store.ts";
 import { auditEvent } from "./audit-event.ts";
+import { decideAndCommit } from "./commit.ts";
+import { renewLink } from "./link-use.ts";
 import { type ServingEpoch, servingEpoch } from "./open-downloads.ts";
 import type { Caller, Services } from "./ports.ts";
 import type { RefusalLog } from "./refusals.ts";
 import { type ServedBlob, readerFor, serveBlob } from "./serving.ts";
 
-type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId"> & { readonly refusals: Pick<RefusalLog, "note"> };
+type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "settings"> & { readonly refusals: Pick<RefusalLog, "note"> };
 
 /** The bytes of a blob; some stores know a cheaper way to a socket than a pipe. */
 export type PulledBytes = BlobStream;
@@ -23,6 +26,8 @@ export interface PulledBlob {
   readonly epoch: ServingEpoch;
   /** May the caller still read it? */
   readonly isAllowed: () => Promise<boolean>;
+  /** Sees to it that the blob stays for whoever may push here and asks whether it is there, since it will not be uploaded then. */
+  readonly keep: () => Promise<void>;
   /** The bytes, or a part of them; a read of untrusted content is an event (RULES 29). */
   readonly open: (range?: ByteRange) => Promise<PulledBytes>;
 }
@@ -46,6 +51,11 @@ export async function pullBlob(services: Needs, caller: Caller, repository: Repo
     held: serving.held,
     epoch,
     isAllowed: async () => (await ask()).serving.effect === "allow",
+    keep: async () => {
+      if (!liveRightsOn(caller.principal, repository).has("push")) return;
+      const isThere = await decideAndCommit(services, () => renewLink(services, repository, digest));
+      if (!isThere) throw new RegistryError("BLOB_UNKNOWN");
+    },
     open: (range) => {
       if (!trusted) services.refusals.note(auditEvent(services, caller.actor, { type: "blob.read", target }));
       return services.blobs.open(digest, range);

@@ -98,6 +98,13 @@ export async function isServedByAnother({ metadata }: Needs, repository: Reposit
   return rows.some(({ key }) => key[4] !== manifest);
 }
 
+/** RULES 11: does a root, trusted or once trusted, reach or cover some content? */
+export async function belongsToRoot({ metadata }: Needs, repository: RepositoryName, content: Content): Promise<boolean> {
+  const [reach] = await metadata.list(under(keys.reaches(repository, content), 1));
+  const [denied] = reach === undefined ? await metadata.list(under(keys.denials(repository, content), 1)) : [reach];
+  return denied !== undefined;
+}
+
 /** The roots, trusted or once trusted, that reach a manifest; itself among them when it is one. */
 export async function rootsOf(needs: Needs, repository: RepositoryName, manifest: Digest): Promise<ReadonlySet<Digest>> {
   const roots = new Set<Digest>();

@@ -1,6 +1,5 @@
 import * as fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { collectGarbage } from "../../src/jobs/collect-garbage.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { blobGrounds, condemn, finishRemoval } from "../../src/registry/remove-blob.ts";
 import type { BlobStore } from "../../src/storage/blob-store.ts";
@@ -12,21 +11,27 @@ import { startChild } from "../support/child.ts";
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 import {
+  HOUR,
   type Stores,
   type World,
   allBlobs,
   allRecords,
+  beginToName,
   brokenLinks,
+  ceaseToName,
+  collect,
   eventOf,
+  lostLinks,
   openWorld,
   orphan,
   push,
+  pushUnnamed,
   repository,
+  sparing,
   unlink,
 } from "./garbage.ts";
 
 const COLLECT = new URL("process/collect.ts", import.meta.url);
-const HOUR = 60 * 60 * 1000;
 const [A, B] = [repository("team/a"), repository("team/b")];
 
 let world: World;
@@ -66,7 +71,7 @@ describe("a collection", () => {
     await unlink(stores, A, shared);
     await unlink(stores, A, gone);
     world.ahead = 2 * HOUR;
-    expect(await collectGarbage(stores)).toBe(1);
+    expect(await collect(stores)).toBe(1);
     expect(await allBlobs(stores)).toEqual([kept, shared].toSorted());
     expect(Object.keys(await allRecords(stores)).toSorted()).toEqual([kept, shared].toSorted());
     expect(await brokenLinks(stores)).toEqual([]);
@@ -77,25 +82,25 @@ describe("a collection", () => {
     world.ahead = 10 * HOUR;
     await unlink(stores, A, digest);
     world.ahead += HOUR - 60_000;
-    expect(await collectGarbage(stores)).toBe(0);
+    expect(await collect(stores)).toBe(0);
     world.ahead += 2 * 60_000;
-    expect(await collectGarbage(stores)).toBe(1);
+    expect(await collect(stores)).toBe(1);
     expect(await allBlobs(stores)).toEqual([]);
   });
 
   test("removes files without a record, which crashed pushes left, when they are old enough", async () => {
     const digest = await orphan(stores, "orphan");
-    expect(await collectGarbage(stores)).toBe(0);
+    expect(await collect(stores)).toBe(0);
     expect(await allBlobs(stores)).toEqual([digest]);
     world.ahead = HOUR + 60_000;
-    expect(await collectGarbage(stores)).toBe(1);
+    expect(await collect(stores)).toBe(1);
     expect(await allBlobs(stores)).toEqual([]);
     expect(await allRecords(stores)).toEqual({});
   });
 
   test("says in the audit what it decided and what it did, as the system", async () => {
     const digest = await orphan(stores, "orphan");
-    await collectGarbage(stores, { grace: -HOUR });
+    await collect(stores, -HOUR);
     const events = await auditOf(stores.metadata);
     expect(events.map(({ type }) => type)).toEqual(["blob.condemn", "blob.collect"]);
     for (const event of events) {
@@ -108,7 +113,7 @@ describe("a collection", () => {
     await unlink(stores, A, digest);
     expect(await condemn(stores, digest, await stores.metadata.get(keys.blob(digest)), 7)).toBe(true);
     expect(await allBlobs(stores)).toEqual([digest]);
-    expect(await collectGarbage(stores)).toBe(1);
+    expect(await collect(stores)).toBe(1);
     expect(await allBlobs(stores)).toEqual([]);
     expect(await allRecords(stores)).toEqual({});
   });
@@ -122,7 +127,7 @@ describe("a collection", () => {
         return stores.metadata.commit(change);
       },
     });
-    expect(await collectGarbage(racing, { grace: 0 })).toBe(0);
+    expect(await collect(racing, 0)).toBe(0);
     expect(await allRecords(stores)).toEqual({ [digest]: "present" });
     expect(await brokenLinks(stores)).toEqual([]);
   });
@@ -139,9 +144,9 @@ describe("a collection", () => {
         },
       },
     );
-    expect(await collectGarbage(sick, { grace: -HOUR })).toBe(2);
+    expect(await collect(sick, -HOUR)).toBe(2);
     expect(await allBlobs(stores)).toEqual([bad]);
-    expect(await collectGarbage(stores, { grace: -HOUR })).toBe(1);
+    expect(await collect(stores, -HOUR)).toBe(1);
     expect(await allBlobs(stores)).toEqual([]);
   });
 
@@ -155,9 +160,9 @@ describe("a collection", () => {
           return stores.metadata.commit(change);
         },
       });
-      expect(await collectGarbage(crashing, { grace: 0 })).toBe(0);
+      expect(await collect(crashing, 0)).toBe(0);
       if (healer === "push") await push(stores, B, healer);
-      expect(await collectGarbage(stores, { grace: 0 })).toBe(healer === "push" ? 0 : 1);
+      expect(await collect(stores, 0)).toBe(healer === "push" ? 0 : 1);
       expect(await allBlobs(stores)).toEqual(healer === "push" ? [digest] : []);
       expect(await brokenLinks(stores)).toEqual([]);
     }
@@ -182,15 +187,15 @@ describe("a collection", () => {
         },
       },
     );
-    expect(await collectGarbage(watched, { grace: 0, signal: ending.signal })).toBe(550);
+    expect(await collect(watched, 0, ending.signal)).toBe(550);
     expect(Math.max(...limits)).toBeLessThanOrEqual(500);
     expect((await stores.metadata.get(keys.job("collect-garbage")))?.value).toMatchObject({ phase: "records", after: digests[499] });
     // What comes before the mark waits for the collection after the next one.
     await putUnlinked(digests.slice(0, 1));
-    expect(await collectGarbage(stores, { grace: 0 })).toBe(151);
+    expect(await collect(stores, 0)).toBe(151);
     expect(Object.keys(await allRecords(stores))).toEqual(digests.slice(0, 1));
     expect(await stores.metadata.get(keys.job("collect-garbage"))).toBeUndefined();
-    expect(await collectGarbage(stores, { grace: 0 })).toBe(1);
+    expect(await collect(stores, 0)).toBe(1);
   });
 
   test("that ended among the files goes on there", async () => {
@@ -206,21 +211,21 @@ describe("a collection", () => {
         },
       },
     );
-    expect(await collectGarbage(watched, { grace: -HOUR, signal: ending.signal })).toBe(1);
+    expect(await collect(watched, -HOUR, ending.signal)).toBe(1);
     expect((await stores.metadata.get(keys.job("collect-garbage")))?.value).toMatchObject({ phase: "files" });
     const mark = { v: 1, phase: "files", after: digests[1] };
     await stores.metadata.commit({ expect: [], put: [{ key: keys.job("collect-garbage"), value: mark }], remove: [], audit: [] });
-    expect(await collectGarbage(stores, { grace: -HOUR })).toBe(2);
+    expect(await collect(stores, -HOUR)).toBe(2);
     expect(await allBlobs(stores)).toEqual(digests.slice(1, 2));
     expect(await stores.blobs.stat(third)).toBeUndefined();
-    expect(await collectGarbage(stores, { grace: -HOUR })).toBe(1);
+    expect(await collect(stores, -HOUR)).toBe(1);
   });
 
   test("that is told to end at once removes nothing and keeps its place", async () => {
     await orphan(stores, "orphan");
     await putUnlinked([digestOf("content")]);
-    expect(await collectGarbage(stores, { grace: -HOUR, signal: AbortSignal.abort() })).toBe(0);
-    expect(await collectGarbage(stores, { grace: -HOUR })).toBe(2);
+    expect(await collect(stores, -HOUR, AbortSignal.abort())).toBe(0);
+    expect(await collect(stores, -HOUR)).toBe(2);
   });
 });
 
@@ -239,7 +244,7 @@ describe("grounds", () => {
     const digest = await orphan(stores, "content");
     const grounds = await blobGrounds(stores, digest);
     expect(grounds.record).toBeUndefined();
-    expect(await collectGarbage(stores, { grace: -HOUR })).toBe(1);
+    expect(await collect(stores, -HOUR)).toBe(1);
     expect(await stores.metadata.get(keys.blob(digest))).toBeUndefined();
     const change = { expect: grounds.expect, put: [], remove: [], audit: [eventOf("blob.push")] };
     expect(await stores.metadata.commit(change)).toBe("conflict");
@@ -250,7 +255,7 @@ describe("grounds", () => {
     const [digest, neighbour] = [digestOf("content"), await orphan(stores, "orphan")];
     expect(digest.slice(7, 9)).not.toBe(neighbour.slice(7, 9));
     const grounds = await blobGrounds(stores, digest);
-    expect(await collectGarbage(stores, { grace: -HOUR })).toBe(1);
+    expect(await collect(stores, -HOUR)).toBe(1);
     expect(await stores.metadata.commit({ expect: grounds.expect, put: [], remove: [], audit: [eventOf("blob.push")] })).toBe("committed");
   });
 
@@ -308,6 +313,8 @@ describe("pushes, deletions and collections at once", () => {
     absent: async () => {},
     orphan: async (content: string) => orphan(stores, content),
     linked: async (content: string) => push(stores, A, content),
+    uploaded: async (content: string) => pushUnnamed(stores, A, content),
+    deleted: async (content: string) => ceaseToName(stores, A, await push(stores, A, content)),
     unlinked: async (content: string) => unlink(stores, A, await push(stores, A, content)),
     condemned: async (content: string) => {
       const digest = await push(stores, A, content);
@@ -319,15 +326,18 @@ describe("pushes, deletions and collections at once", () => {
   const ACTORS = {
     push: async (on: Stores, content: string) => push(on, A, content),
     "push elsewhere": async (on: Stores, content: string) => push(on, B, content),
+    upload: async (on: Stores, content: string) => pushUnnamed(on, A, content),
+    name: async (on: Stores, content: string) => beginToName(sparing(on, -HOUR), A, digestOf(content)),
+    unname: async (on: Stores, content: string) => ceaseToName(on, A, digestOf(content)),
     unlink: async (on: Stores, content: string) => unlink(on, A, digestOf(content)),
-    collect: async (on: Stores) => collectGarbage(on, { grace: -HOUR }),
+    collect: async (on: Stores) => collect(on, -HOUR),
     remove: async (on: Stores, content: string) => finishRemoval(on, digestOf(content)),
   } as const;
 
   const start = fc.constantFrom(...(Object.keys(START) as (keyof typeof START)[]));
   const actors = fc.array(fc.constantFrom(...(Object.keys(ACTORS) as (keyof typeof ACTORS)[])), { minLength: 2, maxLength: 4 });
 
-  test("in any order of their steps never leave a link without its bytes, and a collection after them leaves no other bytes", async () => {
+  test("in any order of their steps never leave a link without its bytes, or what is needed without its link, and then no other bytes", async () => {
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), start, actors, async (scheduler, from, who) => {
         contents += 1;
@@ -335,15 +345,20 @@ describe("pushes, deletions and collections at once", () => {
         await START[from](content);
         const broken = new Set<string>();
         const on = stepped(scheduler, async () => {
-          for (const link of await brokenLinks(stores)) broken.add(link);
+          for (const link of [...(await brokenLinks(stores)), ...(await lostLinks(stores))]) broken.add(link);
         });
         await scheduler.waitFor(Promise.all(who.map((actor) => ACTORS[actor](on, content))));
         expect([...broken]).toEqual([]);
-        expect(await brokenLinks(stores)).toEqual([]);
-        await collectGarbage(stores, { grace: -HOUR });
+        expect([...(await brokenLinks(stores)), ...(await lostLinks(stores))]).toEqual([]);
+        await collect(stores, -HOUR);
+        expect(await lostLinks(stores)).toEqual([]);
         const links = await stores.metadata.list(under(["link"], 1000));
         const linked = [...new Set(links.map(({ key }) => String(key[2])))].toSorted();
         expect(await allBlobs(stores)).toEqual(linked);
+        const edges = await stores.metadata.list(under(["edge"], 1000));
+        expect(linked).toEqual([...new Set(edges.map(({ key }) => String(key[3])))].toSorted());
+        const uses = await stores.metadata.list(under(["link-use"], 1000));
+        expect(links.map(({ key }) => key.slice(1))).toEqual(expect.arrayContaining(uses.map(({ key }) => key.slice(1))));
         expect(await allRecords(stores)).toEqual(Object.fromEntries(linked.map((digest) => [digest, "present"])));
         for (const { key } of links) await unlink(stores, repository(String(key[1])), key[2] as Digest);
       }),
@@ -356,11 +371,12 @@ describe("pushes, deletions and collections at once", () => {
     await Promise.all(collectors.map((collector) => collector.said(1)));
     const few = Array.from({ length: 5 }, (_empty, index) => `content ${index}`);
     const broken: string[] = [];
-    const pusher = async (name: ReturnType<typeof repository>, seed: number): Promise<void> => {
+    const pusher = async (at: ReturnType<typeof repository>, seed: number): Promise<void> => {
       for (let round = 0; round < 40; round += 1) {
-        const digest = await push(stores, name, few[(round * seed) % few.length] ?? "");
-        broken.push(...(await brokenLinks(stores)));
-        if (round % 3 !== 0) await unlink(stores, name, digest);
+        const content = few[(round * seed) % few.length] ?? "";
+        const digest = await (round % 5 === 0 ? pushUnnamed(stores, at, content) : push(stores, at, content));
+        broken.push(...(await brokenLinks(stores)), ...(await lostLinks(stores)));
+        if (round % 3 !== 0) await unlink(stores, at, digest);
       }
     };
     await Promise.all([pusher(A, 1), pusher(B, 2), pusher(repository("team/c"), 3)]);
@@ -371,7 +387,7 @@ describe("pushes, deletions and collections at once", () => {
     await collectors[0]?.kill();
     await collectors[1]?.kill();
     await orphan(stores, "left by a crash");
-    await collectGarbage(stores, { grace: -HOUR });
+    await collect(stores, -HOUR);
     const links = await stores.metadata.list(under(["link"], 1000));
     expect(await allBlobs(stores)).toEqual([...new Set(links.map(({ key }) => String(key[2])))].toSorted());
     expect(await brokenLinks(stores)).toEqual([]);

@@ -2,21 +2,26 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { AuditEvent } from "../../src/audit/event.ts";
+import { collectGarbage } from "../../src/jobs/collect-garbage.ts";
 import { createLogger } from "../../src/log.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { type RepositoryName, repositoryNameSchema } from "../../src/oci/reference.ts";
 import { decideAndCommit } from "../../src/registry/commit.ts";
-import { linkRows } from "../../src/registry/link-blob.ts";
+import { linkKeys, linkRows } from "../../src/registry/link-blob.ts";
+import { renewLink } from "../../src/registry/link-use.ts";
 import type { Services } from "../../src/registry/ports.ts";
 import { blobGrounds } from "../../src/registry/remove-blob.ts";
 import { openFilesystem } from "../../src/storage/filesystem.ts";
 import { keys, under } from "../../src/storage/keys.ts";
+import type { Put } from "../../src/storage/metadata-store.ts";
 import { openLmdb } from "../../src/storage/lmdb.ts";
 import { blobRecord } from "../../src/storage/records.ts";
 import { v7 } from "../support/uuid.ts";
 
+export const HOUR = 60 * 60 * 1000;
+
 /** What collections and pushes need. */
-export type Stores = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "log">;
+export type Stores = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "log" | "settings">;
 
 export interface World extends AsyncDisposable {
   readonly directory: string;
@@ -38,6 +43,7 @@ export async function openWorld(given?: string): Promise<World> {
       clock: () => Date.now() + world.ahead,
       newId: v7,
       log: createLogger("silent"),
+      settings: { publicUrl: "http://127.0.0.1", duties: "standard", collectGrace: HOUR, promotionPolicy: "closure" } as const,
     },
     [Symbol.asyncDispose]: async () => {
       await metadata.close();
@@ -70,8 +76,34 @@ export async function orphan(stores: Stores, content: string): Promise<Digest> {
   return digestOf(content);
 }
 
-/** Pushes a blob in the order that every push follows: grounds, bytes, rows, and then the upload is forgotten. */
+/** Collects with some grace in milliseconds; a negative one spares not even what is used while the collection runs. */
+export function collect(stores: Stores, grace = HOUR, signal?: AbortSignal): Promise<number> {
+  return collectGarbage(sparing(stores, grace), signal);
+}
+
+/** The same stores, with another grace in milliseconds. */
+export function sparing(stores: Stores, collectGrace: number): Stores {
+  return { ...stores, settings: { ...stores.settings, collectGrace } };
+}
+
+/** What a manifest of the repository writes that names a blob. */
+function naming(name: RepositoryName, digest: Digest): Put {
+  return { key: keys.edge(name, { kind: "blob", digest }, NAMER), value: {} };
+}
+const NAMER = digestOf("a manifest");
+
+/** Pushes a blob together with what names it. */
 export async function push(stores: Stores, name: RepositoryName, content: string): Promise<Digest> {
+  return pushWith(stores, name, content, (digest) => [naming(name, digest)]);
+}
+
+/** Pushes a blob, which nothing names yet. */
+export async function pushUnnamed(stores: Stores, name: RepositoryName, content: string): Promise<Digest> {
+  return pushWith(stores, name, content, () => []);
+}
+
+/** In the order that every push follows: grounds, bytes, rows, and then the upload is forgotten. */
+async function pushWith(stores: Stores, name: RepositoryName, content: string, also: (digest: Digest) => readonly Put[]): Promise<Digest> {
   const digest = digestOf(content);
   const upload = await stage(stores, content);
   await decideAndCommit(stores, async () => {
@@ -79,13 +111,32 @@ export async function push(stores: Stores, name: RepositoryName, content: string
     const there = await stores.blobs.stat(digest);
     if (there === undefined || grounds.record === undefined) await stores.blobs.publish(upload, digest);
     const put = linkRows(name, digest, { size: Buffer.byteLength(content), by: "tester", at: stores.clock() });
-    return { change: { expect: grounds.expect, put, remove: [], audit: [eventOf("blob.push")] }, result: undefined };
+    return {
+      change: { expect: grounds.expect, put: [...put, ...also(digest)], remove: [], audit: [eventOf("blob.push")] },
+      result: undefined,
+    };
   });
   await stores.blobs.discard(upload);
   return digest;
 }
 
-/** Takes a repository's link to a blob away, as a delete does. */
+/** Begins to need a blob if it is there, as the push of a manifest does that names it. */
+export async function beginToName(stores: Stores, at: RepositoryName, digest: Digest): Promise<void> {
+  await decideAndCommit(stores, async () => {
+    const { change, result } = await renewLink(stores, at, digest);
+    if (!result) return { result: undefined };
+    const { expect, put } = change ?? { expect: [], put: [] };
+    return { change: { expect, put: [...put, naming(at, digest)], remove: [], audit: [eventOf("manifest.push")] }, result: undefined };
+  });
+}
+
+/** Ceases to need it, as the deletion of the manifest does. */
+export async function ceaseToName({ metadata }: Stores, at: RepositoryName, digest: Digest): Promise<void> {
+  const put = [{ key: keys.repository(at), value: { v: 1, createdAt: 0, trusted: 0 } }];
+  await metadata.commit({ expect: [], put, remove: [naming(at, digest).key], audit: [eventOf("artifact.delete")] });
+}
+
+/** Takes a repository's link to a blob away, and what names it. */
 export async function unlink(stores: Stores, name: RepositoryName, digest: Digest): Promise<void> {
   await decideAndCommit(stores, async () => {
     const [link, blob] = [await stores.metadata.get(keys.link(name, digest)), await stores.metadata.get(keys.blob(digest))];
@@ -94,7 +145,7 @@ export async function unlink(stores: Stores, name: RepositoryName, digest: Diges
       change: {
         expect: [link, blob].map(({ key, version }) => ({ key, version })),
         put: [{ key: blob.key, value: { ...blobRecord.parse(blob.value), touchedAt: stores.clock() } }],
-        remove: [keys.link(name, digest), keys.blobRepository(digest, name)],
+        remove: [...linkKeys(name, digest), naming(name, digest).key],
         audit: [eventOf("blob.delete")],
       },
       result: undefined,
@@ -115,6 +166,18 @@ export async function brokenLinks({ metadata, blobs }: Stores): Promise<string[]
     if (!held && now?.version === link.version) broken.push(link.key.join(" "));
   }
   return broken;
+}
+
+/** What is named and was linked when that began, and is not any more: there may be nothing, ever. */
+export async function lostLinks({ metadata }: Stores): Promise<string[]> {
+  const lost: string[] = [];
+  for (const edge of await metadata.list(under(["edge"], 10_000))) {
+    const [, at, , digest] = edge.key;
+    const link = await metadata.get(keys.link(repository(String(at)), digest as Digest));
+    const now = await metadata.get(edge.key);
+    if (link === undefined && now?.version === edge.version) lost.push(edge.key.join(" "));
+  }
+  return lost;
 }
 
 export async function allBlobs({ blobs }: Stores): Promise<Digest[]> {

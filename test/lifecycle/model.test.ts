@@ -1,5 +1,6 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
+import { collectGarbage } from "../../src/jobs/collect-garbage.ts";
 import { finishRevocationsEverywhere } from "../../src/registry/revoke-everywhere.ts";
 import { verifyAudit } from "../../src/registry/verify-audit.ts";
 import { faultsOf } from "../support/invariants.ts";
@@ -44,11 +45,21 @@ async function act(at: Transitions, model: ReferenceModel, acts: readonly Act[])
   return model;
 }
 
+/** So much (ms) that no link is too young to be collected, nor any old enough not to be renewed. */
+const GRACE = 60_000;
+
 async function befall(at: Transitions, model: ReferenceModel, event: "jobs" | "restart"): Promise<ReferenceModel> {
   if (event === "restart") await at.restart();
-  else await finishRevocationsEverywhere(at.services);
+  else {
+    await finishRevocationsEverywhere(at.services);
+    const { services } = at;
+    await collectGarbage({ ...services, settings: { ...services.settings, collectGrace: -GRACE } });
+  }
   const next = model.clone();
-  if (event === "jobs") next.followEverywhere();
+  if (event === "jobs") {
+    next.followEverywhere();
+    next.collect();
+  }
   expect(differences(await foreseen(at, next), await seen(at), next.isFollowing())).toEqual([]);
   return next;
 }

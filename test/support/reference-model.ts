@@ -61,14 +61,12 @@ export class ModelRepository {
   readonly links = new Map<Digest, string>();
   readonly pushed = new Map<string, { readonly digest: Digest; readonly by: string }>();
   readonly promoted = new Map<string, Digest>();
+  /** Was anything ever put here? */
+  exists = false;
 
   /** By either name. */
   artifact(name: Digest): Artifact | undefined {
     return this.artifacts.get(name) ?? [...this.artifacts.values()].find(({ definition }) => definition.sha512 === name);
-  }
-
-  get exists(): boolean {
-    return this.artifacts.size > 0 || this.links.size > 0;
   }
 
   attachedTo({ definition: { digest, sha512 } }: Artifact): Artifact[] {
@@ -113,6 +111,7 @@ export class ReferenceModel {
     const copy = new ReferenceModel();
     for (const [name, repo] of this.repositories) {
       const own = copy.at(name);
+      own.exists = repo.exists;
       for (const [digest, artifact] of repo.artifacts) own.artifacts.set(digest, { ...artifact, uploaders: new Set(artifact.uploaders) });
       for (const [digest, by] of repo.links) own.links.set(digest, by);
       for (const [tag, pushed] of repo.pushed) own.pushed.set(tag, pushed);
@@ -249,6 +248,7 @@ export class ReferenceModel {
   push({ name }: Actor, repo: ModelRepository, definition: Definition, tags: readonly string[]): Outcome {
     const { digest } = definition;
     if (this.everywhere.has(digest)) return "denied";
+    repo.exists = true;
     const old = repo.artifacts.get(digest);
     if (old === undefined || old.state === "deleted") {
       const closed = new Set(definition.blobs.filter((blob) => this.blob(UNREVIEWED, repo, blob) === "denied"));
@@ -422,6 +422,7 @@ export class ReferenceModel {
 
   pushBlob({ name }: Actor, repo: ModelRepository, digest: Digest): Outcome {
     if (!repo.links.has(digest)) repo.links.set(digest, name);
+    repo.exists = true;
     return "done";
   }
 
@@ -432,7 +433,16 @@ export class ReferenceModel {
     if (isReadable(actor, to)) return true;
     if (to.links.has(digest) || !isReadable(from.reading, from.repo)) return false;
     to.links.set(digest, actor.name);
+    to.exists = true;
     return true;
+  }
+
+  /** The collector, without any grace: what no manifest names that is there belongs to nobody any more. */
+  collect(): void {
+    for (const { present, links } of this.repositories.values()) {
+      const named = new Set(present.flatMap(({ definition }) => definition.blobs));
+      for (const digest of links.keys()) if (!named.has(digest)) links.delete(digest);
+    }
   }
 
   deleteBlob(actor: Actor, repo: ModelRepository, digest: Digest): Outcome {

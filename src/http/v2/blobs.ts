@@ -12,7 +12,9 @@ import type { RefusalLog } from "../../registry/refusals.ts";
 import { type Downloading, sendDownload } from "../download.ts";
 import type { Ask, Door } from "../route.ts";
 
-type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "log"> & { readonly refusals: Pick<RefusalLog, "note"> };
+type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "log" | "settings"> & {
+  readonly refusals: Pick<RefusalLog, "note">;
+};
 
 /** The doors to blobs (distribution-spec end-2 and end-10). */
 export function blobDoors(services: Needs): readonly Door[] {
@@ -40,6 +42,7 @@ export function blobDoors(services: Needs): readonly Door[] {
 }
 
 async function show(downloading: Downloading, c: Ask, digest: Digest, blob: PulledBlob): Promise<Response> {
+  if (c.req.method === "HEAD") await blob.keep();
   const headers = headersOf(digest, blob.held);
   if (isNotModified(c.req.header("if-none-match"), digest)) return c.body(null, 304, headers);
   // Hono answers HEAD by this door, too: no bytes are opened then, and Range means nothing (RFC 9110 §14.2).

@@ -13,7 +13,7 @@ import { OFFSET_PARAMETER, type UploadOwner, uploadHeaders } from "../../registr
 import { guardedBody } from "../progress.ts";
 import type { Ask, Door, RepositoryDoor } from "../route.ts";
 
-type Needs = Pick<Services, "metadata" | "blobs" | "tree" | "clock" | "newId" | "random" | "secretFor" | "log">;
+type Needs = Pick<Services, "metadata" | "blobs" | "tree" | "clock" | "newId" | "random" | "secretFor" | "log" | "settings">;
 type Uploading = Needs & { readonly hashes: UploadHashes };
 
 /** The doors to uploads (distribution-spec end-4 to end-6, end-11, end-13 and end-14). All of them are for who may push. */
