@@ -8,8 +8,6 @@ import type { Job } from "./scheduler.ts";
 /** How often each job runs and what it spares, in milliseconds. */
 export interface JobTimes {
   readonly collectInterval: number;
-  /** Content that nothing refers to is kept for so long. */
-  readonly collectGrace: number;
   /** An upload that nobody went on with for so long is removed. */
   readonly uploadExpiry: number;
 }
@@ -18,11 +16,11 @@ export interface JobTimes {
 const REPAIR_INTERVAL = 60_000;
 
 /** Everything that the registry does without being asked. */
-export function registryJobs(services: Services, { collectInterval, collectGrace, uploadExpiry }: JobTimes): readonly Job[] {
+export function registryJobs(services: Services, { collectInterval, uploadExpiry }: JobTimes): readonly Job[] {
   return [
     { name: "revoke-everywhere", every: REPAIR_INTERVAL, run: () => finishRevocationsEverywhere(services) },
     { name: "repair-runtime-tree", every: REPAIR_INTERVAL, run: () => repairRuntimeTree(services) },
     { name: "expire-uploads", every: collectInterval, run: (signal) => expireUploads(services, { lifetime: uploadExpiry, signal }) },
-    { name: "collect-garbage", every: collectInterval, run: (signal) => collectGarbage(services, { grace: collectGrace, signal }) },
+    { name: "collect-garbage", every: collectInterval, run: (signal) => collectGarbage(services, signal) },
   ];
 }
