@@ -96,7 +96,10 @@ export const artifactOperations: readonly Operation[] = [
     summary: "Make an artifact trusted, when the policy allows it",
     permission: "promote",
     body: { schema: promoteRequest, required: false },
-    answers: { ...changed, 422: { says: "the policy refuses it, with the decision", schema: refusedPromotion } },
+    answers: {
+      ...changed,
+      422: { says: "the policy refuses it, with the decision", schema: refusedPromotion, mediaType: "application/problem+json" },
+    },
     refuses: ["DENIED", "NOT_FOUND", "CONFLICT"],
   },
   {

@@ -17,5 +17,6 @@ export const healthAnswer = z.strictObject({
   model_count: count.optional(),
   trusted_count: count.optional(),
   state_counts: z.record(z.enum(STATES), count).optional(),
+  damaged_count: count.optional().describe("blobs whose bytes are wrong or missing"),
   complete: z.boolean().optional().describe("false when there are more than were counted"),
 });

@@ -21,7 +21,10 @@ export function partOf(schema: z.ZodType, direction: Direction): JsonSchema {
   return without(["$schema"], z.toJSONSchema(schema, { io: direction, unrepresentable: saidBeside }));
 }
 
-/** Schemas by name as parts of one document, which refer to each other below `prefix` and hold no other's copy. */
+/**
+ * Schemas by name as parts of one document, which refer to each other below `prefix` and hold no other's copy. What refers to itself has to
+ * have a name; throws a `TypeError` otherwise.
+ */
 export function partsOf(
   named: Readonly<Record<string, z.ZodType>>,
   direction: Direction,
@@ -30,6 +33,7 @@ export function partsOf(
   const registry = z.registry<{ id: string }>();
   for (const [id, schema] of Object.entries(named)) registry.add(schema, { id });
   const { schemas } = z.toJSONSchema(registry, { io: direction, unrepresentable: saidBeside, uri: (id) => `${prefix}${id}` });
+  if ("__shared" in schemas) throw new TypeError("a schema that refers to itself needs a name");
   return Object.fromEntries(Object.entries(schemas).map(([id, part]) => [id, without(["$schema", "$id"], part)]));
 }
 

@@ -4,11 +4,15 @@ import type { Operation } from "./operation.ts";
 import { predecessorRefusal } from "./problem.ts";
 
 /** A model's name, or what names an artifact that was pushed by OCI. */
-const name = z.string().min(1).max(512).describe("the name it was registered under, or <repository>:<tag> or <repository>@<digest>");
+export const modelName = z
+  .string()
+  .min(1)
+  .max(512)
+  .describe("the name it was registered under, or <repository>:<tag> or <repository>@<digest>");
 
 const read = { chapter: "models", access: { registered: "read" } } as const;
 const change = { chapter: "models", access: { registered: "change" } } as const;
-const named = { query: { name }, refuses: ["NOT_FOUND", "CONFLICT"] } as const;
+const named = { query: { name: modelName }, refuses: ["NOT_FOUND", "CONFLICT"] } as const;
 const status = (says: string) => ({ 200: { says, schema: modelStatusAnswer } });
 
 /** The predecessor's API (secai-behaviour 1.6), over the same artifacts. */

@@ -74,6 +74,12 @@ export const modelStatusAnswer = z.strictObject({
   status: z.enum(["quarantined", "already_quarantined", "revoked", "already_revoked", "deleted", "already_deleted"]),
 });
 
+/** Answer of verify-manifest when the tensors match, or when there is no manifest to hold them against. */
+export const tensorManifestAnswer = z.discriminatedUnion("status", [
+  z.strictObject({ detail: z.string(), name: z.string(), status: z.literal("verified") }),
+  z.strictObject({ name: z.string(), reason: z.string(), status: z.literal("skipped") }),
+]);
+
 /** Answer of `GET /v1/stats`. Counts end at a bound; then `complete` is false. */
 export const statsAnswer = z.strictObject({
   model_count: size,

@@ -54,7 +54,7 @@ function responseAt(status: number, answer: Answer | undefined, refusal: Refusal
   return {
     description: [answer.says, ...(refusal === undefined ? [] : [wordsOf(refusal)])].join("; "),
     headers: headersOf(status),
-    content: { ...(refusal && contentOf(refusal)), "application/json": { schema: refTo(answer.schema) } },
+    content: { ...(refusal && contentOf(refusal)), [answer.mediaType ?? "application/json"]: { schema: refTo(answer.schema) } },
   };
 }
 

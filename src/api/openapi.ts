@@ -61,8 +61,8 @@ function pathsOf(all: readonly Operation[]): JsonSchema {
 }
 
 function described(operation: Operation): JsonSchema {
-  const { id, summary, chapter, permission, inPath = {}, query = {}, body } = operation;
-  const parameters = [...parametersIn("path", inPath), ...parametersIn("query", query)];
+  const { id, summary, chapter, permission, inPath = {}, query = {}, headers = {}, body } = operation;
+  const parameters = [...parametersIn("path", inPath), ...parametersIn("query", query), ...parametersIn("header", headers)];
   return {
     operationId: id,
     summary,
@@ -75,7 +75,7 @@ function described(operation: Operation): JsonSchema {
   };
 }
 
-function parametersIn(place: "path" | "query", parameters: Parameters): readonly JsonSchema[] {
+function parametersIn(place: "path" | "query" | "header", parameters: Parameters): readonly JsonSchema[] {
   return Object.entries(parameters).map(([name, schema]) => {
     const { description, ...rest } = partOf(schema, "input");
     const required = place === "path" || !schema.safeParse(undefined).success;

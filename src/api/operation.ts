@@ -28,6 +28,7 @@ export interface Operation {
   readonly permission?: string;
   readonly inPath?: Parameters;
   readonly query?: Parameters;
+  readonly headers?: Parameters;
   readonly body?: { readonly schema: z.ZodType; readonly required: boolean };
   /** What it answers when it does what it is there for, by status. */
   readonly answers: Readonly<Record<number, Answer>>;
@@ -35,10 +36,11 @@ export interface Operation {
   readonly refuses: readonly ErrorCode[];
 }
 
-/** An answer in JSON. */
+/** An answer in JSON, or in a kind of it. */
 export interface Answer {
   readonly says: string;
   readonly schema: z.ZodType;
+  readonly mediaType?: "application/problem+json";
 }
 
 /** Does this operation speak as the predecessor did, whose errors are text or `{"error"}`? */

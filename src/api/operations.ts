@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { fingerprintSchema, modelEventSchema, modelNameSchema, scannerMapSchema, sha256HexSchema } from "../audit/model-event.ts";
+import { jsonValueSchema } from "../audit/event.ts";
 import { stateSchema } from "../lifecycle/state.ts";
 import { digestSchema } from "../oci/digest.ts";
 import { repositoryNameSchema, tagSchema } from "../oci/reference.ts";
@@ -18,9 +19,20 @@ import { createCredentialRequest, createdCredentialView, credentialList, credent
 import { decisionAnswer } from "./decision.ts";
 import { scanEvidence } from "./evidence.ts";
 import { healthAnswer, notReadyAnswer, probeAnswer } from "./health.ts";
+import { integrityOperations } from "./integrity-operations.ts";
+import { allVerified, cancelAnswer, modelNotVerified, modelVerified, verificationAnswer } from "./integrity.ts";
 import { publicKeyList, publicKeyView } from "./keys.ts";
 import { modelOperations } from "./model-operations.ts";
-import { acquireRequest, modelAnswer, modelList, modelPathAnswer, modelStatusAnswer, promoteModelRequest, statsAnswer } from "./models.ts";
+import {
+  acquireRequest,
+  modelAnswer,
+  modelList,
+  modelPathAnswer,
+  modelStatusAnswer,
+  promoteModelRequest,
+  statsAnswer,
+  tensorManifestAnswer,
+} from "./models.ts";
 import { createNamespaceRequest, namespaceList, namespaceView } from "./namespaces.ts";
 import type { Operation } from "./operation.ts";
 import { predecessorError, predecessorRefusal, problem, refusedPromotion } from "./problem.ts";
@@ -28,7 +40,7 @@ import { registryOperations } from "./registry-operations.ts";
 import { timeSchema } from "./time.ts";
 
 /** Every door but those of `/v2` and `/auth`, which the distribution specification describes. */
-export const operations: readonly Operation[] = [...artifactOperations, ...modelOperations, ...registryOperations];
+export const operations: readonly Operation[] = [...artifactOperations, ...modelOperations, ...integrityOperations, ...registryOperations];
 
 type Named = Readonly<Record<string, z.ZodType>>;
 
@@ -36,6 +48,7 @@ type Named = Readonly<Record<string, z.ZodType>>;
 export const vocabulary: Named = {
   Digest: digestSchema,
   Fingerprint: fingerprintSchema,
+  JsonValue: jsonValueSchema,
   ModelName: modelNameSchema,
   RepositoryName: repositoryNameSchema,
   ScannerMap: scannerMapSchema,
@@ -62,6 +75,7 @@ export const requests: Named = {
 
 /** Bodies of answers by name. */
 export const answers: Named = {
+  AllVerified: allVerified,
   Artifact: artifactAnswer,
   ArtifactHistory: artifactHistory,
   ArtifactList: artifactList,
@@ -69,6 +83,7 @@ export const answers: Named = {
   AuditEvent: auditEntrySchema,
   AuditPage: auditPageSchema,
   AuditVerification: auditVerificationSchema,
+  CancelledVerification: cancelAnswer,
   CreatedCredential: createdCredentialView,
   Credential: credentialView,
   CredentialList: credentialList,
@@ -78,8 +93,10 @@ export const answers: Named = {
   Model: modelAnswer,
   ModelEvent: modelEventSchema,
   ModelList: modelList,
+  ModelNotVerified: modelNotVerified,
   ModelPath: modelPathAnswer,
   ModelStatus: modelStatusAnswer,
+  ModelVerified: modelVerified,
   Namespace: namespaceView,
   NamespaceList: namespaceList,
   NotReady: notReadyAnswer,
@@ -93,4 +110,6 @@ export const answers: Named = {
   RefusedPromotion: refusedPromotion,
   ScanEvidence: scanEvidence,
   Stats: statsAnswer,
+  TensorManifestVerified: tensorManifestAnswer,
+  Verification: verificationAnswer,
 };

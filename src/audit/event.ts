@@ -12,6 +12,9 @@ const actorSchema = z.strictObject({
 });
 export type Actor = z.infer<typeof actorSchema>;
 
+/** Any JSON value. */
+export const jsonValueSchema = z.json();
+
 /** One thing that happened (identity.md §11). `time` is epoch milliseconds, `type` a dotted name such as `artifact.promote`. */
 export const auditEventSchema = z.strictObject({
   id: z.string().max(64),
@@ -28,8 +31,8 @@ export const auditEventSchema = z.strictObject({
     })
     .optional(),
   reason: z.string().max(1024).optional(),
-  before: z.record(z.string(), z.json()).optional(),
-  after: z.record(z.string(), z.json()).optional(),
+  before: z.record(z.string(), jsonValueSchema).optional(),
+  after: z.record(z.string(), jsonValueSchema).optional(),
   /** How many like it this one stands for (coalesced refusals and reads). */
   count: z.number().int().positive().optional(),
 });

@@ -4,6 +4,7 @@ import type { Readable } from "node:stream";
 import type { AuditEvent } from "../../src/audit/event.ts";
 import { createGatekeeper } from "../../src/http/authenticate.ts";
 import { allDoors } from "../../src/http/doors.ts";
+import type { Door } from "../../src/http/route.ts";
 import { type Realm, realmChooser } from "../../src/identity/realm.ts";
 import { createInspector } from "../../src/scan/inspector.ts";
 import { openFilesystem } from "../../src/storage/filesystem.ts";
@@ -17,6 +18,7 @@ export const SERVICE_TOKEN = "service-token-of-the-predecessor-0001";
 /** A registry with all of its doors and the real gatekeeper, on a socket, with a clock that stands until it is moved. */
 export interface WholeRegistry extends Identities {
   readonly edge: Edge;
+  readonly doors: readonly Door[];
   /** What was noted besides the chain. */
   readonly noted: AuditEvent[];
   ask(method: string, path: string, asked?: Asked): Promise<Answer>;
@@ -72,6 +74,7 @@ export async function startWholeRegistry({
     inspector: createInspector(),
     refusals: { note: (event: AuditEvent) => void noted.push(event) },
     realmOf,
+    integrityResultPath: `${identities.directory}/integrity-last.json`,
   };
   const gatekeeper = createGatekeeper(services, {
     realm: realmOf,
@@ -81,11 +84,13 @@ export async function startWholeRegistry({
     refused: (event) => void noted.push(event),
   });
   const serving = { serviceToken, draining: () => false, insecureDevMode, isLocal };
-  const edge = await startEdge({ doors: allDoors(services, gatekeeper, serving), gatekeeper });
+  const doors = allDoors(services, gatekeeper, serving);
+  const edge = await startEdge({ doors, gatekeeper });
   ({ port } = edge);
   const registry: WholeRegistry = {
     ...identities,
     edge,
+    doors,
     noted,
     ask: (method, path, asked = {}) => ask(edge.url, method, path, asked),
     token: async (name, secret, ...scopes) => {
