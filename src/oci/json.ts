@@ -11,11 +11,14 @@ const MAX_VALUES = 250_000;
 /**
  * Parses JSON from others: strict UTF-8, no key twice in one object, no half of a surrogate pair (RFC 7493 §2.1), nesting of at most
  * `maxDepth` (16 unless given). Readers disagree on which of two equal keys counts, and half a pair has no UTF-8, so that a text with
- * either means different things to different programs. At most 250 000 values. Throws `JsonError`.
+ * either means different things to different programs. At most `maxValues` values (250 000 unless given). Throws `JsonError`.
  */
-export function parseJson(text: string | Uint8Array, limits: { readonly maxDepth?: number } = {}): unknown {
+export function parseJson(
+  text: string | Uint8Array,
+  { maxDepth = API_DEPTH, maxValues = MAX_VALUES }: { readonly maxDepth?: number; readonly maxValues?: number } = {},
+): unknown {
   const source = typeof text === "string" ? text : decode(text);
-  const members = countMembers(source, limits.maxDepth ?? API_DEPTH);
+  const members = countMembers(source, maxDepth, maxValues);
   const value = parse(source);
   // Equal keys fall together in the parsed value, however they were escaped: fewer keys than members means that some key came twice.
   if (countKeys(value) !== members) throw new JsonError("an object has the same key twice");
@@ -51,7 +54,7 @@ const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
 
 /** The number of object members, which is that of colons outside of strings in any valid text. One pass; strings are skipped by search. */
-function countMembers(source: string, maxDepth: number): number {
+function countMembers(source: string, maxDepth: number, maxValues: number): number {
   let members = 0;
   let items = 0;
   let depth = 0;
@@ -77,7 +80,7 @@ function countMembers(source: string, maxDepth: number): number {
       default:
     }
   }
-  if (items > MAX_VALUES) throw new JsonError(`the text has more than ${MAX_VALUES} values`);
+  if (items > maxValues) throw new JsonError(`the text has more than ${maxValues} values`);
   return members;
 }
 

@@ -5,7 +5,7 @@ import { type Digest, digestOf, encodedOf } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { type ModelFormat, repositoryOfModel } from "../oci/model-name.ts";
 import { type Manifest, parseManifest } from "../oci/manifest.ts";
-import { type RepositoryName, namespaceOf, parseArtifactReference } from "../oci/reference.ts";
+import type { RepositoryName } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
 import type { Change, Entry, Put } from "../storage/metadata-store.ts";
 import { type ManifestRecord, type ModelDetails, modelDetailsRecord } from "../storage/records.ts";
@@ -64,14 +64,15 @@ export async function acquire(services: AcquireServices, caller: Caller, acquisi
   );
 }
 
-/** Refuses a name that is not free for the caller, before the file is read. */
-export async function demandAcquiring(services: Pick<Services, "metadata">, { principal }: Caller, { name }: Acquisition): Promise<void> {
-  demand(rightsOnRegistered(principal, repositoryOfModel(name)), "acquire", "acquiring");
-  const reference = parseArtifactReference(name);
-  if (reference === undefined) return;
-  const namespace = await services.metadata.get(keys.namespace(namespaceOf(reference.repository)));
-  if (namespace !== undefined)
-    throw new RegistryError("INVALID", "the name reads as a reference into a namespace that exists: choose another");
+/** Refuses a name or a file that is not free for the caller, before the file is read. */
+export async function demandAcquiring(
+  services: Pick<Services, "metadata">,
+  { principal }: Caller,
+  acquisition: Pick<Acquisition, "name" | "path">,
+): Promise<void> {
+  const repository = repositoryOfModel(acquisition.name);
+  demand(rightsOnRegistered(principal, repository), "acquire", "acquiring");
+  await holdName(services, repository, acquisition);
 }
 
 /** Reads the file and hands on the decision that registers it, which may be taken as often as need be while the file is held. */
@@ -84,11 +85,29 @@ export async function withAcquisition<T>(
   const copy = await takeInFile(services, acquisition.path);
   try {
     refuseOtherBytes(acquisition, copy);
-    const described = describeOnce(services, acquisition, copy);
-    return await use(() => decideAcquisition(services, caller, { acquisition, copy, described }));
+    return await use(decisionToAcquire(services, caller, acquisition, copy));
   } finally {
     await services.blobs.discard(copy.upload).catch((error: unknown) => services.log.warn({ err: error }, "a copy could not be discarded"));
   }
+}
+
+/** Bytes that an artifact is recorded with although nobody has them. */
+export interface AbsentFile {
+  readonly upload: undefined;
+  readonly digest: Digest;
+  readonly size: number;
+  readonly identity: null;
+}
+
+/** The decision that registers a file that was taken in, or that is not there. */
+export function decisionToAcquire(
+  services: AcquireServices,
+  caller: Caller,
+  acquisition: Acquisition,
+  copy: TakenFile | AbsentFile,
+): () => Promise<Decided<BlobFolders | undefined>> {
+  const described = describeOnce(services, acquisition, copy);
+  return () => decideAcquisition(services, caller, { acquisition, copy, described });
 }
 
 function refuseOtherBytes({ sha256, size }: Acquisition, copy: TakenFile): void {
@@ -108,7 +127,7 @@ interface Described {
 }
 
 /** The file's header is read once, by a process of its own, when its bytes stand under their digest. */
-function describeOnce(services: AcquireServices, acquisition: Acquisition, copy: TakenFile): () => Promise<Described> {
+function describeOnce(services: AcquireServices, acquisition: Acquisition, copy: TakenFile | AbsentFile): () => Promise<Described> {
   let described: Promise<Described> | undefined;
   return () => (described ??= describe(services, acquisition, copy));
 }
@@ -116,9 +135,9 @@ function describeOnce(services: AcquireServices, acquisition: Acquisition, copy:
 async function describe(
   { blobs, inspector }: AcquireServices,
   { name, path, format, source }: Acquisition,
-  copy: TakenFile,
+  copy: TakenFile | AbsentFile,
 ): Promise<Described> {
-  const file = blobs.fileOf(copy.digest);
+  const file = copy.upload === undefined ? undefined : blobs.fileOf(copy.digest);
   const facts = file === undefined ? undefined : await factsOf(inspector, file, path);
   const config = modelPackConfig({ name, format, facts, diffId: copy.digest });
   const bytes = modelPackManifest({
@@ -141,7 +160,7 @@ async function factsOf(inspector: Inspector, file: string, path: string): Return
 
 interface Deciding {
   readonly acquisition: Acquisition;
-  readonly copy: TakenFile;
+  readonly copy: TakenFile | AbsentFile;
   readonly described: () => Promise<Described>;
 }
 
@@ -152,7 +171,7 @@ async function decideAcquisition(
 ): Promise<Decided<BlobFolders | undefined>> {
   const repository = repositoryOfModel(acquisition.name);
   const held = await holdName(services, repository, acquisition);
-  const linked = await linkVerified(services, caller, verifiedCopy(repository, copy));
+  const linked = await linkCopy(services, caller, repository, copy);
   const artifact = await described();
   const config = await publishOwnBlobs(services, repository, [artifact.config], caller.principal.name);
   const pushed = await decideManifest(services, caller, pushOf(repository, artifact));
@@ -184,6 +203,15 @@ function joined(parts: readonly (Partial<Change> | undefined)[], event: Change["
 
 const NOTHING = { expect: [], put: [] } as const;
 
+async function linkCopy(
+  services: AcquireServices,
+  caller: Caller,
+  repository: RepositoryName,
+  copy: TakenFile | AbsentFile,
+): Promise<Decided<BlobFolders | undefined>> {
+  return copy.upload === undefined ? { result: undefined } : linkVerified(services, caller, verifiedCopy(repository, copy));
+}
+
 function verifiedCopy(repository: RepositoryName, { upload, size, digest }: TakenFile): Verified {
   return { upload: { id: upload, algorithm: "sha256" }, size, repository, digest, sha256: digest };
 }
@@ -194,7 +222,11 @@ function pushOf(repository: RepositoryName, { bytes, manifest, digest }: Describ
 }
 
 /** What is kept of the artifact: what was said of it before stays, unless it is new. */
-function detailsAfter({ name, filename, path, format, source }: Acquisition, copy: TakenFile, known: Entry | undefined): ModelDetails {
+function detailsAfter(
+  { name, filename, path, format, source }: Acquisition,
+  copy: TakenFile | AbsentFile,
+  known: Entry | undefined,
+): ModelDetails {
   const before = known === undefined ? UNSAID : modelDetailsRecord.parse(known.value);
   return { ...before, v: 1, name, filename, path, format, blob: copy.digest, size: copy.size, source, file: copy.identity };
 }

@@ -1,6 +1,6 @@
 import type { ManifestRecord } from "../storage/records.ts";
 import { auditEvent } from "./audit-event.ts";
-import { buildTransition } from "./change-state.ts";
+import { type BuiltTransition, buildTransition } from "./change-state.ts";
 import { type FoundArtifact, changed, reload } from "./find-artifact.ts";
 import type { Caller } from "./ports.ts";
 import { type TransitionServices, commitTransition, contentOf, decideTransition, noOtherTransition, unchanged } from "./transition.ts";
@@ -18,34 +18,43 @@ export async function plainTransition(
   services: TransitionServices,
   caller: Caller,
   artifact: FoundArtifact,
-  { event, reason, demand }: PlainTransition,
+  transition: PlainTransition,
 ): Promise<ManifestRecord> {
   const { repository } = artifact;
-  return commitTransition(services, { repository, event }, async () => {
-    const alone = await noOtherTransition(services, repository);
-    const now = await reload(services, artifact);
-    const { record } = now;
-    const decided = await decideTransition(services, now, event);
-    if (decided.kind === "same") return unchanged(record);
-    await demand?.(now);
-    const at = services.clock();
-    const by = caller.principal.name;
-    return buildTransition(services, {
-      repository,
-      before: now,
-      after: changed(record, by, { state: decided.to, reason, changedAt: at }),
-      manifest: await contentOf(services, repository, record),
-      said: { everywhere: false, actor: by, permanent: false, inputs: [], at, reason, policy: null },
-      also: { expect: [alone], put: [], remove: [] },
-      audit: [
-        auditEvent(services, caller.actor, {
-          type: `artifact.${event}`,
-          target: { kind: "artifact", name: repository, digest: record.digest },
-          ...(reason === null ? {} : { reason }),
-          before: { state: record.state },
-          after: { state: decided.to },
-        }),
-      ],
-    });
+  return commitTransition(services, { repository, event: transition.event }, async () =>
+    decidePlainTransition(services, caller, await reload(services, artifact), transition),
+  );
+}
+
+/** The change that gives an artifact, as it is now, a new state with a reason. */
+export async function decidePlainTransition(
+  services: TransitionServices,
+  caller: Caller,
+  now: FoundArtifact,
+  { event, reason, demand }: PlainTransition,
+): Promise<BuiltTransition> {
+  const { repository, record } = now;
+  const alone = await noOtherTransition(services, repository);
+  const decided = await decideTransition(services, now, event);
+  if (decided.kind === "same") return unchanged(record);
+  await demand?.(now);
+  const at = services.clock();
+  const by = caller.principal.name;
+  return buildTransition(services, {
+    repository,
+    before: now,
+    after: changed(record, by, { state: decided.to, reason, changedAt: at }),
+    manifest: await contentOf(services, repository, record),
+    said: { everywhere: false, actor: by, permanent: false, inputs: [], at, reason, policy: null },
+    also: { expect: [alone], put: [], remove: [] },
+    audit: [
+      auditEvent(services, caller.actor, {
+        type: `artifact.${event}`,
+        target: { kind: "artifact", name: repository, digest: record.digest },
+        ...(reason === null ? {} : { reason }),
+        before: { state: record.state },
+        after: { state: decided.to },
+      }),
+    ],
   });
 }

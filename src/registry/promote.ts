@@ -62,7 +62,8 @@ interface DecidedPromotion {
   readonly built: BuiltTransition;
 }
 
-async function decidePromotion(
+/** The change that promotes an artifact as it is now, or that records why the policy refuses it. */
+export async function decidePromotion(
   services: TransitionServices,
   caller: Caller,
   artifact: FoundArtifact,

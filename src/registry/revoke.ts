@@ -29,7 +29,8 @@ export async function revoke(
   );
 }
 
-async function decideRevocation(
+/** The change that takes an artifact, as it is now, out of service. */
+export async function decideRevocation(
   services: TransitionServices,
   caller: Caller,
   artifact: FoundArtifact,
