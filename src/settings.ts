@@ -111,7 +111,9 @@ export const settings = z.strictObject({
     .describe("what a promotion needs: all bytes, or under `predecessor-evidence` scanner results besides, each `pass`"),
   registry_upload_expiry: duration.prefault("7d").describe("an upload that nobody went on with for so long is removed"),
   registry_gc_interval: duration.prefault("1h").describe("time between two runs of the collector"),
-  registry_gc_grace: duration.prefault("24h").describe("content that nothing refers to is kept for so long"),
+  registry_gc_grace: duration
+    .prefault("24h")
+    .describe("content that no artifact names is kept for so long after its last use; longer than a push takes"),
   registry_verify_interval: durationOrNever.prefault("7d").describe("time between two checks of all blobs that nobody asked for; 0: never"),
   registry_verify_rate: count(0, 1_000_000_000_000).prefault(52_428_800).describe("bytes a second that such a check reads at most; 0: any"),
   registry_shutdown_grace: timerDuration.prefault("30s").describe("time that requests get to end when the server stops"),
