@@ -1,5 +1,5 @@
 import { RegistryError } from "../oci/errors.ts";
-import type { RepositoryName } from "../oci/reference.ts";
+import { type RepositoryName, namespaceOf, parseArtifactReference } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
 import type { Entry, Expectation } from "../storage/metadata-store.ts";
 import { type ManifestRecord, modelDetailsRecord, modelFileRecord, modelNameRecord, modelRepositoryRecord } from "../storage/records.ts";
@@ -26,6 +26,7 @@ interface Wanted {
 
 /** Refuses a name or a file that is not free: they belong to another, or to what is trusted or revoked. */
 export async function holdName(needs: Needs, repository: RepositoryName, { name, path }: Wanted): Promise<HeldName> {
+  const namespaceRow = await noReference(needs, name);
   const repositoryRow = await freeRepository(needs, repository, name);
   const fileRow = await freeFile(needs, path, name);
   const nameKey = keys.modelName(name);
@@ -34,12 +35,21 @@ export async function holdName(needs: Needs, repository: RepositoryName, { name,
   const state = held?.record.state;
   if (state === "trusted" || state === "revoked") throw taken();
   const artifact = held === undefined ? [] : [{ key: keys.manifest(held.repository, held.record.digest), version: held.version }];
-  return { state, expect: [repositoryRow, fileRow, { key: nameKey, version: nameRow?.version ?? "absent" }, ...artifact] };
+  return { state, expect: [...namespaceRow, repositoryRow, fileRow, { key: nameKey, version: nameRow?.version ?? "absent" }, ...artifact] };
 }
 
 /** The refusal of what is not free. */
 export function taken(): RegistryError {
   return new RegistryError("CONFLICT", "artifact name or filename is already registered");
+}
+
+/** A name that reads as an artifact of a namespace would hide what is pushed there (RULES 27). */
+async function noReference({ metadata }: Needs, name: string): Promise<readonly Expectation[]> {
+  const reference = parseArtifactReference(name);
+  if (reference === undefined) return [];
+  const key = keys.namespace(namespaceOf(reference.repository));
+  if ((await metadata.get(key)) === undefined) return [{ key, version: "absent" }];
+  throw new RegistryError("INVALID", "the name reads as a reference into a namespace that exists: choose another");
 }
 
 /** The repository of the name must be no other name's; what somebody pushed there as its tag is theirs. */

