@@ -21,6 +21,8 @@ const OPEN_BRACKET = 0x5b;
 const CLOSE_BRACKET = 0x5d;
 const OPEN_BRACE = 0x7b;
 const CLOSE_BRACE = 0x7d;
+const ZERO = 0x30;
+const NINE = 0x39;
 const LAST_CONTROL = 0x1f;
 /** RFC 8259 §2: space, tab, line feed, carriage return. */
 const WHITE: ReadonlySet<number | undefined> = new Set([0x20, 0x09, 0x0a, 0x0d]);
@@ -96,7 +98,8 @@ export class JsonReader {
       if (length > MAX_STRING) throw new FormatError("a string of the JSON text is longer than 16 Mi characters");
       parts.push(run);
       const stop = this.#cursor.peek();
-      if (stop === undefined) throw notJson();
+      // Nothing was read, and no stop follows: a character that is cut off by the end of the text.
+      if (stop === undefined || (run === "" && !isStop(stop))) throw notJson();
       if (!isStop(stop)) continue;
       this.#cursor.skip(1);
       if (stop === QUOTE) return wellFormed(parts);
@@ -190,6 +193,11 @@ export class JsonReader {
     let length = 0;
     while (length < ahead.length && isWordByte(ahead[length] ?? 0)) length += 1;
     if (length > MAX_NUMBER) throw new FormatError(`a number of the JSON text has more than ${MAX_NUMBER} characters`);
+    const small = smallNumber(ahead.subarray(0, length));
+    if (small !== undefined) {
+      this.#cursor.skip(length);
+      return small;
+    }
     const word = this.#cursor.text(length) ?? "";
     const literal = LITERALS.get(word);
     return literal === undefined ? numberOf(word) : literal;
@@ -205,11 +213,14 @@ function isStop(byte: number): boolean {
   return byte === QUOTE || byte === BACKSLASH || byte <= LAST_CONTROL;
 }
 
-/** The length without a last character that may go on behind the window. */
+/** The length without a last character that goes on behind the window. */
 function wholeCharacters(bytes: Uint8Array): number {
   let start = bytes.length - 1;
   while (start > bytes.length - LONGEST_CHARACTER && ((bytes[start] ?? 0) & 0xc0) === 0x80) start -= 1;
-  return (bytes[start] ?? 0) >= 0xc0 ? start : bytes.length;
+  const first = bytes[start] ?? 0;
+  if (first < 0xc0) return bytes.length;
+  const needed = first >= 0xf0 ? LONGEST_CHARACTER : first >= 0xe0 ? 3 : 2;
+  return start + needed <= bytes.length ? bytes.length : start;
 }
 
 function wellFormed(parts: readonly string[]): string {
@@ -222,8 +233,19 @@ function wellFormed(parts: readonly string[]): string {
 /** Digits, letters, sign and point: what a number or a literal is made of. */
 function isWordByte(byte: number): boolean {
   return (
-    (byte >= 0x30 && byte <= 0x39) || (byte >= 0x61 && byte <= 0x7a) || byte === 0x2b || byte === 0x2d || byte === 0x2e || byte === 0x45
+    (byte >= ZERO && byte <= NINE) || (byte >= 0x61 && byte <= 0x7a) || byte === 0x2b || byte === 0x2d || byte === 0x2e || byte === 0x45
   );
+}
+
+/** The value of up to 15 digits without a zero before them, which is what headers are full of; undefined for anything else. */
+function smallNumber(digits: Uint8Array): number | undefined {
+  if (digits.length === 0 || digits.length > 15 || (digits[0] === ZERO && digits.length > 1)) return undefined;
+  let value = 0;
+  for (const digit of digits) {
+    if (digit < ZERO || digit > NINE) return undefined;
+    value = value * 10 + (digit - ZERO);
+  }
+  return value;
 }
 
 function numberOf(word: string): number | bigint {

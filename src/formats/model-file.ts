@@ -49,7 +49,8 @@ export function elementsOf(shape: readonly number[], bytes: number): number | un
 /** Throws `FormatError` for what cannot be a tensor's name; `limit` is in bytes of UTF-8. */
 export function checkName(name: string, limit: number): void {
   if (name === "") throw new FormatError("a tensor has no name");
-  if (name.length > limit || new TextEncoder().encode(name).length > limit)
+  // A code unit makes at most three bytes.
+  if (name.length * 3 > limit && new TextEncoder().encode(name).length > limit)
     throw new FormatError(`a tensor's name is longer than ${limit} bytes`);
   // Lines of names and types are hashed, and a line feed in a name would make two different files look alike.
   if (/\p{Cc}/u.test(name)) throw new FormatError(`the name of tensor ${shown(name)} has control characters`);
