@@ -19,6 +19,8 @@ import { addQuarantine } from "./commands/quarantine.ts";
 import { addRevoke } from "./commands/revoke.ts";
 import { addStatus } from "./commands/status.ts";
 import { addTag } from "./commands/tag.ts";
+import { addVerifyAll } from "./commands/verify-all.ts";
+import { addVerifyManifest } from "./commands/verify-manifest.ts";
 import { addVerify } from "./commands/verify.ts";
 import { addTensorManifest } from "./commands/tensor-manifest.ts";
 import { DEFAULT_URL } from "./server-url.ts";
@@ -43,6 +45,8 @@ const COMMANDS = [
   addInfo,
   addPath,
   addVerify,
+  addVerifyManifest,
+  addVerifyAll,
   addDiscover,
   addHistory,
   addQuarantine,

@@ -2,6 +2,12 @@ import { sizeText } from "./output.ts";
 import type { Terminal } from "./terminal.ts";
 import { visible } from "./visible.ts";
 
+/** A line that tells how far something is; `done` takes it away. */
+export interface StatusLine {
+  readonly update: (text: () => string) => void;
+  readonly done: () => void;
+}
+
 /** Shows how far a transfer has come; `done` ends it. */
 export interface Progress {
   readonly update: (bytes: number) => void;
@@ -15,19 +21,18 @@ const LINE_MILLISECONDS = 10_000;
 const WAIT_MILLISECONDS = 1000;
 const CLEAR_LINE = "\r\u001b[K";
 
-/** A progress bar on stderr: redrawn in place on a terminal, else a plain line every ten seconds; nothing when quiet. */
-export function startProgress(terminal: Terminal, label: string, total: number): Progress {
+/** A line on stderr: redrawn in place on a terminal, else a plain line every ten seconds; nothing when quiet. */
+export function startStatusLine(terminal: Terminal): StatusLine {
   const { stderr } = terminal.streams;
   const onTerminal = stderr.isTTY === true;
   const interval = onTerminal ? REDRAW_MILLISECONDS : LINE_MILLISECONDS;
-  const began = Date.now();
-  let shownAt = onTerminal ? 0 : began;
-  const update = (bytes: number): void => {
+  let shownAt = onTerminal ? 0 : Date.now();
+  const update = (text: () => string): void => {
     const now = Date.now();
     if (terminal.quiet || now - shownAt < interval) return;
     shownAt = now;
-    const text = progressText({ label, bytes, total, seconds: (now - began) / 1000 });
-    stderr.write(onTerminal ? `${CLEAR_LINE}${text.slice(0, (stderr.columns ?? 80) - 1)}` : `${text}\n`);
+    const line = visible(text());
+    stderr.write(onTerminal ? `${CLEAR_LINE}${line.slice(0, (stderr.columns ?? 80) - 1)}` : `${line}\n`);
   };
   const done = (): void => {
     if (onTerminal && !terminal.quiet) stderr.write(CLEAR_LINE);
@@ -35,25 +40,23 @@ export function startProgress(terminal: Terminal, label: string, total: number):
   return { update, done };
 }
 
-/**
- * Waits for work of which nothing is known but that it goes on, and shows for how long: on a terminal every second, else by a plain line
- * every ten; nothing when quiet.
- */
-export async function whileWaiting<T>(terminal: Terminal, label: string, work: Promise<T>): Promise<T> {
-  const { stderr } = terminal.streams;
-  const onTerminal = stderr.isTTY === true;
+/** A progress bar of bytes. */
+export function startProgress(terminal: Terminal, label: string, total: number): Progress {
+  const { update, done } = startStatusLine(terminal);
   const began = Date.now();
-  const show = (): void => {
-    if (terminal.quiet) return;
-    const text = `${visible(label)}: ${Math.round((Date.now() - began) / 1000)} s`;
-    stderr.write(onTerminal ? `${CLEAR_LINE}${text.slice(0, (stderr.columns ?? 80) - 1)}` : `${text}\n`);
-  };
-  const timer = setInterval(show, onTerminal ? WAIT_MILLISECONDS : LINE_MILLISECONDS);
+  return { update: (bytes) => update(() => progressText({ label, bytes, total, seconds: (Date.now() - began) / 1000 })), done };
+}
+
+/** Waits for work of which nothing is known but that it goes on, and shows for how long. */
+export async function whileWaiting<T>(terminal: Terminal, label: string, work: Promise<T>): Promise<T> {
+  const { update, done } = startStatusLine(terminal);
+  const began = Date.now();
+  const timer = setInterval(() => update(() => `${label}: ${Math.round((Date.now() - began) / 1000)} s`), WAIT_MILLISECONDS);
   try {
     return await work;
   } finally {
     clearInterval(timer);
-    if (onTerminal && !terminal.quiet) stderr.write(CLEAR_LINE);
+    done();
   }
 }
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { parseArtifactRef, parseRepository, parseTagRef, refText } from "../../src/cli/artifact-ref.ts";
+import { parseArtifactRef, parseRepository, parseTagRef, readArtifactRef, refText } from "../../src/cli/artifact-ref.ts";
 import { EXIT } from "../../src/cli/failure.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 
@@ -36,6 +36,17 @@ test.each([
   ["models/x:v1?y=z"],
 ])("%s is wrong usage", (text) => {
   expect(() => parseArtifactRef(text, SERVER)).toThrow(expect.objectContaining({ exit: EXIT.usage }));
+});
+
+test.each(["Phi-3 Mini (Q4)", "models/x", "Models/x", "a: b/c", "a:b/c", "a:99999/c", "x@y"])(
+  "%s is no reference, and may be a name",
+  (text) => {
+    expect(readArtifactRef(text, SERVER)).toEqual({ fault: expect.any(String) as string });
+  },
+);
+
+test("a reference to another registry is no name either", () => {
+  expect(() => readArtifactRef("registry.example:5000/models/x:v1", SERVER)).toThrow(expect.objectContaining({ exit: EXIT.usage }));
 });
 
 test("a tag's ref names a tag and nothing else", () => {

@@ -29,17 +29,18 @@ async function write(name: string, content: string, mode = 0o600): Promise<strin
   return path;
 }
 
-function find(over: Partial<Search> = {}): ReturnType<typeof findCredential> {
-  return findCredential({
+function find(over: Partial<Search> = {}, predecessorsToken = join(home, "none")): ReturnType<typeof findCredential> {
+  const search = {
     server: SERVER,
-    role: "operator",
+    role: "operator" as const,
     distribution: false,
     tokenFile: undefined,
     stdin: Readable.from([]),
-    warn: (message) => warnings.push(message),
+    warn: (message: string) => warnings.push(message),
     ...over,
     env: { HOME: home, REGISTRY_DIR: join(home, "data"), PATH, ...over.env },
-  });
+  };
+  return findCredential(search, predecessorsToken);
 }
 
 const auths = (user: string, secret: string): string =>
@@ -93,6 +94,18 @@ test("who logged in to push did not mean to promote as publisher: the operator's
     source: join(home, "data/credentials/operator"),
     found: "looked for",
   });
+});
+
+test("the predecessor's commands find its token where it was, then with the registry's own files, and show it as it did", async () => {
+  const predecessors = join(home, "run/service-token");
+  const own = await write("data/credentials/service-token", SERVICE_TOKEN);
+  await write("data/credentials/operator", KEY);
+  const search = { role: "service-token" } as const;
+  expect(await find(search, predecessors)).toEqual({ kind: "token", secret: SERVICE_TOKEN, source: own, found: "looked for" });
+  const other = await write("run/service-token", OTHER_KEY);
+  expect(await find(search, predecessors)).toMatchObject({ secret: OTHER_KEY, source: other });
+  expect(await find({}, predecessors)).toMatchObject({ user: "operator" });
+  expect(await find({ ...search, server: new URL("https://registry.example") }, predecessors)).toBeUndefined();
 });
 
 test("the registry's own files are shown to no other host", async () => {

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { type RequestListener, type Server, createServer } from "node:http";
+import { type RequestListener, type Server, type ServerResponse, createServer } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { z } from "zod";
@@ -14,11 +14,11 @@ afterEach(() => {
   server?.close();
 });
 
-async function start(listener: RequestListener): Promise<HttpClient> {
+async function start(listener: RequestListener, options: ConstructorParameters<typeof HttpClient>[1] = {}): Promise<HttpClient> {
   server = createServer(listener);
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  client = new HttpClient(new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`));
+  client = new HttpClient(new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}`), options);
   return client;
 }
 
@@ -81,6 +81,24 @@ test("a registry that is not there is unavailable, with the remedy", async () =>
     exit: EXIT.unavailable,
     message: expect.stringContaining("REGISTRY_URL") as string,
   });
+});
+
+test.each([
+  ["never begins", () => undefined],
+  ["never ends", (response: ServerResponse) => response.write("a")],
+])("an answer to a bounded request that %s is given up", async (_, begin) => {
+  const http = await start((_request, response) => void begin(response), { boundedMilliseconds: 50 });
+  const whole = http.send({ method: "GET", path: "/", time: "bounded" }).then((answer) => readBody(answer, 100));
+  await expect(whole).rejects.toThrow(/no whole answer came within 0\.05 s/);
+});
+
+test("a bounded request that is answered leaves nothing behind that could cut the next one", async () => {
+  const http = await start((_, response) => response.end("ok"), { boundedMilliseconds: 60_000 });
+  const before = process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+  const answer = await http.send({ method: "GET", path: "/", time: "bounded" });
+  expect((await readBody(answer, 100)).toString()).toBe("ok");
+  await new Promise(setImmediate);
+  expect(process.getActiveResourcesInfo().filter((name) => name === "Timeout").length).toBeLessThanOrEqual(before);
 });
 
 test("an answer that is larger than it may be is given up", async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { shortDigest, sizeText, table, timeText } from "../../src/cli/output.ts";
+import { shortDigest, sizeText, table, timeText, withSortedKeys } from "../../src/cli/output.ts";
 
 test.each([
   [0, "0 B"],
@@ -24,6 +24,15 @@ test("table makes columns as wide as their widest cell and two spaces, and ends 
       ],
     ),
   ).toBe("NAME         STATE\na-long-name  ok\nb");
+});
+
+test("table counts characters, not the units that they are made of", () => {
+  expect(table(["A", "B"], [["😀", "x"]])).toBe("A  B\n😀  x");
+});
+
+test("withSortedKeys orders the members of every object and nothing else", () => {
+  const value = { b: [{ z: 1, a: null }, 2], a: { d: "x", c: "y" } };
+  expect(JSON.stringify(withSortedKeys(value))).toBe('{"a":{"c":"y","d":"x"},"b":[{"a":null,"z":1},2]}');
 });
 
 test("table shows what a cell holds, line feeds included, on one line", () => {

@@ -30,6 +30,19 @@ test("a problem of the native API is told in its own words, with its code and re
   });
 });
 
+test.each([
+  ['{"error":"in the way"}', "in the way (HTTP 409, request r1)"],
+  ["in the way\n", "in the way (HTTP 409, request r1)"],
+])("an error of the predecessor's API is told in its own words, whether it is JSON or text: %j", async (body, message) => {
+  expect(await refused(409, body)).toMatchObject({ exit: EXIT.conflict, message });
+});
+
+test("the predecessor's 403 for a credential is no missing right", async () => {
+  expect((await refused(403, '{"error":"forbidden: invalid service token"}')).exit).toBe(EXIT.authentication);
+  server?.close();
+  expect((await refused(403, JSON.stringify({ error: 'artifact "x" is in "acquired" state' }))).exit).toBe(EXIT.denied);
+});
+
 test("an error of the distribution API is told in its own words", async () => {
   const error = await refused(403, JSON.stringify({ errors: [{ code: "DENIED", message: "revoked: bad" }] }));
   expect(error).toMatchObject({ exit: EXIT.denied, message: "revoked: bad (HTTP 403, DENIED, request r1)", answer: { code: "denied" } });

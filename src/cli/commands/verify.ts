@@ -5,18 +5,12 @@ import { requestModel } from "../models.ts";
 import { refArgument } from "../options.ts";
 import { whileWaiting } from "../progress.ts";
 import type { OpenSession, Session } from "../session.ts";
+import { failedSchema, failureText } from "../verification.ts";
 import { visible } from "../visible.ts";
 
 /** Members are text, as the predecessor's. */
 const verifiedSchema = z.looseObject({ status: z.literal("verified"), sha256: z.string(), state: z.string(), safe_to_use: z.string() });
 type Verified = z.infer<typeof verifiedSchema>;
-
-const failedSchema = z.looseObject({
-  status: z.literal("failed"),
-  error: z.string(),
-  expected: z.string().default(""),
-  actual: z.string().default(""),
-});
 
 const HELP = `
 All bytes are read and hashed again. It exits with 0 when they are those that were recorded and the artifact is trusted, with 1 when
@@ -54,6 +48,6 @@ function verifiedText(name: string, { sha256, state, safe_to_use: safe }: Verifi
 function failed(session: Session, name: string, error: unknown): never {
   const found = failedSchema.safeParse(error instanceof CliError ? error.answer?.body : undefined).data;
   if (found === undefined) throw error;
-  session.show(found, () => `FAILED: ${visible(name)}\n  expected: ${visible(found.expected)}\n  actual:   ${visible(found.actual)}`);
+  session.show(found, () => failureText({ ...found, name }));
   throw new CliError(EXIT.integrity, found.error, { cause: error });
 }
