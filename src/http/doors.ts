@@ -12,6 +12,7 @@ import type { Door, Env } from "./route.ts";
 import { artifactDoors } from "./v1/artifacts.ts";
 import { auditDoors } from "./v1/audit.ts";
 import { credentialDoors } from "./v1/credentials.ts";
+import { integrityDoors } from "./v1/integrity.ts";
 import { keyDoors } from "./v1/keys.ts";
 import { modelDoors } from "./v1/models.ts";
 import { namespaceDoors } from "./v1/namespaces.ts";
@@ -29,6 +30,8 @@ export interface DoorServices extends Services {
   readonly refusals: Pick<RefusalLog, "note">;
   /** What a challenge names, by the `Host` of the request. */
   readonly realmOf: (host: string | undefined) => Realm;
+  /** INTEGRITY_RESULT_PATH. */
+  readonly integrityResultPath: string;
 }
 
 /** How one process serves. */
@@ -57,6 +60,7 @@ export function allDoors(services: DoorServices, gatekeeper: Gatekeeper, serving
     ...catalogDoors(services),
     ...artifactDoors(services),
     ...modelDoors(services),
+    ...integrityDoors(services),
     ...auditDoors(services),
     ...namespaceDoors(services),
     ...credentialDoors(services),

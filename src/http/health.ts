@@ -2,6 +2,7 @@ import { RegistryError } from "../oci/errors.ts";
 import { countStates } from "../registry/count-states.ts";
 import type { Services } from "../registry/ports.ts";
 import { Readiness } from "../registry/readiness.ts";
+import { countDamaged } from "../registry/verify-damage.ts";
 import type { Gatekeeper } from "./app.ts";
 import { isFromThisMachine } from "./local-reader.ts";
 import type { Ask, Door } from "./route.ts";
@@ -42,8 +43,16 @@ async function health(c: Ask, { services, gatekeeper, insecureDevMode, isLocal }
   c.header("Cache-Control", "no-store");
   if (!(isLocal && isFromThisMachine(c)) && !(await isKnown(c, gatekeeper))) return c.json(status);
   const { counts, complete } = await countStates(services);
-  const total = Object.values(counts).reduce((sum, count) => sum + count, 0);
-  return c.json({ ...status, auth_required: true, model_count: total, trusted_count: counts.trusted, state_counts: counts, complete });
+  const damaged = await countDamaged(services);
+  return c.json({
+    ...status,
+    auth_required: true,
+    model_count: Object.values(counts).reduce((sum, count) => sum + count, 0),
+    trusted_count: counts.trusted,
+    state_counts: counts,
+    damaged_count: damaged.count,
+    complete: complete && damaged.complete,
+  });
 }
 
 /** A wrong credential is told no more than none: a probe is to learn that the registry is up, and nothing else. */

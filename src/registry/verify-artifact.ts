@@ -1,39 +1,67 @@
+import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
 import type { ManifestRecord } from "../storage/records.ts";
 import { ClosureWalk, NO_OVERLAY } from "./closure.ts";
+import type { Services } from "./ports.ts";
 import { type BlobVerification, type VerifyOptions, type VerifyServices, verifyBlob } from "./verify-blob.ts";
+import { damageOf } from "./verify-damage.ts";
 
 /** One blob of an artifact. `unlinked`: the repository does not hold it, whatever others do. */
 export interface VerifiedBlob {
   readonly digest: Digest;
-  /** As its descriptor says, in bytes. */
-  readonly size: number;
   readonly result: BlobVerification | { readonly outcome: "unlinked" };
 }
 
 export interface ArtifactVerification {
   /**
    * `damaged`: some bytes are wrong or missing. `incomplete`: the repository does not hold all of the artifact. `unreadable`: the storage
-   * failed, and nothing worse was found. The first of these that holds.
+   * failed. The first of these that holds.
    */
   readonly outcome: "intact" | "damaged" | "incomplete" | "unreadable";
   readonly blobs: readonly VerifiedBlob[];
 }
 
+interface Artifact {
+  readonly repository: RepositoryName;
+  readonly record: ManifestRecord;
+}
+
 /** Reads all blobs that an artifact reaches in its repository (RULES 2), one after the other; in any state, as far as its content is there. */
 export async function verifyArtifact(
   services: VerifyServices,
-  { repository, record }: { readonly repository: RepositoryName; readonly record: ManifestRecord },
+  artifact: Artifact,
   options: VerifyOptions = {},
+): Promise<ArtifactVerification> {
+  return lookAt(services, artifact, ({ digest }) => verifyBlob(services, digest, options));
+}
+
+/** What is known of an artifact's blobs after all were checked, without reading them again; `unreadable`: those that could not be read. */
+export async function recallArtifact(
+  services: Pick<Services, "metadata">,
+  artifact: Artifact,
+  unreadable: ReadonlySet<Digest>,
+): Promise<ArtifactVerification> {
+  return lookAt(services, artifact, async ({ digest, size }) => {
+    if (unreadable.has(digest)) return { outcome: "unreadable", code: "unknown" };
+    const damage = await damageOf(services, digest);
+    if (damage === undefined) return { outcome: "intact", size };
+    const { actual, size: found } = damage;
+    return actual === null || found === null ? { outcome: "missing" } : { outcome: "damaged", actual, size: found };
+  });
+}
+
+async function lookAt(
+  services: Pick<Services, "metadata">,
+  { repository, record }: Artifact,
+  look: (descriptor: Descriptor) => Promise<BlobVerification>,
 ): Promise<ArtifactVerification> {
   const closure = await new ClosureWalk(services, repository, NO_OVERLAY).follow([record.digest], async () => true);
   const blobs: VerifiedBlob[] = [];
   for (const [digest, { descriptor }] of closure.blobs) {
     const isLinked = (await services.metadata.get(keys.link(repository, digest))) !== undefined;
-    const result = isLinked ? await verifyBlob(services, digest, options) : ({ outcome: "unlinked" } as const);
-    blobs.push({ digest, size: descriptor.size, result });
+    blobs.push({ digest, result: isLinked ? await look(descriptor) : { outcome: "unlinked" } });
   }
   const isWhole = closure.manifests.size > 0 && closure.missing.length === 0 && closure.missized.length === 0;
   return { outcome: outcomeOf(blobs, isWhole), blobs };

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AuditEvent } from "../audit/event.ts";
+import { registryRights } from "../identity/authorize.ts";
 import { STATES } from "../lifecycle/state.ts";
+import { algorithmOf, encodedOf } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { MetadataStore } from "../storage/metadata-store.ts";
@@ -11,6 +13,7 @@ import { rowsOf } from "./ordered-rows.ts";
 import type { Caller, Services } from "./ports.ts";
 import { SYSTEM } from "./system-actor.ts";
 import { countAffected, forgetHealed } from "./verify-damage.ts";
+import { type ResultServices, publishResult } from "./verify-result.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "newId">;
 
@@ -25,6 +28,17 @@ const KEY = keys.job("verify-all");
 export interface VerificationStatus {
   readonly current: VerificationRun | null;
   readonly last: VerificationResult | null;
+}
+
+/** May this caller have all blobs checked? The predecessor let everybody, and programs of this machine still may (RULES 19). */
+export function mayStartVerification({ principal }: Caller): boolean {
+  const rights = registryRights(principal);
+  return principal.kind === "local-reader" || rights.has("scan") || rights.has("audit");
+}
+
+/** May this caller end a check that others may wait for? */
+export function mayCancelVerification({ principal }: Caller): boolean {
+  return principal.kind === "service-token" || registryRights(principal).has("administer:system");
 }
 
 /** Starts a check of all blobs, or joins the one that is under way, in whichever process that is; the id to wait for. */
@@ -56,6 +70,12 @@ export async function verificationStatus(services: Pick<Services, "metadata" | "
   return { current, last };
 }
 
+/** How far a run is, from 0 to 1: digests are spread evenly, and it goes by their order. Those by sha512, which are few, come last. */
+export function progressOf({ after }: Pick<VerificationRun, "after">): number {
+  if (after === null) return 0;
+  return algorithmOf(after) === "sha256" ? Number.parseInt(encodedOf(after).slice(0, 8), 16) / 2 ** 32 : 1;
+}
+
 /** The check to go on with: the one under way, else a new one when nobody has asked for one for the interval (ms; zero: never). */
 export async function dueVerification(services: Needs, interval: number): Promise<VerificationRun | undefined> {
   await decideAndCommit(services, async () => {
@@ -84,8 +104,8 @@ export async function markVerification(services: Needs, before: VerificationRun,
 }
 
 /** Ends a check for somebody who wants no more of it; the result that it leaves, or null when there is none under way. */
-export async function cancelVerification(services: Needs, caller: Caller): Promise<VerificationResult | null> {
-  return decideAndCommit(services, async () => {
+export async function cancelVerification(services: Needs & ResultServices, caller: Caller): Promise<VerificationResult | null> {
+  const cancelled = await decideAndCommit(services, async (): Promise<Decided<VerificationResult | null>> => {
     const found = await load(services);
     const { current } = found.record;
     if (current === null) return { result: null };
@@ -97,6 +117,8 @@ export async function cancelVerification(services: Needs, caller: Caller): Promi
     } as const;
     return ended(services, found, current, { caller, how });
   });
+  await publishResult(services);
+  return cancelled;
 }
 
 type How = Pick<VerificationResult, "status" | "detail" | "artifactsChecked" | "artifactsFailed">;

@@ -4,6 +4,8 @@ export interface Joining {
   readonly signal?: AbortSignal | undefined;
   /** At most so many bytes a second, zero for any; without it, as fast as may be. */
   readonly pace?: (() => number) | undefined;
+  /** For how long (ms) the work goes on when nobody waits any more: whoever lost patience may come again. */
+  readonly linger?: number | undefined;
 }
 
 /** What work is told: when it is in vain, and at which pace to go. */
@@ -19,52 +21,67 @@ export class SharedWork<Name, Result> {
   readonly #underWay = new Map<Name, Shared<Result>>();
 
   /** The result of the work under this name, begun now unless it is under way. */
-  async join(name: Name, { signal, pace }: Joining, work: (terms: Terms) => Promise<Result>): Promise<Result> {
-    signal?.throwIfAborted();
-    let shared = this.#underWay.get(name);
-    if (shared === undefined) {
-      shared = new Shared(pace, work);
-      this.#underWay.set(name, shared);
-    }
-    try {
-      return await shared.wait(signal, pace);
-    } finally {
-      // What has ended, or was given up, is no longer joined.
-      if (!shared.isUseful() && this.#underWay.get(name) === shared) this.#underWay.delete(name);
-    }
+  async join(name: Name, joining: Joining, work: (terms: Terms) => Promise<Result>): Promise<Result> {
+    joining.signal?.throwIfAborted();
+    const shared = this.#underWay.get(name) ?? this.#begin(name, joining, work);
+    return shared.wait(joining);
+  }
+
+  #begin(name: Name, { pace }: Joining, work: (terms: Terms) => Promise<Result>): Shared<Result> {
+    const shared: Shared<Result> = new Shared(pace, work, () => {
+      if (this.#underWay.get(name) === shared) this.#underWay.delete(name);
+    });
+    this.#underWay.set(name, shared);
+    return shared;
   }
 }
 
 class Shared<Result> {
   readonly #abandoned = new AbortController();
   readonly #result: Promise<Result>;
+  readonly #forget: () => void;
   #pace: (() => number) | undefined;
   #waiting = 0;
-  #hasEnded = false;
+  #linger = 0;
+  #giveUp: NodeJS.Timeout | undefined;
 
-  constructor(pace: (() => number) | undefined, work: (terms: Terms) => Promise<Result>) {
+  /** `forget` is called when it is no longer to be joined: it has ended, or was given up. */
+  constructor(pace: (() => number) | undefined, work: (terms: Terms) => Promise<Result>, forget: () => void) {
     this.#pace = pace;
+    this.#forget = forget;
     this.#result = work({ signal: this.#abandoned.signal, pace: () => (this.#pace ?? ANY_PACE)() }).finally(() => {
-      this.#hasEnded = true;
+      clearTimeout(this.#giveUp);
+      forget();
     });
     // Whoever waits gets it; when nobody does any more, it is nobody's.
     this.#result.catch(() => undefined);
   }
 
-  isUseful(): boolean {
-    return !this.#hasEnded && !this.#abandoned.signal.aborted;
-  }
-
-  async wait(signal: AbortSignal | undefined, pace: (() => number) | undefined): Promise<Result> {
+  async wait({ signal, pace, linger = 0 }: Joining): Promise<Result> {
     // Nobody is made to wait for the pace of another.
     if (pace === undefined) this.#pace = undefined;
+    this.#linger = Math.max(this.#linger, linger);
     this.#waiting += 1;
+    clearTimeout(this.#giveUp);
     try {
       return await unlessAborted(this.#result, signal);
+    } catch (error) {
+      if (this.#waiting === 1) this.#leave();
+      throw error;
     } finally {
       this.#waiting -= 1;
-      if (this.#waiting === 0) this.#abandoned.abort();
     }
+  }
+
+  /** The last one has lost patience. */
+  #leave(): void {
+    if (this.#linger === 0) this.#abandon();
+    else this.#giveUp = setTimeout(() => this.#abandon(), this.#linger).unref();
+  }
+
+  #abandon(): void {
+    this.#forget();
+    this.#abandoned.abort();
   }
 }
 

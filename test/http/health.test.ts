@@ -34,6 +34,7 @@ describe("/health", () => {
         model_count: 1,
         trusted_count: 0,
         state_counts: { ...COUNTS, acquired: 1 },
+        damaged_count: 0,
         complete: true,
       });
     }

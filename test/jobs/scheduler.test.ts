@@ -144,6 +144,56 @@ describe("a job", () => {
   });
 });
 
+describe("a job that may be asked for", () => {
+  /** A held job with somebody who asks for it. */
+  function asking(name: string) {
+    const held = new Held(name);
+    const listeners = new Set<() => void>();
+    const onAsked = (begin: () => void) => {
+      listeners.add(begin);
+      return () => void listeners.delete(begin);
+    };
+    const ask = (): void => listeners.forEach((begin) => begin());
+    return { held, listeners, ask, job: { ...held.job, onAsked } };
+  }
+
+  test("begins at once though it is not due, and only once for who asks several times", async () => {
+    const { held, ask, job } = asking("j");
+    worker([job]);
+    await expect.poll(() => held.runs, PATIENT).toBe(1);
+    held.end();
+    await expect.poll(async () => (await leaseOf("j"))?.holder, PATIENT).toBeNull();
+    ask();
+    ask();
+    await expect.poll(() => held.runs, PATIENT).toBe(2);
+    held.end();
+    await expect.poll(async () => (await leaseOf("j"))?.holder, PATIENT).toBeNull();
+    expect(held.runs).toBe(2);
+  });
+
+  test("runs once more for who asks while it runs", async () => {
+    const { held, ask, job } = asking("j");
+    worker([job]);
+    await expect.poll(() => held.runs, PATIENT).toBe(1);
+    ask();
+    expect(held.runs).toBe(1);
+    held.end();
+    await expect.poll(() => held.runs, PATIENT).toBe(2);
+    expect(held.most).toBe(1);
+  });
+
+  test("waits for the lease of another worker, and forgets who asked when its scheduler stops", async () => {
+    const { held, ask, listeners, job } = asking("j");
+    await putLease("j", { holder: "another", until: Date.now() + 300, dueAt: Date.now() + HOUR });
+    const scheduler = worker([job], 300);
+    ask();
+    await expect.poll(() => held.runs, PATIENT).toBe(1);
+    expect(Date.now()).toBeGreaterThanOrEqual(((await leaseOf("j"))?.until ?? Infinity) - 300);
+    await scheduler.stop();
+    expect(listeners.size).toBe(0);
+  });
+});
+
 describe("a lease", () => {
   test("is renewed as long as its job runs", async () => {
     const held = new Held("j");

@@ -16,6 +16,7 @@ import { promoteModel } from "../../registry/promote-model.ts";
 import { quarantine } from "../../registry/quarantine.ts";
 import { revokeAndFollow } from "../../registry/revoke-everywhere.ts";
 import { tensorManifestOf } from "../../registry/take-in-file.ts";
+import { countDamaged } from "../../registry/verify-damage.ts";
 import { verifyTensorManifest } from "../../registry/verify-tensor-manifest.ts";
 import { jsonArray } from "../json-array.ts";
 import type { Ask, CallerDoor, Door } from "../route.ts";
@@ -61,18 +62,20 @@ export function modelDoors(services: AcquireServices): readonly Door[] {
   ];
 }
 
-function read(method: "GET" | "POST", path: string, handle: CallerDoor["handle"]): CallerDoor {
+/** A door of the predecessor's that programs of this machine may use without a credential. */
+export function read(method: "GET" | "POST", path: string, handle: CallerDoor["handle"]): CallerDoor {
   return { method, path, action: { registered: "read" }, handle };
 }
 
-function change(method: "POST" | "DELETE", path: string, handle: CallerDoor["handle"]): CallerDoor {
+/** One that needs a credential. */
+export function change(method: "POST" | "DELETE", path: string, handle: CallerDoor["handle"]): CallerDoor {
   return { method, path, action: { registered: "change" }, handle };
 }
 
 const JSON_TYPE = { "Content-Type": "application/json" } as const;
 
 /** A JSON text as the predecessor ends it. */
-function answer(c: Ask, json: string, code: 200 | 201 = 200): Response {
+export function answer(c: Ask, json: string, code: 200 | 201 | 202 | 409 = 200): Response {
   return c.body(`${json}\n`, code, JSON_TYPE);
 }
 
@@ -95,7 +98,7 @@ async function shown(services: AcquireServices, found: FoundModel): Promise<stri
 }
 
 /** The artifact that `?name=` means; the first value counts. */
-async function named(services: AcquireServices, c: Ask, caller: Caller, meaning: TagMeaning): Promise<FoundModel> {
+export async function named(services: Pick<AcquireServices, "metadata">, c: Ask, caller: Caller, meaning: TagMeaning): Promise<FoundModel> {
   const name = c.req.queries("name")?.[0] ?? "";
   if (!isModelName(name) && parsesAsNothing(name)) throw new RegistryError("INVALID", "missing ?name= parameter");
   return findModel(services, caller, name, meaning);
@@ -184,9 +187,11 @@ function unverified(name: string, output: string): RegistryError {
 
 async function stats(services: AcquireServices): Promise<Record<string, unknown>> {
   const { counts, complete } = await countStates(services);
+  const damaged = await countDamaged(services);
   const occurring = Object.entries(counts).filter(([, count]) => count > 0);
   return {
-    complete,
+    complete: complete && damaged.complete,
+    damaged_count: damaged.count,
     model_count: Object.values(counts).reduce((sum, count) => sum + count, 0),
     state_counts: Object.fromEntries(occurring.toSorted(([a], [b]) => (a < b ? -1 : 1))),
     trusted_count: counts.trusted,
