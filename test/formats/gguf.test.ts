@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type ByteSource, memorySource } from "../../src/formats/byte-source.ts";
 import { FormatError } from "../../src/formats/format-error.ts";
 import { readGguf } from "../../src/formats/gguf.ts";
@@ -18,6 +18,9 @@ import {
   u64,
   uint32,
 } from "./build-gguf.ts";
+
+// Large inputs take their time on a busy machine.
+vi.setConfig({ testTimeout: 60_000 });
 
 const read = (parts: GgufParts): ModelFile => readGguf(memorySource(buildGguf(parts)));
 const ONE = f32("a", [1, 2, 3, 4]);

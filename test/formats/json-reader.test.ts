@@ -1,9 +1,12 @@
 import * as fc from "fast-check";
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { ByteCursor } from "../../src/formats/byte-cursor.ts";
 import { memorySource } from "../../src/formats/byte-source.ts";
 import { FormatError } from "../../src/formats/format-error.ts";
 import { JsonReader, type JsonValue, isObject } from "../../src/formats/json-reader.ts";
+
+// Large inputs take their time on a busy machine.
+vi.setConfig({ testTimeout: 60_000 });
 
 function readerOf(text: string | Uint8Array): JsonReader {
   const bytes = typeof text === "string" ? Buffer.from(text) : text;

@@ -1,9 +1,12 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { memorySource } from "../../src/formats/byte-source.ts";
 import { FormatError } from "../../src/formats/format-error.ts";
 import type { ModelFile } from "../../src/formats/model-file.ts";
 import { readSafetensors } from "../../src/formats/safetensors.ts";
 import { buildSafetensors } from "./build-safetensors.ts";
+
+// Large inputs take their time on a busy machine.
+vi.setConfig({ testTimeout: 60_000 });
 
 const read = (header: string | Uint8Array, data: Uint8Array = Buffer.alloc(0), length?: bigint): ModelFile =>
   readSafetensors(memorySource(buildSafetensors(header, data, length)));
