@@ -292,8 +292,8 @@ describe("the route table", () => {
 
 const CONTENT = ["GET /v2/:name/blobs/:digest", "GET /v2/:name/manifests/:reference", "GET /v2/:name/referrers/:digest"];
 const LISTS = ["GET /v1/artifacts", "GET /v2/:name/tags/list", "GET /v2/_catalog"];
-const ARTIFACT = "/v1/artifacts/:ref{[^@:]+[@:][^/]+}";
-const PROMOTED = "/v1/tags/:ref{[^@:]+:[^/]+}/promoted";
+const ARTIFACT = "/v1/artifacts/:ref{[^@:]+(?:[@:]|%40|%3[Aa])[^/]+}";
+const PROMOTED = "/v1/tags/:ref{[^@:]+(?::|%3[Aa])[^/]+}/promoted";
 const RECORDS = [`GET ${ARTIFACT}`, `GET ${ARTIFACT}/history`];
 const CHANGES = [
   ...["quarantine", "evaluate", "promote", "revoke"].map((event) => `POST ${ARTIFACT}/${event}`),

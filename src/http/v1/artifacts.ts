@@ -26,9 +26,12 @@ import type { TransitionServices } from "../../registry/transition.ts";
 import { conform, jsonBody } from "../body.ts";
 import type { Ask, CallerDoor, Door } from "../route.ts";
 
-/** A repository's name, then `@` and a digest or `:` and a tag; an action follows as a path component of its own. */
-const REF = "/v1/artifacts/:ref{[^@:]+[@:][^/]+}";
-const PROMOTED_TAG = "/v1/tags/:ref{[^@:]+:[^/]+}/promoted";
+/**
+ * A repository's name, then `@` and a digest or `:` and a tag; an action follows as a path component of its own. Clients that are made from
+ * the API's description encode what stands in a path, the two separators included.
+ */
+const REF = "/v1/artifacts/:ref{[^@:]+(?:[@:]|%40|%3[Aa])[^/]+}";
+const PROMOTED_TAG = "/v1/tags/:ref{[^@:]+(?::|%3[Aa])[^/]+}/promoted";
 
 /** The doors to artifacts and their lifecycle (interface.md §5). Use cases ask for the rights: what a caller may not see is absent first. */
 export function artifactDoors(services: TransitionServices): readonly Door[] {
