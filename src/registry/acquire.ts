@@ -110,7 +110,8 @@ export function decisionToAcquire(
   return () => decideAcquisition(services, caller, { acquisition, copy, described });
 }
 
-function refuseOtherBytes({ sha256, size }: Acquisition, copy: TakenFile): void {
+/** Refuses bytes that are not those which an acquisition says. */
+export function refuseOtherBytes({ sha256, size }: Acquisition, copy: Pick<TakenFile, "digest" | "size">): void {
   const actual = encodedOf(copy.digest);
   if (sha256 !== undefined && sha256 !== actual) {
     throw new RegistryError("CONFLICT", `hash verification failed: hash mismatch: expected ${sha256}, got ${actual}`);
@@ -221,14 +222,14 @@ function pushOf(repository: RepositoryName, { bytes, manifest, digest }: Describ
   return { push, manifest, named: digest, sha256: digest, sha512: digestOf(bytes, "sha512") };
 }
 
-/** What is kept of the artifact: what was said of it before stays, unless it is new. */
+/** What is kept of the artifact: what was said of it before stays, as does the spelling of its filename, unless it is new. */
 function detailsAfter(
   { name, filename, path, format, source }: Acquisition,
   copy: TakenFile | AbsentFile,
   known: Entry | undefined,
 ): ModelDetails {
   const before = known === undefined ? UNSAID : modelDetailsRecord.parse(known.value);
-  return { ...before, v: 1, name, filename, path, format, blob: copy.digest, size: copy.size, source, file: copy.identity };
+  return { filename, ...before, v: 1, name, path, format, blob: copy.digest, size: copy.size, source, file: copy.identity };
 }
 
 const UNSAID = {

@@ -1,9 +1,8 @@
 import type { ScanEvidence } from "../policy/scan-evidence.ts";
-import { encodedOf } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { ModelDetails } from "../storage/records.ts";
 import { StaleChangeError, withPendingChange } from "../storage/pending-change.ts";
-import { type AcquireServices, type Acquisition, demandAcquiring, withAcquisition } from "./acquire.ts";
+import { type AcquireServices, type Acquisition, demandAcquiring, refuseOtherBytes, withAcquisition } from "./acquire.ts";
 import { evaluatePromotion } from "./evaluate.ts";
 import { demand } from "./find-artifact.ts";
 import { type FoundModel, findRegistered } from "./find-model.ts";
@@ -37,15 +36,13 @@ export async function promoteModel(services: AcquireServices, caller: Caller, pr
 
 function promotedDetails(found: FoundModel, promotion: ModelPromotion): ModelDetails {
   const { name, record, details } = found;
-  const { path, sha256, size } = promotion.acquisition;
+  const { path } = promotion.acquisition;
   if (record.state === "deleted") {
     const error = `cannot promote artifact "${name}": currently in deleted state`;
     throw new RegistryError("CONFLICT", error, { detail: { error } });
   }
-  const matches =
-    details !== undefined && details.path === path && encodedOf(details.blob) === sha256 && (size === 0 || size === details.size);
-  if (!matches)
-    throw new RegistryError("CONFLICT", "promotion requires the file, digest and size that were acquired: acquire it again first");
+  if (details?.path !== path) throw new RegistryError("CONFLICT", "promotion requires the file that was acquired: acquire it again first");
+  refuseOtherBytes(promotion.acquisition, { digest: details.blob, size: details.size });
   return saidOf(details, promotion);
 }
 

@@ -10,8 +10,8 @@ const MAX_BODY = 1024 * 1024;
 /** The deepest that the predecessor takes, a fingerprint of 32, stands in a member of the body. */
 const MAX_DEPTH = 34;
 
-/** Which text the predecessor has for a member that does not fit. */
-export type Refusal = (member: string) => string;
+/** Which text the predecessor has for a member that does not fit; undefined: its type is wrong. */
+export type Refusal = (member: string, value: unknown) => string | undefined;
 
 /**
  * A body as the predecessor reads it: names of members in any case, null or an empty text for what is not said; strict otherwise, and no member twice in
@@ -22,17 +22,24 @@ export async function goBody<Shape extends z.ZodRawShape>(
   schema: z.ZodObject<Shape, z.core.$strict>,
   refusal: Refusal,
 ): Promise<z.output<z.ZodObject<Shape, z.core.$strict>>> {
-  const parsed = schema.safeParse(folded(parse(await bytesOf(c)), Object.keys(schema.shape)));
+  const members = folded(parse(await bytesOf(c)), Object.keys(schema.shape));
+  const parsed = schema.safeParse(members);
   if (parsed.success) return parsed.data;
-  const { issues } = parsed.error;
-  const malformed = issues.some(({ code, ...issue }) => code === "unrecognized_keys" || (code === "invalid_type" && !isMissing(issue)));
-  throw new RegistryError("INVALID", malformed ? MALFORMED : refusal(String(issues[0]?.path[0] ?? "")));
+  const texts = parsed.error.issues.map((issue) => {
+    const member = String(issue.path[0] ?? "");
+    return isMalformed(issue) ? undefined : refusal(member, members[member]);
+  });
+  throw new RegistryError("INVALID", texts.includes(undefined) ? MALFORMED : texts[0]);
 }
 
 const MALFORMED = "invalid request body";
 
+function isMalformed({ code, message }: z.core.$ZodIssue): boolean {
+  return code === "unrecognized_keys" || (code === "invalid_type" && !isMissing(message));
+}
+
 /** zod says of a member that is not there that its type is wrong. */
-function isMissing({ message }: { readonly message: string }): boolean {
+function isMissing(message: string): boolean {
   return message.endsWith("received undefined");
 }
 

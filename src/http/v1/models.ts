@@ -1,26 +1,24 @@
-import { z } from "zod";
-import { scanOf } from "../../api/evidence.ts";
-import { acquireRequest, modelAnswerJson, promoteModelRequest } from "../../api/models.ts";
+import { acquireRequest, modelAnswerJson } from "../../api/models.ts";
 import { RegistryError } from "../../oci/errors.ts";
 import { goJson } from "../../oci/go-json.ts";
-import { extensionOf, formatOf, isModelName, modelFilename } from "../../oci/model-name.ts";
-import { type AcquireServices, type Acquisition, acquire } from "../../registry/acquire.ts";
+import { isModelName } from "../../oci/model-name.ts";
+import { type AcquireServices, acquire } from "../../registry/acquire.ts";
 import { countStates } from "../../registry/count-states.ts";
 import { deleteModel } from "../../registry/delete-model.ts";
-import type { TagMeaning } from "../../registry/find-artifact.ts";
+import { type TagMeaning, demand } from "../../registry/find-artifact.ts";
 import { type FoundModel, findModel, viewOf } from "../../registry/find-model.ts";
 import { listModels } from "../../registry/list-models.ts";
 import { locateModel } from "../../registry/locate-model.ts";
 import type { Caller } from "../../registry/ports.ts";
-import { promoteModel } from "../../registry/promote-model.ts";
 import { quarantine } from "../../registry/quarantine.ts";
 import { revokeAndFollow } from "../../registry/revoke-everywhere.ts";
-import { tensorManifestOf } from "../../registry/take-in-file.ts";
 import { countDamaged } from "../../registry/verify-damage.ts";
 import { verifyTensorManifest } from "../../registry/verify-tensor-manifest.ts";
 import { jsonArray } from "../json-array.ts";
 import type { Ask, CallerDoor, Door } from "../route.ts";
 import { goBody } from "./go-body.ts";
+import { acquisitionOf } from "./named-file.ts";
+import { promoted } from "./promote-model.ts";
 
 /** The doors of the predecessor's API to artifacts (secai-behaviour 1.6), over the same records as all others. */
 export function modelDoors(services: AcquireServices): readonly Door[] {
@@ -39,6 +37,7 @@ export function modelDoors(services: AcquireServices): readonly Door[] {
     change("POST", "/v1/model/promote", async (c, caller) => answer(c, await shown(services, await promoted(services, c, caller)), 201)),
     change("POST", "/v1/model/quarantine", async (c, caller) => {
       const found = await named(services, c, caller, "pushed");
+      demand(found.rights, "quarantine", "quarantining");
       const before = found.record.state;
       if (before !== "acquired" && before !== "quarantined") {
         throw conflict(`cannot quarantine artifact "${found.name}": must be in acquired state, currently ${before}`);
@@ -48,6 +47,7 @@ export function modelDoors(services: AcquireServices): readonly Door[] {
     }),
     change("POST", "/v1/model/revoke", async (c, caller) => {
       const found = await named(services, c, caller, "only");
+      demand(found.rights, "revoke", "revoking");
       const before = found.record.state;
       if (before === "deleted") throw conflict(`cannot revoke artifact "${found.name}": already in deleted state`);
       await revokeAndFollow(services, caller, found, { reason: "revoked through /v1/model/revoke", permanent: false, everywhere: false });
@@ -97,69 +97,34 @@ async function shown(services: AcquireServices, found: FoundModel): Promise<stri
   return modelAnswerJson(await viewOf(services, found), { repository, digest: record.names[0] ?? record.digest });
 }
 
-/** The artifact that `?name=` means; the first value counts. */
+/** The artifact that `?name=` means. */
 export async function named(services: Pick<AcquireServices, "metadata">, c: Ask, caller: Caller, meaning: TagMeaning): Promise<FoundModel> {
-  const name = c.req.queries("name")?.[0] ?? "";
+  const name = nameIn(new URL(c.req.url).search.slice(1));
   if (!isModelName(name) && parsesAsNothing(name)) throw new RegistryError("INVALID", "missing ?name= parameter");
   return findModel(services, caller, name, meaning);
+}
+
+/** As the predecessor reads a query: the first value counts, and what is badly escaped is not there. */
+function nameIn(query: string): string {
+  for (const pair of query.split("&")) {
+    const [key = "", ...value] = pair.split("=");
+    const name = unescaped(key) === "name" ? unescaped(value.join("=")) : undefined;
+    if (name !== undefined) return name;
+  }
+  return "";
+}
+
+function unescaped(text: string): string | undefined {
+  try {
+    return decodeURIComponent(text.replaceAll("+", " "));
+  } catch {
+    return undefined;
+  }
 }
 
 /** A reference may be longer than a name. */
 function parsesAsNothing(name: string): boolean {
   return !/^[^@:\s]{1,255}[@:]\S{1,140}$/.test(name);
-}
-
-interface NamedFile {
-  readonly name: string;
-  readonly filename: string;
-  readonly sha256?: string | undefined;
-  readonly size_bytes: number;
-  readonly source: string;
-}
-
-function acquisitionOf({ name, filename, sha256, size_bytes: size, source }: NamedFile): Acquisition {
-  const checked = modelFilename(filename);
-  if ("refused" in checked) throw new RegistryError("INVALID", `invalid filename: ${checked.refused}`);
-  const format = formatOf(filename);
-  if (format === undefined)
-    throw new RegistryError("DENIED", `format "${extensionOf(filename)}" not allowed; permitted: gguf, safetensors`);
-  return { name, filename, path: checked.path, format, sha256, size, source };
-}
-
-const REQUIRED: ReadonlySet<string> = new Set(["name", "filename", "sha256"]);
-
-async function promoted(services: AcquireServices, c: Ask, caller: Caller): Promise<FoundModel> {
-  const body = await goBody(c, promoteModelRequest, (member) =>
-    REQUIRED.has(member) ? "name, filename, and sha256 are required" : "invalid promotion metadata",
-  );
-  const { gguf_guard_fingerprint: fingerprint, gguf_guard_manifest: manifest } = body;
-  const path = manifest === "" ? undefined : modelFilename(manifest);
-  if (path !== undefined && "refused" in path) throw new RegistryError("INVALID", "invalid gguf-guard manifest path");
-  const acquisition = acquisitionOf(body);
-  const tensorManifest = await tensorManifestOf(services, path?.path ?? "");
-  try {
-    return await promoteModel(services, caller, { acquisition, scan: scanOf(body), fingerprint, tensorManifest });
-  } catch (error) {
-    throw error instanceof RegistryError && error.code === "REFUSED" ? inItsWords(error) : error;
-  }
-}
-
-const refusedDecision = z.looseObject({
-  decision: z.looseObject({ checks: z.array(z.looseObject({ id: z.string(), status: z.string() })) }),
-});
-const UNSAID: ReadonlySet<string> = new Set(["policy-version", "scan-results", "same-scanners"]);
-const NOT_PASSED: ReadonlySet<string> = new Set(["scan-results-pass", "scanner-versions"]);
-
-/** A refusal by the predecessor's own rule has its words; each comes with the decision (RULES 32). */
-function inItsWords(refusal: RegistryError): RegistryError {
-  const { decision } = refusedDecision.parse(refusal.detail);
-  const failed = decision.checks.filter(({ status: now }) => now === "fail").map(({ id }) => id);
-  const error = failed.some((id) => UNSAID.has(id))
-    ? "promotion requires policy version and scanner evidence"
-    : failed.some((id) => NOT_PASSED.has(id))
-      ? "promotion scanner evidence did not pass validation"
-      : refusal.message;
-  return new RegistryError("REFUSED", error, { detail: { error, decision } });
 }
 
 /** What the predecessor shows of a tool's output at most (bytes). */

@@ -1,0 +1,64 @@
+import { z } from "zod";
+import { scanOf } from "../../api/evidence.ts";
+import { promoteModelRequest } from "../../api/models.ts";
+import { RegistryError } from "../../oci/errors.ts";
+import { modelFilename } from "../../oci/model-name.ts";
+import type { AcquireServices } from "../../registry/acquire.ts";
+import type { FoundModel } from "../../registry/find-model.ts";
+import type { Caller } from "../../registry/ports.ts";
+import { promoteModel } from "../../registry/promote-model.ts";
+import { tensorManifestOf } from "../../registry/take-in-file.ts";
+import type { Ask } from "../route.ts";
+import { goBody } from "./go-body.ts";
+import { acquisitionOf } from "./named-file.ts";
+
+type Body = z.output<typeof promoteModelRequest>;
+
+/** The predecessor's promote, with its refusals in their order (secai-behaviour 1.6). */
+export async function promoted(services: AcquireServices, c: Ask, caller: Caller): Promise<FoundModel> {
+  const body = await goBody(c, promoteModelRequest, refusalOf);
+  const { gguf_guard_fingerprint: fingerprint, gguf_guard_manifest: manifest } = body;
+  const path = manifest === "" ? undefined : modelFilename(manifest);
+  if (path !== undefined && "refused" in path) throw new RegistryError("INVALID", "invalid gguf-guard manifest path");
+  const acquisition = acquisitionOf(body);
+  const tensorManifest = await tensorManifestOf(services, path?.path ?? "");
+  try {
+    return await promoteModel(services, caller, { acquisition, scan: scanOf(body), fingerprint, tensorManifest });
+  } catch (error) {
+    throw error instanceof RegistryError && error.code === "REFUSED" ? inItsWords(error, body) : error;
+  }
+}
+
+const REQUIRED: ReadonlySet<string> = new Set(["name", "filename", "sha256"]);
+/** What Go has a type for, so that another one is no body at all; what does not fit it otherwise is bad metadata. */
+const TYPES: Readonly<Record<string, z.ZodType>> = {
+  scan_results: z.record(z.string(), z.string().nullable()),
+  scanner_versions: z.record(z.string(), z.string().nullable()),
+  gguf_guard_fingerprint: z.record(z.string(), z.unknown()),
+};
+
+function refusalOf(member: string, value: unknown): string | undefined {
+  if (REQUIRED.has(member)) return "name, filename, and sha256 are required";
+  return TYPES[member]?.safeParse(value).success === false ? undefined : "invalid promotion metadata";
+}
+
+const refusedDecision = z.looseObject({
+  decision: z.looseObject({ checks: z.array(z.looseObject({ id: z.string(), status: z.string() })) }),
+});
+/** Checks of the predecessor's rule that what was said is enough, and that it is good. */
+const ENOUGH: ReadonlySet<string> = new Set(["policy-version", "scan-results"]);
+const GOOD: ReadonlySet<string> = new Set(["scan-results-pass", "scanner-versions", "same-scanners"]);
+
+/** A refusal by the predecessor's own rule has its words; each comes with the decision (RULES 32). */
+function inItsWords(refusal: RegistryError, body: Body): RegistryError {
+  const { decision } = refusedDecision.parse(refusal.detail);
+  const failed = decision.checks.filter(({ status }) => status === "fail").map(({ id }) => id);
+  const error = wordsOf(failed, body) ?? refusal.message;
+  return new RegistryError("REFUSED", error, { detail: { error, decision } });
+}
+
+function wordsOf(failed: readonly string[], { scan_results: results, scanner_versions: versions }: Body): string | undefined {
+  const isOneMissing = failed.includes("same-scanners") && Object.keys(results).length !== Object.keys(versions).length;
+  if (isOneMissing || failed.some((id) => ENOUGH.has(id))) return "promotion requires policy version and scanner evidence";
+  return failed.some((id) => GOOD.has(id)) ? "promotion scanner evidence did not pass validation" : undefined;
+}
