@@ -84,7 +84,7 @@ async function begin(config: Config, port: number, cues: Cues): Promise<Stop | u
     await cues.toListen;
     server.listen({ host: config.bind.host === "" ? undefined : config.bind.host, port });
     await once(server, "listening");
-    const scheduler = startScheduler(registry, registryJobs(registry, config.times));
+    const scheduler = startScheduler(registry, registryJobs(registry, { ...config.times, verifyRate: config.verifyRate }));
     report({ report: "ready" });
     return () => stopServing({ server, registry, scheduler }, config);
   } catch (error) {

@@ -1,26 +1,43 @@
 import type { Services } from "../registry/ports.ts";
 import { finishRevocationsEverywhere } from "../registry/revoke-everywhere.ts";
 import { repairRuntimeTree } from "../registry/runtime-folders.ts";
+import type { ResultServices } from "../registry/verify-result.ts";
+import { onVerificationAsked } from "../registry/verify-run.ts";
 import { collectGarbage } from "./collect-garbage.ts";
 import { expireUploads } from "./expire-uploads.ts";
 import type { Job } from "./scheduler.ts";
+import { verifyAll } from "./verify-all.ts";
 
-/** How often each job runs and what it spares, in milliseconds. */
+/** How often each job runs and what it spares, in milliseconds, and at which rate. */
 export interface JobTimes {
   readonly collectInterval: number;
   /** An upload that nobody went on with for so long is removed. */
   readonly uploadExpiry: number;
+  /** Zero: blobs are checked only when somebody asks for it. */
+  readonly verifyInterval: number;
+  /** Bytes a second of such a check; zero: any. */
+  readonly verifyRate: number;
 }
 
 /** A revocation everywhere is in force, and followed up, at once, and so are folders; what a crash left of that is made good within so long. */
 const REPAIR_INTERVAL = 60_000;
 
+/** A check of all blobs begins at once in the worker that is asked; it is due, or left by a crashed worker, for so long at most. */
+const VERIFY_INTERVAL = 60_000;
+
 /** Everything that the registry does without being asked. */
-export function registryJobs(services: Services, { collectInterval, uploadExpiry }: JobTimes): readonly Job[] {
+export function registryJobs(services: Services & ResultServices, times: JobTimes): readonly Job[] {
+  const { collectInterval, uploadExpiry, verifyInterval, verifyRate } = times;
   return [
     { name: "revoke-everywhere", every: REPAIR_INTERVAL, run: () => finishRevocationsEverywhere(services) },
     { name: "repair-runtime-tree", every: REPAIR_INTERVAL, run: () => repairRuntimeTree(services) },
     { name: "expire-uploads", every: collectInterval, run: (signal) => expireUploads(services, { lifetime: uploadExpiry, signal }) },
     { name: "collect-garbage", every: collectInterval, run: (signal) => collectGarbage(services, signal) },
+    {
+      name: "verify-all",
+      every: VERIFY_INTERVAL,
+      run: (signal) => verifyAll(services, { interval: verifyInterval, rate: verifyRate }, signal),
+      onAsked: (begin) => onVerificationAsked(services.metadata, begin),
+    },
   ];
 }
