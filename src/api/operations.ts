@@ -38,6 +38,7 @@ import type { Operation } from "./operation.ts";
 import { predecessorError, predecessorRefusal, problem, refusedPromotion } from "./problem.ts";
 import { registryOperations } from "./registry-operations.ts";
 import { timeSchema } from "./time.ts";
+import { whoamiAnswer } from "./whoami.ts";
 
 /** Every door but those of `/v2` and `/auth`, which the distribution specification describes. */
 export const operations: readonly Operation[] = [...artifactOperations, ...modelOperations, ...integrityOperations, ...registryOperations];
@@ -99,6 +100,7 @@ export const answers: Named = {
   ModelVerified: modelVerified,
   Namespace: namespaceView,
   NamespaceList: namespaceList,
+  Whoami: whoamiAnswer,
   NotReady: notReadyAnswer,
   PredecessorError: predecessorError,
   PredecessorRefusal: predecessorRefusal,

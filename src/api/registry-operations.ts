@@ -12,6 +12,7 @@ import { healthAnswer, notReadyAnswer, probeAnswer } from "./health.ts";
 import { publicKeyList } from "./keys.ts";
 import { createNamespaceRequest, listNamespacesRequest, namespaceList, namespaceView } from "./namespaces.ts";
 import type { Operation } from "./operation.ts";
+import { whoamiAnswer } from "./whoami.ts";
 
 const audit = { chapter: "audit", access: { permission: "audit", on: "registry" }, method: "GET", refuses: [] } as const;
 const administration = { chapter: "administration", access: "credential" } as const;
@@ -56,6 +57,15 @@ export const registryOperations: readonly Operation[] = [
     body: { schema: createNamespaceRequest, required: true },
     answers: { 201: { says: "the new namespace", schema: namespaceView } },
     refuses: ["NAME_INVALID", "CONFLICT"],
+  },
+  {
+    ...administration,
+    method: "GET",
+    path: "/v1/whoami",
+    id: "showCaller",
+    summary: "Show whose the credential is, with what roles, and the registry's version",
+    answers: { 200: { says: "the caller", schema: whoamiAnswer } },
+    refuses: [],
   },
   {
     ...administration,
