@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { type Digest, digestSchema } from "../oci/digest.ts";
 import { repositoryNameSchema } from "../oci/reference.ts";
 import { expireLink } from "../registry/expire-link.ts";
@@ -58,7 +59,8 @@ class Collection {
         if (this.#isEnding()) return;
         const digest = digestSchema.parse(entry.key[1]);
         await this.#remove(digest, () => this.#isGarbage(digest, entry));
-        await this.#step({ v: 1, phase: "records", after: digest });
+        await this.#step();
+        await this.#markIfDue({ v: 1, phase: "records", after: digest });
         from = digest;
       }
       if (page.length < PAGE) return;
@@ -71,7 +73,8 @@ class Collection {
     for await (const digest of this.#services.blobs.list(after)) {
       if (this.#isEnding()) return;
       await this.#remove(digest, () => this.#isOrphan(digest));
-      await this.#step({ v: 1, phase: "files", after: digest });
+      await this.#step();
+      await this.#markIfDue({ v: 1, phase: "files", after: digest });
     }
   }
 
@@ -103,7 +106,7 @@ class Collection {
         if (this.#isEnding()) return true;
         const repository = repositoryNameSchema.parse(key[2]);
         if (!(await expireLink(this.#services, { repository, digest }, this.#before))) stays = true;
-        this.#steps += 1;
+        await this.#step();
         after = [repository];
       }
       if (page.length < PAGE) return stays;
@@ -118,8 +121,13 @@ class Collection {
     return file !== undefined && file.modifiedAt <= this.#before && condemn(this.#services, digest, undefined, file.size);
   }
 
-  async #step(done: CollectionRecord): Promise<void> {
+  /** Look-ups in memory wait for nothing: requests get their turn between two steps. */
+  async #step(): Promise<void> {
     this.#steps += 1;
+    await setImmediate();
+  }
+
+  async #markIfDue(done: CollectionRecord): Promise<void> {
     // A collection that is ending may not have looked at all links of the last blob.
     if (this.#steps >= PAGE && !this.#isEnding()) await this.#mark(done);
   }

@@ -1,5 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { collectGarbage } from "../../src/jobs/collect-garbage.ts";
 import { type Digest, digestOf, encodedOf } from "../../src/oci/digest.ts";
@@ -337,4 +338,38 @@ test("a blob with many links costs a page of them at a time, and a collection th
   expect(await collectGarbage(watched)).toBe(1);
   expect(Math.max(...limits)).toBeLessThanOrEqual(500);
   expect(await onDisk("{}")).toEqual([]);
+});
+
+test("a collection lets others have their turn after a few reads, also while it finds nothing to do", async () => {
+  await push(
+    HERE,
+    Array.from({ length: 50 }, (_empty, index) => `content ${index}`),
+  );
+  ahead += 25 * HOUR;
+  const { metadata } = at.services;
+  let inARow = 0;
+  let most = 0;
+  const counted = async <T>(read: Promise<T>): Promise<T> => {
+    inARow += 1;
+    most = Math.max(most, inARow);
+    return read;
+  };
+  const watched: Registry["metadata"] = {
+    get: (key) => counted(metadata.get(key)),
+    list: (range) => counted(metadata.list(range)),
+    commit: (change) => metadata.commit(change),
+    close: () => metadata.close(),
+  };
+  const over = new AbortController();
+  const others = async (): Promise<void> => {
+    while (!over.signal.aborted) {
+      await setImmediate();
+      inARow = 0;
+    }
+  };
+  const having = others();
+  expect(await collectGarbage({ ...at.services, metadata: watched })).toBe(0);
+  over.abort();
+  await having;
+  expect(most).toBeLessThan(20);
 });
