@@ -37,7 +37,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   link/<repo>/<d>                   the repository's own link to a blob
  *   link-use/<repo>/<d>             * when somebody last relied on a link that was no longer new
  *   blob-repository/<d>/<repo>        the same, by blob
- *   blob/<d>                          a published blob; every writer of its links puts it
+ *   blob/<d>                          a published blob; whoever makes a link to it puts it
  *   blob-damage/<d>                 * what was found of a blob, which counts while its record says that it is damaged
  *   blob-name/<d>                     the other name of bytes that were pushed by sha512 once, for either name; it stays when the blob goes
  *   blob-removal/<2 hex>              raised whenever the removal of a blob whose hex begins so is decided: absence has no version
@@ -61,6 +61,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   model-file/<sha256 of the path>   the name that a file of the data directory was registered under last
  *   model-event-head                  the last link of the predecessor's audit chain
  *   model-event/<seq>                 a link of it
+ *   first-models/<file>               the lock file, or the predecessor's manifest, that the first models were registered from
  *   serving-epoch                     raised by every change that can end a download
  *   lease/<job>                     * who runs a job
  *   job/<name>                      * how far a job has come
@@ -83,6 +84,9 @@ export interface Content {
   readonly kind: (typeof CONTENT_KINDS)[number];
   readonly digest: Digest;
 }
+
+/** The files by which an empty store gets its first models. */
+export type FirstModelsFile = "boot-lock" | "predecessor-manifest";
 
 /** Sorts after every text and number that a key holds. */
 export const LAST = "\u{10ffff}";
@@ -196,6 +200,7 @@ export const keys = {
   modelEventHead: (): Key => ["model-event-head"],
   modelEvent: (sequence: number): Key => ["model-event", sequence],
   modelEvents: (): Key => ["model-event"],
+  firstModels: (file: FirstModelsFile): Key => ["first-models", file],
   servingEpoch: (): Key => ["serving-epoch"],
   lease: (job: string): Key => ["lease", job],
   job: (name: string): Key => ["job", name],
