@@ -9,6 +9,9 @@ import { isLoopback } from "./server-url.ts";
 /** Whose credential of a checkout or an appliance a command takes when none is given (RULES 22): a file of `<REGISTRY_DIR>/credentials`. */
 export type Role = "publisher" | "runtime" | "operator" | "service-token";
 
+/** The server's, where REGISTRY_DIR names no other. */
+export const DEFAULT_DIRECTORY = "data";
+
 /** Where the predecessor's client looked when it was told nothing else. */
 const PREDECESSORS_TOKEN = "/run/secure-ai/service-token";
 
@@ -88,7 +91,7 @@ async function fromLogin({ server, env }: Search): Promise<Credential | undefine
 
 /** The name of the file is the user name to log in with, but for the service token, which belongs to nobody. */
 async function fromDataDirectory(search: Search): Promise<Credential | undefined> {
-  const file = join(search.env["REGISTRY_DIR"] || "data", "credentials", search.role);
+  const file = join(search.env["REGISTRY_DIR"] || DEFAULT_DIRECTORY, "credentials", search.role);
   return fromMachine(search, file);
 }
 

@@ -5,11 +5,13 @@ import { addAudit } from "./commands/audit.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addDelete } from "./commands/delete.ts";
 import { addDiscover } from "./commands/discover.ts";
+import { addDoctor } from "./commands/doctor.ts";
 import { addEvaluate } from "./commands/evaluate.ts";
 import { addHistory } from "./commands/history.ts";
 import { addInfo } from "./commands/info.ts";
 import { addKey } from "./commands/key.ts";
 import { addList } from "./commands/list.ts";
+import { addLock } from "./commands/lock.ts";
 import { addNamespace } from "./commands/namespace.ts";
 import { addPath } from "./commands/path.ts";
 import { addPromote } from "./commands/promote.ts";
@@ -57,10 +59,12 @@ const COMMANDS = [
   addDelete,
   addTag,
   addTensorManifest,
+  addLock,
   addAudit,
   addKey,
   addNamespace,
   addStatus,
+  addDoctor,
   addCompletion,
 ];
 

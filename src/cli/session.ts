@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { type Credential, type Role, findCredential } from "./credential.ts";
+import { type Credential, DEFAULT_DIRECTORY, type Role, findCredential } from "./credential.ts";
 import { NativeClient } from "./client.ts";
 import { CliError, EXIT } from "./failure.ts";
 import { RegistryClient } from "./registry-client.ts";
@@ -35,6 +35,11 @@ export class Session {
     this.server = parseServerUrl(options.server ?? (env["REGISTRY_URL"] || DEFAULT_URL));
   }
 
+  /** The data directory of a registry on this machine, as the server takes it from the same environment. */
+  get dataDirectory(): string {
+    return this.#env["REGISTRY_DIR"] || DEFAULT_DIRECTORY;
+  }
+
   /** The registry as an OCI client sees it; `role` says whose key is taken where none is given. */
   async registry(role: Role): Promise<RegistryClient> {
     return this.#client(await this.credential(role, true));
@@ -50,16 +55,29 @@ export class Session {
     return new NativeClient(this.#client(undefined));
   }
 
-  /** The credential for a role, looked for once. What nobody named on the command line or in the environment is told on stderr. */
+  /** The registry's API for who has this credential. */
+  clientOf(credential: Credential): NativeClient {
+    return new NativeClient(this.#client(credential));
+  }
+
+  /** The credential for a role. What nobody named on the command line or in the environment is told on stderr. */
   async credential(role: Role, distribution: boolean): Promise<Credential | undefined> {
-    const key = `${role} ${distribution}`;
+    const found = await this.findCredential(role, distribution);
+    const using = `Using the credential of ${found?.source ?? ""}.`;
+    if (found?.found === "looked for") this.#once(using, () => this.terminal.say(using));
+    return found;
+  }
+
+  /** As `credential`, without telling. It is looked for once: a token file may be standard input, which can be read once only. */
+  async findCredential(role: Role, distribution: boolean): Promise<Credential | undefined> {
+    const key = this.#options.tokenFile === undefined ? `${role} ${distribution}` : "given";
     const found = this.#credentials.get(key) ?? this.#find(role, distribution);
     this.#credentials.set(key, found);
     return found;
   }
 
   async #find(role: Role, distribution: boolean): Promise<Credential | undefined> {
-    const found = await findCredential({
+    return findCredential({
       server: this.server,
       role,
       distribution,
@@ -68,9 +86,6 @@ export class Session {
       stdin: this.terminal.streams.stdin,
       warn: (message) => this.#once(message, () => this.terminal.warn(message)),
     });
-    const using = `Using the credential of ${found?.source ?? ""}.`;
-    if (found?.found === "looked for") this.#once(using, () => this.terminal.say(using));
-    return found;
   }
 
   /** One credential may serve a command in several roles. */

@@ -21,7 +21,7 @@ test("the names that scripts rely on are there", () => {
   const names = program.commands.flatMap((command) => [command.name(), ...command.aliases()]);
   expect(names).toEqual(
     expect.arrayContaining(
-      "push pull list ls info discover evaluate promote quarantine revoke delete rm history tag audit key namespace status approve completion".split(
+      "push pull list ls info discover evaluate promote quarantine revoke delete rm history tag audit key namespace status approve completion path verify verify-all verify-manifest acquire doctor".split(
         " ",
       ),
     ),

@@ -38,3 +38,11 @@ test("without a terminal nobody is asked", async () => {
   await session.confirm("Delete?", undefined);
   expect(await said()).toBe("");
 });
+
+test("a token on standard input serves every role that a command has", async () => {
+  const stdin = new PassThrough();
+  stdin.end("token-token-token-token-token-token\n");
+  const session = new Session({ tokenFile: "-" }, {}, { stdin, stdout: new PassThrough(), stderr: new PassThrough() });
+  const found = [await session.credential("operator", false), await session.credential("service-token", false)];
+  expect(found.map((each) => each?.secret)).toEqual(["token-token-token-token-token-token", "token-token-token-token-token-token"]);
+});
