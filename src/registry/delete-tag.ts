@@ -18,10 +18,10 @@ export async function deleteTag(
   tag: Tag,
 ): Promise<DeletedTag> {
   const { principal } = caller;
-  await refuseReservedTag(services, { repository, tags: [tag] });
   // By its live roles: a token for DELETE need not cover reads.
   const maySee = liveRightsOn(principal, repository).has("pull:any");
   return decideAndCommit(services, async () => {
+    const free = await refuseReservedTag(services, { repository, tags: [tag] });
     const pushed = maySee ? await pushedPointer(services, repository, tag) : undefined;
     if (pushed === undefined) throw new RegistryError("MANIFEST_UNKNOWN");
     if (pushed.record.by !== principal.name && !mayDeleteOthersUploads(principal, repository)) {
@@ -40,6 +40,6 @@ export async function deleteTag(
     ];
     const warning =
       promoted && `readers still get ${promoted.record.digest} under this tag: a maintainer can remove that with securectl tag remove`;
-    return { change: { ...moved, audit }, result: { warning } };
+    return { change: { ...moved, expect: [...moved.expect, ...free], audit }, result: { warning } };
   });
 }

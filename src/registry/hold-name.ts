@@ -27,7 +27,7 @@ interface Wanted {
 /** Refuses a name or a file that is not free: they belong to another, or to what is trusted or revoked. */
 export async function holdName(needs: Needs, repository: RepositoryName, { name, path }: Wanted): Promise<HeldName> {
   const namespaceRow = await noReference(needs, name);
-  const repositoryRow = await freeRepository(needs, repository, name);
+  const repositoryRows = await freeRepository(needs, repository, name);
   const fileRow = await freeFile(needs, path, name);
   const nameKey = keys.modelName(name);
   const nameRow = await needs.metadata.get(nameKey);
@@ -35,7 +35,10 @@ export async function holdName(needs: Needs, repository: RepositoryName, { name,
   const state = held?.record.state;
   if (state === "trusted" || state === "revoked") throw taken();
   const artifact = held === undefined ? [] : [{ key: keys.manifest(held.repository, held.record.digest), version: held.version }];
-  return { state, expect: [...namespaceRow, repositoryRow, fileRow, { key: nameKey, version: nameRow?.version ?? "absent" }, ...artifact] };
+  return {
+    state,
+    expect: [...namespaceRow, ...repositoryRows, fileRow, { key: nameKey, version: nameRow?.version ?? "absent" }, ...artifact],
+  };
 }
 
 /** The refusal of what is not free. */
@@ -53,15 +56,18 @@ async function noReference({ metadata }: Needs, name: string): Promise<readonly 
 }
 
 /** The repository of the name must be no other name's; what somebody pushed there as its tag is theirs. */
-async function freeRepository(needs: Needs, repository: RepositoryName, name: string): Promise<Expectation> {
+async function freeRepository(needs: Needs, repository: RepositoryName, name: string): Promise<readonly Expectation[]> {
   const key = keys.modelRepository(repository);
   const row = await needs.metadata.get(key);
-  const isFree =
-    row === undefined
-      ? (await pushedPointer(needs, repository, RESERVED_TAG)) === undefined
-      : modelRepositoryRecord.parse(row.value).name === name;
-  if (!isFree) throw taken();
-  return { key, version: row?.version ?? "absent" };
+  if (row !== undefined) {
+    if (modelRepositoryRecord.parse(row.value).name !== name) throw taken();
+    return [{ key, version: row.version }];
+  }
+  if ((await pushedPointer(needs, repository, RESERVED_TAG)) !== undefined) throw taken();
+  return [
+    { key, version: "absent" },
+    { key: keys.tagPushed(repository, RESERVED_TAG), version: "absent" },
+  ];
 }
 
 async function freeFile(needs: Needs, path: string, name: string): Promise<Expectation> {

@@ -12,7 +12,7 @@ import { newManifestRows } from "./manifest-rows.ts";
 import type { Caller, Services } from "./ports.ts";
 import { ensureRepository } from "./repository.ts";
 import { demandRoom } from "./reserve.ts";
-import { refuseReservedTag } from "./reserved-tag.ts";
+import { refuseReservedTag, refuseRevival } from "./reserved-tag.ts";
 import { type FoundManifest, findManifest, isRevokedContent, revokedEverywhere } from "./serving.ts";
 import { refuseDigestLikeName } from "./start-upload.ts";
 import { linkRow, nextLink } from "./statements.ts";
@@ -54,8 +54,11 @@ export async function pushManifest(services: Needs, caller: Caller, push: Manife
   if (named !== (algorithmOf(named) === "sha256" ? sha256 : sha512)) {
     throw new RegistryError("DIGEST_INVALID", "the manifest's bytes do not have the digest in the path", { detail: { digest: named } });
   }
-  await refuseReservedTag(services, push);
-  return decideAndCommit(services, async () => decideManifest(services, caller, { push, manifest, named, sha256, sha512 }));
+  return decideAndCommit(services, async () => {
+    const free = [...(await refuseReservedTag(services, push)), ...(await refuseRevival(services, push.repository, sha256))];
+    const { change, result } = await decideManifest(services, caller, { push, manifest, named, sha256, sha512 });
+    return change === undefined ? { result } : { change: { ...change, expect: [...change.expect, ...free] }, result };
+  });
 }
 
 export interface CheckedPush {
