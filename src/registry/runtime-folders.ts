@@ -81,7 +81,8 @@ async function settle({ tree, ...services }: Needs, folder: RuntimeFolder): Prom
   const { repository, manifest } = folder;
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const files = await servedFiles(services, folder);
-    const isSo = async (): Promise<boolean> => isSame(files, await servedFiles(services, folder));
+    // A manifest never changes: it is all of its files or none.
+    const isSo = async (): Promise<boolean> => (await servedFiles(services, folder)).length === files.length;
     if (files.length > 0) {
       if (await tree.link(repository, manifest, files, isSo)) return;
     } else {
@@ -92,22 +93,12 @@ async function settle({ tree, ...services }: Needs, folder: RuntimeFolder): Prom
   throw new RegistryError("UNAVAILABLE", "too many others change the same artifact; try again", { headers: { "Retry-After": "1" } });
 }
 
-interface ServedFile extends RuntimeFile {
-  /** Of the blob's record: a healed blob is another file. */
-  readonly version: number;
-}
-
-function isSame(some: readonly ServedFile[], others: readonly ServedFile[]): boolean {
-  return some.length === others.length && some.every(({ version }, at) => version === others[at]?.version);
-}
-
-async function servedFiles(services: Pick<Needs, "metadata">, folder: RuntimeFolder): Promise<readonly ServedFile[]> {
+async function servedFiles(services: Pick<Needs, "metadata">, folder: RuntimeFolder): Promise<readonly RuntimeFile[]> {
   const manifest = await servedManifest(services, folder);
-  const files: ServedFile[] = [];
-  for (const file of manifest === undefined ? [] : runtimeFiles(manifest).files) {
-    const entry = await services.metadata.get(keys.blob(file.blob));
+  const { files } = manifest === undefined ? { files: [] } : runtimeFiles(manifest);
+  for (const { blob } of files) {
+    const entry = await services.metadata.get(keys.blob(blob));
     if (entry === undefined || blobRecord.parse(entry.value).damaged) return [];
-    files.push({ ...file, version: entry.version });
   }
   return files;
 }
