@@ -7,6 +7,7 @@ import { decisionAnswer } from "../src/api/decision.ts";
 import { documentOf } from "../src/api/json-schema.ts";
 import { modelAnswer } from "../src/api/models.ts";
 import { openApiDocument } from "../src/api/openapi.ts";
+import { lockFileSchema } from "../src/audit/lock-file.ts";
 import { modelEventSchema } from "../src/audit/model-event.ts";
 import { tensorManifestSchema } from "../src/formats/tensor-manifest.ts";
 import { fileSchema } from "../src/settings.ts";
@@ -29,6 +30,9 @@ const DOCUMENTS = {
   },
 } as const;
 
+/** What is read, so that what may be left out may be left out. */
+const LOCK_FILE = { title: "Lock file", description: "models.lock.yaml: the first models of an empty store" } as const;
+
 const VERSION = z
   .object({ version: z.string() })
   .parse(JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"))).version;
@@ -42,6 +46,7 @@ export function publishedSchemas(): ReadonlyMap<string, string> {
   return new Map([
     ...documents,
     ["config.schema.json", json(fileSchema())],
+    ["lock-file.schema.json", json(documentOf(lockFileSchema, "input", LOCK_FILE))],
     ["openapi.yaml", stringify(openApiDocument(VERSION), { lineWidth: 0, aliasDuplicateObjects: false })],
   ]);
 }

@@ -14,6 +14,8 @@ export interface Config {
   readonly lockPath: string;
   readonly integrityResultPath: string;
   readonly insecureDevMode: boolean;
+  /** Are the states of a predecessor's manifest taken over that no history proves? */
+  readonly allowLegacyMigration: boolean;
   /** As configured, without a trailing slash. */
   readonly publicUrl: string | undefined;
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
@@ -131,6 +133,7 @@ function configOf(chosen: Settings): Config {
     lockPath: resolve(chosen.registry_lock_path),
     integrityResultPath: resolve(chosen.integrity_result_path ?? join(dataDirectory, "integrity-last.json")),
     insecureDevMode: chosen.insecure_dev_mode ?? false,
+    allowLegacyMigration: chosen.allow_legacy_manifest_migration ?? false,
     publicUrl: chosen.public_url,
     tls: cert !== undefined && key !== undefined ? { cert: resolve(cert), key: resolve(key) } : undefined,
     tlsTerminatedByProxy: byProxy(chosen),

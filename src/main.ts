@@ -7,6 +7,7 @@ import { z } from "zod";
 import { type Config, ConfigError, loadConfig } from "./config.ts";
 import { createLogger } from "./log.ts";
 import { StartError, runPrimary } from "./primary.ts";
+import { FirstModelsError } from "./registry/first-models-file.ts";
 import { recoverOperator } from "./registry/recover.ts";
 import { openRegistry } from "./services.ts";
 import { DataDirectoryError } from "./storage/data-directory.ts";
@@ -72,7 +73,7 @@ function complain(text: string, code: number): number {
 
 /** Whatever an operator can mend is told in words; all else is a fault of ours, and shows where it came from. */
 function refusal(error: unknown): string | undefined {
-  const known = [ConfigError, StartError, DataDirectoryError, SecretFileError].some((kind) => error instanceof kind);
+  const known = [ConfigError, StartError, DataDirectoryError, SecretFileError, FirstModelsError].some((kind) => error instanceof kind);
   if (known && error instanceof Error) return error.message;
   return error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS") ? error.message : undefined;
 }

@@ -7,6 +7,7 @@ import type { Config } from "./config.ts";
 import { readCertificate } from "./http/tls.ts";
 import type { Logger } from "./log.ts";
 import { nextSteps } from "./next-steps.ts";
+import { registerFirstModels } from "./registry/first-models.ts";
 import { type FirstStart, firstStart } from "./registry/first-start.ts";
 import { openRegistry, publicUrlOf } from "./services.ts";
 import type { Address } from "./settings.ts";
@@ -56,10 +57,11 @@ interface Held {
 }
 
 async function serve(config: Config, { directory, reserved, told }: Held, log: Logger): Promise<void> {
-  const first = await prepare(config, reserved.port, directory, log);
+  const prepared = await prepare(config, { directory, reserved, told }, log);
+  if (prepared === undefined) return log.info("stopping before all first models are registered; the next start goes on");
   const workers = new Workers(config, reserved, log);
   const started = await Promise.race([workers.start().then(() => true), told.once.then(() => false)]);
-  if (started) announce(config, reserved.port, first, log);
+  if (started) announce(config, reserved.port, prepared.first, log);
   await told.once;
   log.info("stopping");
   await Promise.race([workers.stop(), told.twice.then(() => workers.kill())]);
@@ -69,18 +71,22 @@ async function serve(config: Config, { directory, reserved, told }: Held, log: L
 interface StopSignals {
   readonly once: Promise<void>;
   readonly twice: Promise<void>;
+  /** The first, for what is to end early. */
+  readonly signal: AbortSignal;
 }
 
 function stopSignals(): StopSignals {
   const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const early = new AbortController();
   let count = 0;
   const onSignal = (): void => {
     count += 1;
+    early.abort();
     (count === 1 ? first : second).resolve();
   };
   process.on("SIGTERM", onSignal);
   process.on("SIGINT", onSignal);
-  return { once: first.promise, twice: second.promise };
+  return { once: first.promise, twice: second.promise, signal: early.signal };
 }
 
 /** The port that all workers are to share. */
@@ -112,18 +118,32 @@ async function reservePort({ host, port }: Address): Promise<ReservedPort> {
   return { port: typeof address === "object" && address !== null ? address.port : port, free };
 }
 
-/** What must be right before a worker starts; makes the first credentials when there are none. */
-async function prepare(config: Config, port: number, { paths }: DataDirectory, log: Logger): Promise<FirstStart | undefined> {
+interface Prepared {
+  /** Undefined at every start but the first. */
+  readonly first: FirstStart | undefined;
+}
+
+/**
+ * What must be right before a worker starts; makes the first credentials and registers the first models when there are none. Undefined when
+ * it was told to stop meanwhile.
+ */
+async function prepare(config: Config, { directory, reserved, told }: Held, log: Logger): Promise<Prepared | undefined> {
+  const { paths } = directory;
   if (config.tls !== undefined) await readCertificate(config.tls).catch(refuseCertificate);
-  const registry = await openRegistry(config, port, log);
+  const registry = await openRegistry(config, reserved.port, log);
   try {
     const first = await firstStart(registry, paths.credentials, registry.serviceTokenPlace);
     const token = await registry.serviceToken();
     if (token?.readableByOthers === true) {
       log.warn({ path: registry.serviceTokenPlace.path }, "OTHERS CAN READ THE SERVICE TOKEN: make its file private with chmod 600");
     }
+    const { lockPath, allowLegacyMigration: believeStates } = config;
+    await registerFirstModels(registry, { lockPath, directory: paths.root, believeStates, signal: told.signal });
     if (config.insecureDevMode) log.warn("INSECURE_DEV_MODE is on: for development on this machine only");
-    return first;
+    return { first };
+  } catch (error) {
+    if (told.signal.aborted && error === told.signal.reason) return undefined;
+    throw error;
   } finally {
     await registry.close();
   }

@@ -74,7 +74,7 @@ export const settings = z.strictObject({
     .describe("file of the single token of the predecessor's API; valid on `/v1` only"),
   registry_lock_path: path
     .default("/etc/secure-ai/policy/models.lock.yaml")
-    .describe("lock file of an empty store's first models; accepted, not read yet"),
+    .describe("lock file with the first models of an empty store; none if there is no such file"),
   integrity_result_path: path
     .optional()
     .register(computed, { fallback: "<REGISTRY_DIR>/integrity-last.json" })
@@ -84,6 +84,11 @@ export const settings = z.strictObject({
     .transform(() => true)
     .optional()
     .describe("exactly `true`: without a service token, programs of this machine may change what `/v1` registers; loud"),
+  allow_legacy_manifest_migration: z
+    .union([z.literal(true), z.literal("true")], { error: 'only the exact text "true" turns it on; leave it out otherwise' })
+    .transform(() => true)
+    .optional()
+    .describe("exactly `true`: a predecessor's `manifest.json` without audit history is believed what it calls trusted"),
   public_url: origin
     .optional()
     .register(computed, { fallback: "the loopback name that the client used" })

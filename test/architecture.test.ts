@@ -52,7 +52,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   lmdb: ["storage"],
   pg: ["storage"],
   pino: ["log"],
-  yaml: ["config"],
+  yaml: ["config", "audit"],
 };
 
 const files = readdirSync("src", { recursive: true, encoding: "utf8" })

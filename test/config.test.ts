@@ -43,6 +43,7 @@ describe("without any setting", () => {
       lockPath: "/etc/secure-ai/policy/models.lock.yaml",
       integrityResultPath: resolve("data/integrity-last.json"),
       insecureDevMode: false,
+      allowLegacyMigration: false,
       publicUrl: undefined,
       tls: undefined,
       tlsTerminatedByProxy: false,
@@ -123,6 +124,8 @@ describe("what cannot be understood is refused", () => {
     ["INSECURE_DEV_MODE", "1"],
     ["INSECURE_DEV_MODE", "TRUE"],
     ["INSECURE_DEV_MODE", "false"],
+    ["ALLOW_LEGACY_MANIFEST_MIGRATION", "1"],
+    ["ALLOW_LEGACY_MANIFEST_MIGRATION", "false"],
     ["PUBLIC_URL", "registry.example"],
     ["PUBLIC_URL", "ftp://registry.example"],
     ["PUBLIC_URL", "https://registry.example/path"],
@@ -218,6 +221,7 @@ describe("what is safe starts", () => {
     ["every interface, published on loopback", { BIND_ADDR: ":1", ALLOW_REMOTE_BIND: "true", PUBLIC_URL: "http://127.0.0.1:1" }],
     ["one address with TLS", { BIND_ADDR: "10.0.0.1:1", TLS_CERT_PATH: "c", TLS_KEY_PATH: "k" }],
     ["development mode on loopback", { INSECURE_DEV_MODE: "true" }],
+    ["belief in a manifest without history", { ALLOW_LEGACY_MANIFEST_MIGRATION: "true" }],
   ])("%s", (_, env) => {
     expect(refusal(env)).toEqual([]);
   });

@@ -15,6 +15,12 @@ const BUILT_IN = {
 /** A built-in policy by its name in the settings. `closure` asks for a complete, intact closure and nothing else. */
 export type BuiltInPolicy = keyof typeof BUILT_IN;
 
+/**
+ * What decides promotions: a built-in policy, or a file by which the operator has decided already, told by its digest (RULES 25 and 26).
+ * Such a file asks for a complete, intact closure and nothing else.
+ */
+export type PromotionPolicy = BuiltInPolicy | `boot-lock@${Digest}` | `predecessor-manifest@${Digest}`;
+
 /** The check that looks at other artifacts. */
 export const SHARES_REVOKED = "shares-revoked-content";
 
@@ -68,8 +74,8 @@ export interface Decision {
 }
 
 /** Every check is evaluated, so that a person sees all that is wrong at once. The same facts give the same bytes. */
-export function decidePromotion(facts: PromotionFacts, policy: BuiltInPolicy): Decision {
-  const { name, checks: checksOf } = BUILT_IN[policy];
+export function decidePromotion(facts: PromotionFacts, policy: PromotionPolicy): Decision {
+  const { name, checks: checksOf } = isBuiltIn(policy) ? BUILT_IN[policy] : { name: policy, checks: closureChecks };
   const checks = checksOf(facts);
   const decision = {
     allowed: checks.every(({ status }) => status !== "fail"),
@@ -83,6 +89,10 @@ export function decidePromotion(facts: PromotionFacts, policy: BuiltInPolicy): D
     scan: facts.scan,
   };
   return { ...decision, digest: digestOf(canonicalJson(decision)) };
+}
+
+function isBuiltIn(policy: PromotionPolicy): policy is BuiltInPolicy {
+  return Object.hasOwn(BUILT_IN, policy);
 }
 
 function closureChecks(facts: PromotionFacts): readonly Check[] {

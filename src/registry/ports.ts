@@ -6,7 +6,7 @@ import type { RuntimeTree } from "../storage/runtime-tree.ts";
 import type { Inspector } from "../scan/inspector.ts";
 import type { Actor } from "../audit/event.ts";
 import type { Principal } from "../identity/principal.ts";
-import type { BuiltInPolicy } from "../policy/promotion.ts";
+import type { PromotionPolicy } from "../policy/promotion.ts";
 
 /** What use cases are given. A use case takes `Pick<Services, …>`, so that its needs stand in its first line. */
 export interface Services {
@@ -34,8 +34,8 @@ interface Settings {
   readonly duties: "standard" | "strict";
   /** For how long (ms) the collector spares what nothing refers to. */
   readonly collectGrace: number;
-  /** Which built-in policy decides promotions. */
-  readonly promotionPolicy: BuiltInPolicy;
+  /** What decides promotions. */
+  readonly promotionPolicy: PromotionPolicy;
 }
 
 /** One request's caller: who decides rights, and what the audit says of it. */

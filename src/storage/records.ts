@@ -225,6 +225,10 @@ export const modelDetailsRecord = z.strictObject({
 });
 export type ModelDetails = z.infer<typeof modelDetailsRecord>;
 
+/** Which file the first models are registered from. `under-way`: it goes on at the next start, with this very file only. */
+export const firstModelsRecord = z.strictObject({ v: z.literal(1), digest: digestSchema, status: z.enum(["under-way", "done"]), at: time });
+export type FirstModelsRecord = z.infer<typeof firstModelsRecord>;
+
 /** Who runs a job, until when, and when it is due again: a lease that ran out is anybody's. */
 export const leaseRecord = z.strictObject({ v: z.literal(1), holder: z.string().nullable(), until: time, dueAt: time });
 export type LeaseRecord = z.infer<typeof leaseRecord>;

@@ -1,0 +1,74 @@
+import { type Stats, constants } from "node:fs";
+import { type FileHandle, open, realpath, stat } from "node:fs/promises";
+import { basename, dirname, join, sep } from "node:path";
+import { hasCode, noneWhenMissing } from "./claim.ts";
+
+/** Why a file is not trusted to say what the operator wants, for the operator. */
+export class OwnedFileError extends Error {
+  override readonly name = "OwnedFileError";
+}
+
+export interface OwnedFileOptions {
+  /** Larger files are refused (bytes). */
+  readonly maxBytes: number;
+  /** A folder that the file may not lie in, in which others may put files. */
+  readonly outside?: string;
+}
+
+/**
+ * Reads a file that only the operator can have written: a regular file, no symbolic link; it and its folder belong to root or to this user
+ * and can be written by nobody else. Undefined when there is no such file; anything else is thrown as `OwnedFileError`.
+ */
+export async function readOwnedFile(path: string, { maxBytes, outside }: OwnedFileOptions): Promise<Uint8Array | undefined> {
+  const folder = await realpath(dirname(path)).catch(noneWhenAbsent);
+  const file = folder === undefined ? undefined : await openFile(join(folder, basename(path)));
+  if (folder === undefined || file === undefined) return undefined;
+  try {
+    const found = await file.stat();
+    if (!found.isFile()) throw new OwnedFileError("it is not a regular file");
+    if (outside !== undefined && isWithin(folder, await realpath(outside)))
+      throw new OwnedFileError("it lies in the data directory: keep it elsewhere");
+    refuseForeign(found, "it");
+    refuseForeign(await stat(folder), "its folder");
+    if (found.size > maxBytes) throw new OwnedFileError(`it has more than ${maxBytes} bytes`);
+    return await readAll(file, maxBytes);
+  } finally {
+    await file.close();
+  }
+}
+
+/** O_NONBLOCK: opening a FIFO would wait for somebody to write to it. */
+async function openFile(path: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    if (hasCode(error, "ELOOP")) throw new OwnedFileError("it is a symbolic link", { cause: error });
+    if (hasCode(error, "EACCES", "EPERM")) throw new OwnedFileError("this user may not read it", { cause: error });
+    if (hasCode(error, "ENXIO", "ENODEV", "EOPNOTSUPP")) throw new OwnedFileError("it is not a regular file", { cause: error });
+    return noneWhenAbsent(error);
+  }
+}
+
+function noneWhenAbsent(error: unknown): undefined {
+  return hasCode(error, "ENOTDIR") ? undefined : noneWhenMissing(error);
+}
+
+function isWithin(folder: string, root: string): boolean {
+  return folder === root || folder.startsWith(root.endsWith(sep) ? root : root + sep);
+}
+
+const ROOT = 0;
+
+function refuseForeign({ uid, mode }: Stats, what: string): void {
+  const own = process.getuid?.();
+  if (own !== undefined && uid !== ROOT && uid !== own)
+    throw new OwnedFileError(`${what} belongs to another user: give it to root or to the registry's user`);
+  if ((mode & 0o022) !== 0) throw new OwnedFileError(`${what} can be written by others: take that away with chmod go-w`);
+}
+
+/** Its owner may be writing more to it. */
+async function readAll(file: FileHandle, maxBytes: number): Promise<Uint8Array> {
+  const bytes = await file.readFile();
+  if (bytes.byteLength > maxBytes) throw new OwnedFileError(`it has more than ${maxBytes} bytes`);
+  return bytes;
+}
