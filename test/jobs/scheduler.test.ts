@@ -144,19 +144,19 @@ describe("a job", () => {
   });
 });
 
-describe("a job that may be asked for", () => {
-  /** A held job with somebody who asks for it. */
-  function asking(name: string) {
-    const held = new Held(name);
-    const listeners = new Set<() => void>();
-    const onAsked = (begin: () => void) => {
-      listeners.add(begin);
-      return () => void listeners.delete(begin);
-    };
-    const ask = (): void => listeners.forEach((begin) => begin());
-    return { held, listeners, ask, job: { ...held.job, onAsked } };
-  }
+/** A held job with somebody who asks for it. */
+function asking(name: string) {
+  const held = new Held(name);
+  const listeners = new Set<() => void>();
+  const onAsked = (begin: () => void) => {
+    listeners.add(begin);
+    return () => void listeners.delete(begin);
+  };
+  const ask = (): void => listeners.forEach((begin) => begin());
+  return { held, listeners, ask, job: { ...held.job, onAsked } };
+}
 
+describe("a job that may be asked for", () => {
   test("begins at once though it is not due, and only once for who asks several times", async () => {
     const { held, ask, job } = asking("j");
     worker([job]);

@@ -433,21 +433,21 @@ test("a result that cannot be written is logged, and no run fails for it", async
   expect((await waitForVerification(services, id)).status).toBe("ok");
 });
 
-describe("a run in which something fails", () => {
-  /** Services of which a look-up of rows fails. */
-  function failing(isFailing: (range: KeyRange) => boolean) {
-    const { metadata } = services;
-    return {
-      get: metadata.get.bind(metadata),
-      commit: metadata.commit.bind(metadata),
-      close: async () => undefined,
-      list: async (range: KeyRange) => {
-        if (isFailing(range)) throw new Error("no rows");
-        return metadata.list(range);
-      },
-    };
-  }
+/** Services of which a look-up of rows fails. */
+function failing(isFailing: (range: KeyRange) => boolean) {
+  const { metadata } = services;
+  return {
+    get: metadata.get.bind(metadata),
+    commit: metadata.commit.bind(metadata),
+    close: async () => undefined,
+    list: async (range: KeyRange) => {
+      if (isFailing(range)) throw new Error("no rows");
+      return metadata.list(range);
+    },
+  };
+}
 
+describe("a run in which something fails", () => {
   test("is tried again from its last mark when nothing can be said", async () => {
     await pushMany(3);
     const id = await startVerification(services, operator);

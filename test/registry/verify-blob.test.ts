@@ -353,28 +353,28 @@ describe("a storage that fails", () => {
   });
 });
 
-describe("many at once", () => {
-  /** Services that count how often blobs are opened, and how many are open at the same time. */
-  function counted() {
-    const counts = { opened: 0, open: 0, most: 0 };
-    const blobs = blobsWith(services.blobs, {
-      open: async (digest) => {
-        counts.opened += 1;
-        counts.open += 1;
-        counts.most = Math.max(counts.most, counts.open);
-        const stream = await services.blobs.open(digest);
-        // Plain, so that what was read last is known: its file is closed some time after.
-        return Readable.from(
-          (async function* () {
-            yield* stream;
-            counts.open -= 1;
-          })(),
-        );
-      },
-    });
-    return { counts, services: { ...services, blobs } };
-  }
+/** Services that count how often blobs are opened, and how many are open at the same time. */
+function counted() {
+  const counts = { opened: 0, open: 0, most: 0 };
+  const blobs = blobsWith(services.blobs, {
+    open: async (digest) => {
+      counts.opened += 1;
+      counts.open += 1;
+      counts.most = Math.max(counts.most, counts.open);
+      const stream = await services.blobs.open(digest);
+      // Plain, so that what was read last is known: its file is closed some time after.
+      return Readable.from(
+        (async function* () {
+          yield* stream;
+          counts.open -= 1;
+        })(),
+      );
+    },
+  });
+  return { counts, services: { ...services, blobs } };
+}
 
+describe("many at once", () => {
   test("who ask for one blob have it read once, and all get the answer", async () => {
     const large = "large model ".repeat(1_000_000);
     const digest = await registry.blob(publisher, AT, large);
