@@ -1,6 +1,7 @@
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { parseArtifactRef, parseRepository, parseTagRef, readArtifactRef, refText } from "../../src/cli/artifact-ref.ts";
-import { EXIT } from "../../src/cli/failure.ts";
+import { type ArtifactRef, parseArtifactRef, parseRepository, parseTagRef, readArtifactRef, refText } from "../../src/cli/artifact-ref.ts";
+import { CliError, EXIT } from "../../src/cli/failure.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 
 const SERVER = new URL("http://127.0.0.1:8470");
@@ -58,3 +59,31 @@ test("refText prefers the digest, which is what is meant", () => {
   expect(refText(parseArtifactRef(`models/x:v1@${DIGEST}`, SERVER))).toBe(`models/x@${DIGEST}`);
   expect(refText(parseArtifactRef("models/x:v1", SERVER))).toBe("models/x:v1");
 });
+
+/** Pieces of references, and of what is none. */
+const piece = fc.constantFrom("models", "x", "v1", ":", "/", "@", DIGEST, "127.0.0.1:8470/", "a b", "..", "é", "\u001b", "8080");
+
+test("whatever text there is, it is a reference that reads the same again, or none, or one to elsewhere", () => {
+  const text = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.array(piece, { maxLength: 8 }).map((pieces) => pieces.join("")),
+  );
+  fc.assert(
+    fc.property(text, (given) => {
+      const ref = read(given);
+      const again = ref === undefined ? undefined : { ...ref, tag: ref.digest === undefined ? ref.tag : undefined };
+      expect(ref && read(refText(ref))).toEqual(again);
+    }),
+  );
+});
+
+/** Undefined for what is none; anything but a usage error is thrown on. */
+function read(text: string): ArtifactRef | undefined {
+  try {
+    const ref = readArtifactRef(text, SERVER);
+    return "fault" in ref ? undefined : ref;
+  } catch (error) {
+    if (error instanceof CliError && error.exit === EXIT.usage && error.message.includes("another registry")) return undefined;
+    throw error;
+  }
+}

@@ -1,3 +1,4 @@
+import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { shortDigest, sizeText, table, timeText, withSortedKeys } from "../../src/cli/output.ts";
 
@@ -47,4 +48,19 @@ test("timeText shows seconds in UTC, and what is no time as it came", () => {
   expect(timeText("2026-11-25T12:00:00.123Z")).toBe("2026-11-25T12:00:00Z");
   expect(timeText(0)).toBe("1970-01-01T00:00:00Z");
   expect(timeText("soon")).toBe("soon");
+});
+
+test("whatever the cells hold, a table has one line a row, its columns begin below each other, and a terminal obeys none of it", () => {
+  const rows = fc.array(fc.tuple(fc.string({ unit: "binary" }), fc.constantFrom("x", "yy")), { maxLength: 5 });
+  fc.assert(
+    fc.property(rows, (cells) => {
+      const lines = table(["NAME", "STATE"], cells)
+        .split("\n")
+        .map((line) => Array.from(line));
+      const at = (lines[0] ?? []).join("").indexOf("STATE");
+      expect(lines.length).toBe(cells.length + 1);
+      expect(lines.slice(1).map((line) => line.slice(at).join(""))).toEqual(cells.map(([, state]) => state));
+      expect(/\p{Cc}/u.test(lines.flat().join(""))).toBe(false);
+    }),
+  );
 });

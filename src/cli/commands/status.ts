@@ -7,7 +7,7 @@ import { withSortedKeys } from "../output.ts";
 import type { OpenSession } from "../session.ts";
 
 const healthSchema = z.looseObject({ status: z.string() });
-export type Health = z.infer<typeof healthSchema>;
+type Health = z.infer<typeof healthSchema>;
 
 /** `status`: is the registry well? */
 export function addStatus(program: Command, open: OpenSession): void {
