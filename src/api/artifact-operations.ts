@@ -32,7 +32,7 @@ const tagRef = z
   .describe("<repository>:<tag>");
 
 const one = { chapter: "artifacts", access: "credential", inPath: { ref: artifactRef } } as const;
-const tag = { ...one, inPath: { ref: tagRef }, permission: "push:any", refuses: ["DENIED", "NOT_FOUND", "CONFLICT"] } as const;
+const tag = { ...one, inPath: { ref: tagRef }, permission: "push:any" } as const;
 const changed = { 200: { says: "the artifact as it is now", schema: artifactAnswer } } as const;
 
 /** The native API to artifacts and their lifecycle (interface.md §5). */
@@ -83,6 +83,7 @@ export const artifactOperations: readonly Operation[] = [
     path: "/v1/artifacts/{ref}/evaluate",
     id: "evaluatePromotion",
     summary: "Show the decision that promote would take now; nothing changes",
+    isReading: true,
     permission: "pull:any",
     body: { schema: evaluateRequest, required: false },
     answers: { 200: { says: "the decision, whether it allows the promotion or not", schema: decisionAnswer } },
@@ -132,6 +133,7 @@ export const artifactOperations: readonly Operation[] = [
     summary: "Roll what readers see under a tag to a trusted digest",
     body: { schema: promotedTagRequest, required: true },
     answers: { 200: { says: "the tag as readers see it now", schema: promotedTagAnswer } },
+    refuses: ["DENIED", "NOT_FOUND", "CONFLICT"],
   },
   {
     ...tag,
@@ -141,5 +143,6 @@ export const artifactOperations: readonly Operation[] = [
     summary: "Take a tag away from readers; its pushed pointer stays",
     body: { schema: removePromotedTagRequest, required: false },
     answers: { 200: { says: "the tag, which readers no longer see", schema: promotedTagAnswer } },
+    refuses: ["DENIED", "NOT_FOUND"],
   },
 ];

@@ -30,6 +30,7 @@ export const integrityOperations: readonly Operation[] = [
     path: "/v1/model/verify-manifest",
     id: "verifyTensorManifest",
     summary: "Hold a model's tensors against the manifest that it was promoted with",
+    isReading: true,
     query: name,
     answers: { 200: { says: "they match, or there is no manifest", schema: tensorManifestAnswer } },
     refuses: ["NOT_FOUND", "CONFLICT"],

@@ -75,7 +75,7 @@ export const modelOperations: readonly Operation[] = [
       201: { says: "the model, trusted", schema: modelAnswer },
       422: { says: "the policy refuses it, with the decision", schema: predecessorRefusal },
     },
-    refuses: ["NOT_FOUND", "CONFLICT"],
+    refuses: ["CONFLICT"],
   },
   {
     ...change,

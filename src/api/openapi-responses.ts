@@ -68,8 +68,10 @@ function wordsOf({ codes, isPredecessors }: Refusal): string {
   return codes.map((code) => `${isPredecessors ? "" : `\`${code.toLowerCase()}\`: `}${ERRORS[code].message}`).join("; ");
 }
 
-function contentOf({ isPredecessors }: Refusal): JsonSchema {
-  return isPredecessors ? PREDECESSOR_ERROR : PROBLEM;
+/** A malformed URL or Host is told before it is known whose door is meant. */
+function contentOf({ isPredecessors, status }: Refusal): JsonSchema {
+  if (!isPredecessors) return PROBLEM;
+  return status === 400 ? { ...PREDECESSOR_ERROR, ...PROBLEM } : PREDECESSOR_ERROR;
 }
 
 function headersOf(status: number): JsonSchema {

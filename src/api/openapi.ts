@@ -9,7 +9,8 @@ const DESCRIPTION = `The native API of the registry, the API of its predecessor,
 OCI distribution specification, below /v2, and is not described here.
 
 Errors are RFC 9457 problems with a stable \`code\`. The operations on models speak as the predecessor did: their errors are plain
-text, or {"error"} where it had JSON and wherever the request accepts application/json. A malformed Host is a problem everywhere.`;
+text, or {"error"} where it had JSON and wherever the request accepts application/json. A malformed URL or Host is a problem everywhere;
+what is no HTTP, or has a head of more than 16 KiB, is refused without a body.`;
 
 const CHAPTERS = [
   { name: "artifacts", description: "The lifecycle of any artifact, however it came here." },

@@ -30,6 +30,10 @@ export interface Operation {
   readonly query?: Parameters;
   readonly headers?: Parameters;
   readonly body?: { readonly schema: z.ZodType; readonly required: boolean };
+  /** Changes nothing, whatever its method. */
+  readonly isReading?: boolean;
+  /** Tells of this process alone, or of what it found out before: nothing behind the door can fail. */
+  readonly standsAlone?: boolean;
   /** What it answers when it does what it is there for, by status. */
   readonly answers: Readonly<Record<number, Answer>>;
   /** How it refuses, beside the ways that all doors of its kind have. */
@@ -50,11 +54,12 @@ export function speaksPredecessor({ access }: Operation): boolean {
 
 /** All codes with which an operation may be refused. */
 export function refusalsOf(operation: Operation): ReadonlySet<ErrorCode> {
-  return new Set([...ALWAYS, ...byAccess(operation), ...byMethod(operation), ...operation.refuses]);
+  const behind = operation.standsAlone === true ? [] : FAILURES;
+  return new Set([...MALFORMED, ...behind, ...byAccess(operation), ...byMethod(operation), ...operation.refuses]);
 }
 
-/** A malformed request, one that is too large in its head, and what fails on our side. */
-const ALWAYS: readonly ErrorCode[] = ["INVALID", "URL_TOO_LONG", "HEADERS_TOO_LARGE", "INTERNAL", "STORAGE_FAILED", "UNAVAILABLE"];
+const MALFORMED: readonly ErrorCode[] = ["INVALID", "URL_TOO_LONG", "HEADERS_TOO_LARGE"];
+const FAILURES: readonly ErrorCode[] = ["INTERNAL", "STORAGE_FAILED", "UNAVAILABLE"];
 
 function byAccess({ access, method }: Operation): readonly ErrorCode[] {
   if (access === "open") return [];
@@ -65,7 +70,7 @@ function byAccess({ access, method }: Operation): readonly ErrorCode[] {
   return "registered" in access ? ["DENIED", ...limited] : ["UNAUTHORIZED", "DENIED", ...limited];
 }
 
-function byMethod({ method, body }: Operation): readonly ErrorCode[] {
+function byMethod({ method, body, isReading = method === "GET" }: Operation): readonly ErrorCode[] {
   const read: readonly ErrorCode[] = body === undefined ? [] : ["TOO_LARGE", "TOO_SLOW"];
-  return method === "GET" ? read : [...read, "STORAGE_FULL"];
+  return isReading ? read : [...read, "STORAGE_FULL"];
 }

@@ -130,6 +130,7 @@ export const registryOperations: readonly Operation[] = [
     ...health,
     path: "/livez",
     id: "getLiveness",
+    standsAlone: true,
     summary: "Tell that the process answers",
     access: "open",
     answers: { 200: { says: "it does", schema: probeAnswer } },
@@ -138,6 +139,7 @@ export const registryOperations: readonly Operation[] = [
     ...health,
     path: "/readyz",
     id: "getReadiness",
+    standsAlone: true,
     summary: "Tell whether requests should be sent here",
     access: "open",
     answers: {
