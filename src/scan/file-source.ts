@@ -7,8 +7,9 @@ export class ReadError extends Error {
   override readonly name = "ReadError";
 }
 
-/** How many bytes are read between two reports. */
+/** How many bytes are read between two reports, at least; and how many reports a file is worth, about. */
 const REPORT_BYTES = 64 * 1024 * 1024;
+const REPORTS = 1_000;
 
 /** A file that is open already, read by blocking calls; it tells on standard output how many bytes were read so far. */
 export class FileSource implements ByteSource {
@@ -32,7 +33,7 @@ export class FileSource implements ByteSource {
       done += count;
     }
     this.#read += done;
-    if (this.#read - this.#reported < REPORT_BYTES) return;
+    if (this.#read - this.#reported < Math.max(REPORT_BYTES, this.size / REPORTS)) return;
     this.#reported = this.#read;
     writeLine({ progress: this.#read });
   }

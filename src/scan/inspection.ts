@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { Duplex } from "node:stream";
-import type { z } from "zod";
-import { type Answer, type Task, lineSchema } from "./answer.ts";
-import { PROGRAM, READABLE } from "./program.ts";
+import type { Answer, Task } from "./answer.ts";
+import { AnswerLines } from "./answer-lines.ts";
+import { PROGRAM, sandboxFlags } from "./program.ts";
 
 /** Why a file was not inspected though nothing was wrong with it; `message` is safe to show. */
 export class InspectionError extends Error {
@@ -44,7 +44,6 @@ export interface Inspection {
   readonly progress?: ((bytes: number) => void) | undefined;
 }
 
-const MAX_ANSWER = 4 * 1024 * 1024;
 const MAX_COMPLAINT = 4 * 1024;
 /** Standard input, output and error come first. */
 const FIRST_FILE = 3;
@@ -57,7 +56,7 @@ const FIRST_FILE = 3;
 export async function inspect(inspection: Inspection): Promise<Ended> {
   const { task, name, files, pipe, limits, signal } = inspection;
   signal?.throwIfAborted();
-  const child = spawn(process.execPath, [...flagsOf(limits), PROGRAM, task, name], {
+  const child = spawn(process.execPath, [...sandboxFlags(limits.heapMegabytes), PROGRAM, task, name], {
     env: {},
     cwd: "/",
     stdio: ["ignore", "pipe", "pipe", ...files, ...(pipe === undefined ? [] : ["pipe" as const])],
@@ -66,15 +65,11 @@ export async function inspect(inspection: Inspection): Promise<Ended> {
   return new Watch(child, inspection).end();
 }
 
-function flagsOf({ heapMegabytes }: Limits): readonly string[] {
-  return [`--max-old-space-size=${heapMegabytes}`, "--permission", ...READABLE.map((path) => `--allow-fs-read=${path}`)];
-}
-
 /** Follows one process to its end. */
 class Watch {
   readonly #child: ChildProcess;
   readonly #inspection: Inspection;
-  readonly #lines: Lines;
+  readonly #lines: AnswerLines;
   readonly #output: Buffer[] = [];
   #outputBytes = 0;
   #complaint = "";
@@ -83,7 +78,7 @@ class Watch {
   constructor(child: ChildProcess, inspection: Inspection) {
     this.#child = child;
     this.#inspection = inspection;
-    this.#lines = new Lines(inspection.progress);
+    this.#lines = new AnswerLines(inspection.progress);
   }
 
   async end(): Promise<Ended> {
@@ -146,45 +141,5 @@ class Watch {
       complaint: this.#complaint,
       peak: last?.peak,
     };
-  }
-}
-
-type Line = z.infer<typeof lineSchema>;
-
-/** Takes the lines that a process writes apart. It may be in the hands of whoever made the file: neither length nor form is believed. */
-class Lines {
-  readonly #progress: ((bytes: number) => void) | undefined;
-  #bytes = 0;
-  #rest = "";
-  /** The line with the answer, behind which nothing may follow. */
-  last: Extract<Line, { readonly result: unknown }> | undefined;
-
-  constructor(progress: ((bytes: number) => void) | undefined) {
-    this.#progress = progress;
-  }
-
-  /** False when it is more than was asked for, or something else. */
-  add(chunk: Buffer): boolean {
-    this.#bytes += chunk.length;
-    if (this.#bytes > MAX_ANSWER || this.last !== undefined) return false;
-    const lines = (this.#rest + chunk.toString("utf8")).split("\n");
-    this.#rest = lines.pop() ?? "";
-    return lines.every((line) => this.#line(line));
-  }
-
-  #line(text: string): boolean {
-    const line = parseLine(text);
-    if (line === undefined || this.last !== undefined) return false;
-    if ("progress" in line) this.#progress?.(line.progress);
-    else this.last = line;
-    return true;
-  }
-}
-
-function parseLine(text: string): Line | undefined {
-  try {
-    return lineSchema.parse(JSON.parse(text));
-  } catch {
-    return undefined;
   }
 }

@@ -38,6 +38,8 @@ export interface InspectorOptions {
   readonly processes?: number;
   /** Milliseconds for reading a header. */
   readonly headerMilliseconds?: number;
+  /** MiB of JavaScript values that a process may hold. */
+  readonly heapMegabytes?: number;
   /** Bytes a second that a file which is read whole has to come at, on the average. */
   readonly leastRate?: number;
   readonly log?: Pick<Logger, "debug" | "warn">;
@@ -57,12 +59,14 @@ class ProcessInspector implements Inspector {
   readonly #slots: Slots;
   readonly #headerMilliseconds: number;
   readonly #leastRate: number;
+  readonly #heapMegabytes: number;
   readonly #log: InspectorOptions["log"];
 
   constructor(options: InspectorOptions) {
     this.#slots = new Slots(options.processes ?? Math.max(1, Math.floor(availableParallelism() / 2)));
     this.#headerMilliseconds = options.headerMilliseconds ?? HEADER_MILLISECONDS;
     this.#leastRate = options.leastRate ?? LEAST_RATE;
+    this.#heapMegabytes = options.heapMegabytes ?? HEAP_MEGABYTES;
     this.#log = options.log;
   }
 
@@ -110,7 +114,7 @@ class ProcessInspector implements Inspector {
       for (const path of paths) handles.push(files.use(await openRegular(path)));
       const size = inspection.task === "facts" ? 0 : ((await handles[0]?.stat())?.size ?? 0);
       const milliseconds = this.#headerMilliseconds + (size / this.#leastRate) * 1000;
-      const limits = { milliseconds, heapMegabytes: HEAP_MEGABYTES };
+      const limits = { milliseconds, heapMegabytes: this.#heapMegabytes };
       return this.#logged(await inspect({ ...inspection, files: handles.map(({ fd }) => fd), limits }));
     }, inspection.signal);
   }

@@ -1,5 +1,4 @@
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
 import { dirname, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -9,16 +8,27 @@ const CODE = dirname(dirname(SELF));
 /** The program that reads files from others. It stands beside this file: as TypeScript in a checkout, compiled in the package. */
 export const PROGRAM = fileURLToPath(new URL("./inspection-process.ts", import.meta.url)).replace(/\.ts$/, extname(SELF));
 
-/** All that the program may read by name: its own code, and of packages, zod. */
-export const READABLE: readonly string[] = [CODE, join(dirname(CODE), "package.json"), ...placesOf("zod")];
+/** All that the program may open: its own code, and of packages, zod. */
+const READABLE: readonly string[] = [CODE, join(dirname(CODE), "package.json"), placeOf("zod")];
 
-/** A package where Node finds it from here, and where it really is: they differ where node_modules has symbolic links. */
-function placesOf(name: string): readonly string[] {
-  const real = dirname(createRequire(SELF).resolve(`${name}/package.json`));
-  const places = [real];
+/**
+ * What Node is told to run the program in: so many MiB for JavaScript's values, and by its permission model no file but the code, no
+ * network, no process, no thread, no native code. What is open already can be read; the model file comes so.
+ */
+export function sandboxFlags(heapMegabytes: number): readonly string[] {
+  return [
+    `--max-old-space-size=${heapMegabytes}`,
+    "--permission",
+    ...READABLE.map((path) => `--allow-fs-read=${path}`),
+    // To follow a symbolic link, Node would look at folders that the program may not open.
+    "--preserve-symlinks",
+  ];
+}
+
+/** Where Node finds a package from here. */
+function placeOf(name: string): string {
   for (let folder = CODE; ; folder = dirname(folder)) {
     const place = join(folder, "node_modules", name);
-    if (place !== real && existsSync(place)) places.push(place);
-    if (folder === dirname(folder)) return places;
+    if (existsSync(place) || folder === dirname(folder)) return place;
   }
 }
