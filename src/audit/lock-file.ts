@@ -67,7 +67,7 @@ function parsed(bytes: Uint8Array, lines: LineCounter): ReturnType<typeof parseD
   }
   try {
     // Its own search for keys that come twice takes the square of their number.
-    return parseDocument(text, { schema: "core", uniqueKeys: false, prettyErrors: false, logLevel: "silent", lineCounter: lines });
+    return parseDocument(text, { schema: "core", uniqueKeys: false, prettyErrors: false, logLevel: "error", lineCounter: lines });
   } catch (error) {
     throw new LockFileError("the file cannot be read as YAML", { cause: error });
   }
