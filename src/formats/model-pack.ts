@@ -7,7 +7,7 @@ import type { ModelFacts, Unreadable } from "./model-facts.ts";
 /** Types and annotations of CNCF's ModelPack specification (model-spec, docs/spec.md and docs/annotations.md). */
 export const MODEL_ARTIFACT = "application/vnd.cncf.model.manifest.v1+json";
 export const MODEL_CONFIG = "application/vnd.cncf.model.config.v1+json";
-export const MODEL_WEIGHT = "application/vnd.cncf.model.weight.v1.raw";
+const MODEL_WEIGHT = "application/vnd.cncf.model.weight.v1.raw";
 export const MODEL_FILE_PATH = "org.cncf.model.filepath";
 const TITLE = "org.opencontainers.image.title";
 
@@ -38,7 +38,7 @@ export function modelPackConfig({ name, format, facts, diffId }: ModelPackInput)
 }
 
 /** The file that is a model, as a layer. */
-export interface ModelLayer {
+interface ModelLayer {
   readonly digest: Digest;
   /** In bytes. */
   readonly size: number;

@@ -1,7 +1,7 @@
 import { type TensorEntry, type TensorManifest, manifestHeadSchema } from "./tensor-manifest.ts";
 
 /** How a tensor differs between two manifests. */
-export interface TensorDifference {
+interface TensorDifference {
   readonly name: string;
   /** `added` and `removed`: only the second, or the first, has it. */
   readonly change: "added" | "removed" | "content" | "type" | "shape";

@@ -10,7 +10,7 @@ export class InspectionError extends Error {
 }
 
 /** What one process may use up. */
-export interface Limits {
+interface Limits {
   /** Milliseconds; then it is killed. */
   readonly milliseconds: number;
   /** MiB of JavaScript values. */

@@ -5,8 +5,3 @@ export function buildSafetensors(header: string | Uint8Array, data: Uint8Array =
   size.writeBigUInt64LE(length ?? BigInt(text.length));
   return Buffer.concat([size, text, data]);
 }
-
-/** A header's text of an object. */
-export function headerOf(tensors: Readonly<Record<string, unknown>>): string {
-  return JSON.stringify(tensors);
-}
