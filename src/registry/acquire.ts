@@ -80,7 +80,7 @@ export async function withAcquisition<T>(
   services: AcquireServices,
   caller: Caller,
   acquisition: Acquisition,
-  use: (decide: () => Promise<Decided<BlobFolders | undefined>>) => Promise<T>,
+  use: (decide: DecisionToAcquire) => Promise<T>,
 ): Promise<T> {
   const copy = await takeInFile(services, acquisition.path);
   try {
@@ -90,6 +90,9 @@ export async function withAcquisition<T>(
     await services.blobs.discard(copy.upload).catch((error: unknown) => services.log.warn({ err: error }, "a copy could not be discarded"));
   }
 }
+
+/** To be taken as often as need be: the change that registers a file, and the folders of `trusted/` that follow it. */
+export type DecisionToAcquire = () => Promise<Decided<BlobFolders | undefined>>;
 
 /** Bytes that an artifact is recorded with although nobody has them. */
 export interface AbsentFile {
@@ -105,7 +108,7 @@ export function decisionToAcquire(
   caller: Caller,
   acquisition: Acquisition,
   copy: TakenFile | AbsentFile,
-): () => Promise<Decided<BlobFolders | undefined>> {
+): DecisionToAcquire {
   const described = describeOnce(services, acquisition, copy);
   return () => decideAcquisition(services, caller, { acquisition, copy, described });
 }

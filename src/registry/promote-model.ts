@@ -1,8 +1,18 @@
-import type { ScanEvidence } from "../policy/scan-evidence.ts";
+import { rightsOnRegistered } from "../identity/authorize.ts";
 import { RegistryError } from "../oci/errors.ts";
+import { repositoryOfModel } from "../oci/model-name.ts";
+import type { ScanEvidence } from "../policy/scan-evidence.ts";
 import type { ModelDetails } from "../storage/records.ts";
 import { StaleChangeError, withPendingChange } from "../storage/pending-change.ts";
-import { type AcquireServices, type Acquisition, demandAcquiring, refuseOtherBytes, withAcquisition } from "./acquire.ts";
+import {
+  type AcquireServices,
+  type Acquisition,
+  type DecisionToAcquire,
+  demandAcquiring,
+  refuseOtherBytes,
+  withAcquisition,
+} from "./acquire.ts";
+import { syncFolders } from "./blob-folders.ts";
 import { evaluatePromotion } from "./evaluate.ts";
 import { demand } from "./find-artifact.ts";
 import { type FoundModel, findRegistered } from "./find-model.ts";
@@ -19,7 +29,8 @@ export interface ModelPromotion {
   readonly tensorManifest: ModelDetails["tensorManifest"];
 }
 
-const MAX_TRIES = 8;
+/** Only other processes come in between. */
+const MAX_TRIES = 64;
 
 /**
  * Makes a registered artifact trusted by its name, when it is the file and the digest that were acquired. A name that is not known is
@@ -28,7 +39,18 @@ const MAX_TRIES = 8;
 export async function promoteModel(services: AcquireServices, caller: Caller, promotion: ModelPromotion): Promise<FoundModel> {
   const { name } = promotion.acquisition;
   const found = await findRegistered(services, caller, name);
-  if (found === undefined) return promoteUnknown(services, caller, promotion);
+  if (found !== undefined) return promoteKnown(services, caller, found, promotion);
+  try {
+    return await promoteUnknown(services, caller, promotion);
+  } catch (error) {
+    // Somebody else may have registered it meanwhile, and even promoted it.
+    const now = error instanceof RegistryError && error.code === "CONFLICT" ? await findRegistered(services, caller, name) : undefined;
+    if (now === undefined) throw error;
+    return promoteKnown(services, caller, now, promotion);
+  }
+}
+
+async function promoteKnown(services: AcquireServices, caller: Caller, found: FoundModel, promotion: ModelPromotion): Promise<FoundModel> {
   const details = promotedDetails(found, promotion);
   const { record } = await promote(services, caller, found, wanted(promotion, details));
   return { ...found, record, details };
@@ -64,26 +86,40 @@ function wanted({ scan }: ModelPromotion, details: ModelDetails): Promotion {
   return { refTag: RESERVED_TAG, tags: [], covers: [], evidence: [], scan, reason: null, expected: undefined, details };
 }
 
-/** Decides the promotion over the store as the acquisition will leave it, and commits both as one. */
 async function promoteUnknown(services: AcquireServices, caller: Caller, promotion: ModelPromotion): Promise<FoundModel> {
   const { acquisition } = promotion;
+  demand(rightsOnRegistered(caller.principal, repositoryOfModel(acquisition.name)), "promote", "promoting");
   await demandAcquiring(services, caller, acquisition);
   return inTurn(services.metadata, `acquire ${acquisition.name}`, () =>
     withAcquisition(services, caller, acquisition, async (decide) => {
-      for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-        const { change } = await decide();
-        // Somebody acquired just this meanwhile.
-        if (change === undefined) return promoteModel(services, caller, promotion);
-        const over = { ...services, metadata: withPendingChange(services.metadata, change) };
-        try {
-          return await promoteOver(services, over, caller, promotion);
-        } catch (error) {
-          if (!(error instanceof StaleChangeError)) throw error;
-        }
-      }
-      throw new RegistryError("UNAVAILABLE", "too many others change the same artifact; try again", { headers: { "Retry-After": "1" } });
+      // What takes long is done when it was decided once, before all others have to wait: each adds to the one chain of events.
+      await decide();
+      return inTurn(services.metadata, "acquire and promote", () => acquireAndPromote(services, caller, promotion, decide));
     }),
   );
+}
+
+/** Decides the promotion over the store as the acquisition will leave it, and commits both as one. */
+async function acquireAndPromote(
+  services: AcquireServices,
+  caller: Caller,
+  promotion: ModelPromotion,
+  decide: DecisionToAcquire,
+): Promise<FoundModel> {
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    const { change, result: folders } = await decide();
+    // Somebody acquired just this meanwhile.
+    if (change === undefined) return promoteModel(services, caller, promotion);
+    const over = { ...services, metadata: withPendingChange(services.metadata, change) };
+    try {
+      const promoted = await promoteOver(services, over, caller, promotion);
+      if (folders !== undefined) await syncFolders(services, folders);
+      return promoted;
+    } catch (error) {
+      if (!(error instanceof StaleChangeError)) throw error;
+    }
+  }
+  throw new RegistryError("UNAVAILABLE", "too many others change the same artifact; try again", { headers: { "Retry-After": "1" } });
 }
 
 async function promoteOver(
@@ -94,7 +130,6 @@ async function promoteOver(
 ): Promise<FoundModel> {
   const found = await findRegistered(over, caller, promotion.acquisition.name);
   if (found?.details === undefined) throw new RegistryError("INTERNAL");
-  demand(found.rights, "promote", "promoting");
   const details = saidOf(found.details, promotion);
   const { decision } = await evaluatePromotion(over, found.repository, found, wanted(promotion, details));
   // A refusal leaves nothing behind but its record: what was to be acquired with it is not.
