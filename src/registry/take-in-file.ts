@@ -3,7 +3,7 @@ import { type Digest, isDigest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { type IncomingFile, IncomingFileError } from "../storage/incoming-files.ts";
 import type { Services } from "./ports.ts";
-import { demandRoom } from "./reserve.ts";
+import { demandRoom, whileRoom } from "./reserve.ts";
 
 type Needs = Pick<Services, "blobs" | "files" | "newId">;
 
@@ -51,7 +51,7 @@ async function staged(services: Needs, file: IncomingFile): Promise<TakenFile> {
     const isClone = await blobs.clone(upload, file.fd);
     const size = isClone
       ? await hashAll(hash, await blobs.openStaged(upload, 0))
-      : await blobs.append(upload, hashing(hash, file.bytes()), 0);
+      : await blobs.append(upload, hashing(hash, whileRoom(services, file.bytes())), 0);
     if (!isClone && !(await file.isUnchanged()))
       throw new RegistryError("CONFLICT", "hash verification failed: artifact changed while hashing");
     const digest = `sha256:${hash.digest("hex")}`;

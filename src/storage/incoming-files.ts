@@ -15,6 +15,7 @@ export interface IncomingFile {
   readonly identity: string;
   /** For the system call that clones it. */
   readonly fd: number;
+  /** Those that it had when it was opened: somebody may go on appending faster than they are read. */
   bytes(): AsyncIterable<Uint8Array>;
   /** Is it still as it was when it was opened? */
   isUnchanged(): Promise<boolean>;
@@ -99,7 +100,7 @@ async function incoming(handle: FileHandle): Promise<IncomingFile> {
     size,
     identity,
     fd: handle.fd,
-    bytes: () => readAll(handle),
+    bytes: () => readFirst(handle, size),
     isUnchanged: async () => (await identityOf(handle)) === identity,
     close: () => handle.close(),
   };
@@ -110,9 +111,10 @@ async function identityOf(handle: FileHandle): Promise<string> {
   return [dev, ino, size, mtimeNs, ctimeNs].join(":");
 }
 
-async function* readAll(handle: FileHandle): AsyncGenerator<Uint8Array> {
-  for (let position = 0; ;) {
-    const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(READ_SIZE), 0, READ_SIZE, position);
+async function* readFirst(handle: FileHandle, size: number): AsyncGenerator<Uint8Array> {
+  for (let position = 0; position < size;) {
+    const length = Math.min(READ_SIZE, size - position);
+    const { bytesRead, buffer } = await handle.read(Buffer.allocUnsafe(length), 0, length, position);
     if (bytesRead === 0) return;
     position += bytesRead;
     yield buffer.subarray(0, bytesRead);

@@ -80,6 +80,17 @@ describe("a file of the data directory", () => {
     await file.close();
   });
 
+  test("has the bytes that it had when it was opened, however fast it grows", async () => {
+    await put("m.gguf", "bytes");
+    const file = await files.open("m.gguf");
+    const read = file.bytes()[Symbol.asyncIterator]();
+    await appendFile(join(root, "m.gguf"), "x".repeat(10_000));
+    expect(String((await read.next()).value)).toBe("bytes");
+    await appendFile(join(root, "m.gguf"), "x".repeat(10_000));
+    expect((await read.next()).done).toBe(true);
+    await file.close();
+  });
+
   test("tells when it has grown, was written over in place, or only touched", async () => {
     for (const change of [
       (path: string) => appendFile(path, "x"),
