@@ -43,6 +43,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   zod: Object.keys(MAY_IMPORT),
   "@sigstore/bundle": ["trust"],
   "@sigstore/core": ["trust"],
+  "@sigstore/protobuf-specs": ["trust"],
   "@sigstore/verify": ["trust"],
   "@sigstore/tuf": ["services"],
   jose: ["identity", "trust", "services"],

@@ -1,0 +1,60 @@
+import type { Digest } from "../oci/digest.ts";
+import type { Reason } from "./reason.ts";
+import type { Subject } from "./subject.ts";
+import type { TrustRoots } from "./trust-root.ts";
+
+/** What evidence is held against, besides the authority. */
+export interface Grounds {
+  readonly subject: Subject;
+  readonly trustRoots: TrustRoots;
+  /** The current time, in milliseconds since the epoch. */
+  readonly now: number;
+  /** Model signing knows nothing of an artifact's config: whether one that is more than empty may go unsigned. */
+  readonly unsignedConfig: boolean;
+}
+
+/** Who signed: a key, an identity or the holder of a certificate, whatever names a policy gives them (trust.md §0, 8). */
+export type Signer =
+  | { readonly type: "key"; /** The policy's name of it. */ readonly id: string; readonly fingerprint: Digest }
+  | { readonly type: "identity"; readonly issuer: string; readonly subject: string }
+  | { readonly type: "certificate"; readonly subject: string; /** SHA-256 of the pinned certificate. */ readonly root: Digest };
+
+/** What evidence says of the artifact: that it is signed, something else about it, or which files it has. */
+export type EvidenceVerdictKind = "signature" | "attestation" | "oms";
+
+/** Evidence that counts. The same evidence, authority, trust roots and time always give the same. */
+export interface Verified {
+  readonly ok: true;
+  readonly kind: EvidenceVerdictKind;
+  readonly signer: Signer;
+  /** Of the in-toto statement; null for signatures that are none. */
+  readonly predicateType: string | null;
+  /** Of the in-toto statement, JSON of others: at most 64 deep. */
+  readonly predicate: unknown;
+  /** SHA-256 of the bytes that the signature is over: of a DSSE envelope its pre-authentication encoding. */
+  readonly signed: Digest;
+  /** The earliest trusted time at which the signature existed, in ISO 8601; null when nothing trusted tells. */
+  readonly at: string | null;
+}
+
+/** Evidence that counts for nothing, and why. */
+export interface Refused {
+  readonly ok: false;
+  readonly code: Reason;
+  /** For people: at most a few hundred characters, none of them from the evidence. */
+  readonly message: string;
+}
+
+export type Verdict = Verified | Refused;
+
+/** What thresholds count: equal for two signatures of one signer, and for no others. */
+export function signerId(signer: Signer): string {
+  switch (signer.type) {
+    case "key":
+      return `key:${signer.fingerprint}`;
+    case "identity":
+      return `identity:${JSON.stringify([signer.issuer, signer.subject])}`;
+    case "certificate":
+      return `certificate:${JSON.stringify([signer.root, signer.subject])}`;
+  }
+}
