@@ -71,8 +71,7 @@ async function registerEntry(
     return "withheld";
   } catch (error) {
     if (error === signal.reason) throw error;
-    if (!isRefusal(error))
-      throw new FirstModelsError(`${file.kind}: entry ${position} cannot be registered now (${reasonOf(error)})`, { cause: error });
+    if (!isRefusal(error)) throw cannot(services, file, { ...told, error });
     await refuse(services, file, { ...told, reason: error.message });
     return "refused";
   }
@@ -83,6 +82,13 @@ function isRefusal(error: unknown): error is RegistryError {
   return error instanceof RegistryError && ERRORS[error.code].status < 500;
 }
 
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : "unknown";
+/** For the operator in words, and for whoever has to find the cause in the log. */
+function cannot(
+  { log }: AcquireServices,
+  { kind }: DecidingFile,
+  { error, ...told }: { readonly error: unknown; readonly entry: number },
+): FirstModelsError {
+  log.error({ file: kind, ...told, err: error }, "a model cannot be registered now");
+  const reason = error instanceof Error ? error.message : "unknown";
+  return new FirstModelsError(`${kind}: entry ${told.entry} cannot be registered now (${reason})`, { cause: error });
 }

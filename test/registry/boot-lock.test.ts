@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { FirstModelsError } from "../../src/registry/first-models-file.ts";
 import { StorageFullError } from "../../src/storage/blob-store.ts";
 import { GOLDEN } from "../formats/build-gguf.ts";
-import { Beginning } from "../support/first-models.ts";
+import { Beginning, cutting } from "../support/first-models.ts";
 import { sha256Of } from "../support/models.ts";
 
 let here: Beginning;
@@ -32,19 +32,7 @@ async function digests(of: Beginning): Promise<string[]> {
 
 /** Begins, and ends with an error at the nth change of what is registered. */
 async function cutAfter(changes: number, error: Error): Promise<void> {
-  let left = changes;
-  await here.begin({}, ({ metadata }) => ({
-    metadata: {
-      get: (key) => metadata.get(key),
-      list: (range) => metadata.list(range),
-      close: () => metadata.close(),
-      commit: async (change) => {
-        left -= 1;
-        if (left < 0) throw error;
-        return metadata.commit(change);
-      },
-    },
-  }));
+  await here.begin({}, ({ metadata }) => ({ metadata: cutting(metadata, changes, error) }));
 }
 
 describe("an empty store", () => {

@@ -2,11 +2,14 @@ import { createHash } from "node:crypto";
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import { linkSchema } from "../../src/audit/chain.ts";
 import type { AuditEvent } from "../../src/audit/event.ts";
 import { type FirstModels, registerFirstModels } from "../../src/registry/first-models.ts";
 import type { Services } from "../../src/registry/ports.ts";
+import { StorageFullError } from "../../src/storage/blob-store.ts";
+import type { MetadataStore } from "../../src/storage/metadata-store.ts";
 import { keys, under } from "../../src/storage/keys.ts";
 import { repositoryNameSchema } from "../../src/oci/reference.ts";
 import { quick } from "./acquisitions.ts";
@@ -98,8 +101,34 @@ export class Beginning implements AsyncDisposable {
     const repositories = rows.map(({ key }) => repositoryNameSchema.parse(key[1]));
     const faults = await Promise.all(repositories.map((repository) => faultsOf(services.metadata, repository, directory)));
     const pending = await services.metadata.list(under(keys.treesPending(), ALL));
-    return [...faults.flat(), ...(await modelFaults(services.metadata)), ...pending.map(({ key }) => `${key.join("/")} is pending`)];
+    const told = (await modelFaults(services.metadata)).filter((fault) => !isToldByPredecessor(fault));
+    return [...faults.flat(), ...told, ...pending.map(({ key }) => `${key.join("/")} is pending`)];
   }
+}
+
+const TOLD = /^.* is (\{.*\}), last told of as (\{.*\})$/s;
+
+/** The predecessor says where its copy of the bytes lies, and tells the time of an acquisition or promotion and of nothing else. */
+function isToldByPredecessor(fault: string): boolean {
+  const [, record, told] = TOLD.exec(fault) ?? [];
+  if (record === undefined || told === undefined) return false;
+  const [ours, theirs] = [record, told].map((text) => ({ ...(JSON.parse(text) as Model), object_path: "", promoted_at: "" }));
+  return isDeepStrictEqual(ours, theirs);
+}
+
+/** The store of a process that dies at the nth change. */
+export function cutting(metadata: MetadataStore, changes: number, error: Error = new StorageFullError("full")): MetadataStore {
+  let left = changes;
+  return {
+    get: (key) => metadata.get(key),
+    list: (range) => metadata.list(range),
+    close: () => metadata.close(),
+    commit: async (change) => {
+      left -= 1;
+      if (left < 0) throw error;
+      return metadata.commit(change);
+    },
+  };
 }
 
 function digestOfText(text: string): string {
