@@ -50,6 +50,7 @@ export interface Serving {
 /** Every door that there is: what is not in this list is not served. */
 export function allDoors(services: DoorServices, gatekeeper: Gatekeeper, serving: Serving): readonly Door[] {
   const { draining, insecureDevMode, isLocal = false } = serving;
+  const authRequired = !insecureDevMode || serving.serviceToken !== undefined;
   return [
     ...versionDoors,
     ...tokenDoors(services, { realm: services.realmOf, refused: (event) => services.refusals.note(event) }),
@@ -67,7 +68,7 @@ export function allDoors(services: DoorServices, gatekeeper: Gatekeeper, serving
     ...credentialDoors(services),
     ...keyDoors(services),
     ...whoamiDoors(),
-    ...healthDoors({ services, gatekeeper, draining, insecureDevMode, isLocal }),
+    ...healthDoors({ services, gatekeeper, draining, insecureDevMode, authRequired, isLocal }),
   ];
 }
 

@@ -14,6 +14,8 @@ export interface HealthParts {
   /** Is the server about to stop? */
   readonly draining: () => boolean;
   readonly insecureDevMode: boolean;
+  /** Is a credential demanded of who changes something? */
+  readonly authRequired: boolean;
   /** Is the registry for this machine alone, so that its programs need no credential for what is not secret to them? */
   readonly isLocal: boolean;
 }
@@ -38,7 +40,7 @@ function answer(c: Ask, status: "ok" | "draining" | "unavailable"): Response {
   return c.json({ status }, status === "ok" ? 200 : 503, { "Cache-Control": "no-store" });
 }
 
-async function health(c: Ask, { services, gatekeeper, insecureDevMode, isLocal }: HealthParts): Promise<Response> {
+async function health(c: Ask, { services, gatekeeper, insecureDevMode, authRequired, isLocal }: HealthParts): Promise<Response> {
   const status = { status: "ok", ...(insecureDevMode && { insecure_dev_mode: true }) };
   c.header("Cache-Control", "no-store");
   if (!(isLocal && isFromThisMachine(c)) && !(await isKnown(c, gatekeeper))) return c.json(status);
@@ -46,7 +48,7 @@ async function health(c: Ask, { services, gatekeeper, insecureDevMode, isLocal }
   const damaged = await countDamaged(services);
   return c.json({
     ...status,
-    auth_required: true,
+    auth_required: authRequired,
     model_count: Object.values(counts).reduce((sum, count) => sum + count, 0),
     trusted_count: counts.trusted,
     state_counts: counts,

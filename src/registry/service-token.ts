@@ -5,7 +5,7 @@ const PREDECESSORS_PATH = "/run/secure-ai/service-token";
 
 export interface ServiceTokenPlace {
   readonly path: string;
-  /** May the first start make the file? One that was named is never made (RULES 21). */
+  /** May the first start make the file? One that was named is never made (RULES 21), nor any in the development mode. */
   readonly makable: boolean;
 }
 
