@@ -92,8 +92,11 @@ function skipValue(cursor: ByteCursor, type: number, place: Place): void {
 }
 
 function skipString(cursor: ByteCursor, key: string): void {
-  if (!cursor.skipText(cursor.u64(MAX_STRING_BYTES, `the length of a text of ${shown(key)}`)))
-    throw new FormatError(`a text of ${shown(key)} is not UTF-8`);
+  if (!cursor.skipText(stringLength(cursor))) throw new FormatError(`the text of ${shown(key)} is not UTF-8`);
+}
+
+function stringLength(cursor: ByteCursor): number {
+  return cursor.u64(MAX_STRING_BYTES, "the length of a metadata text");
 }
 
 function skipBool(cursor: ByteCursor, key: string): void {
@@ -112,7 +115,11 @@ function skipArray(cursor: ByteCursor, { key, depth }: Place): void {
     cursor.skip(count * least);
     return;
   }
-  for (let at = 0; at < count; at += 1) skipValue(cursor, type, { key, depth: depth + 1 });
+  for (let at = 0; at < count; at += 1) {
+    // Vocabularies of 2023 hold tokens as raw bytes, which are not UTF-8 each for itself.
+    if (type === STRING) cursor.skip(stringLength(cursor));
+    else skipValue(cursor, type, { key, depth: depth + 1 });
+  }
 }
 
 function fixedBytes(type: number, key: string): number {

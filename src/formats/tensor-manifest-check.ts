@@ -21,19 +21,19 @@ export function checkManifest(source: ByteSource, name: string, manifest: ByteSo
   const expected = unlessBroken(() => loadManifest(manifest));
   if (expected instanceof FormatError) return cannotCheck(`load manifest: ${expected.message}`);
   const file = unlessBroken(() => readModelFile(source, name));
-  if (file instanceof FormatError) return checkUnreadable(source, file, expected);
-  const hashes = hashContent(source, file);
-  const actual = unlessBroken(() => manifestOf(file, hashes, source.size));
-  return actual instanceof FormatError ? cannotCheck(actual.message) : compare(actual, expected);
+  const hashes = hashContent(source, file instanceof FormatError ? NOTHING : file);
+  const actual = file instanceof FormatError ? file : unlessBroken(() => manifestOf(file, hashes, source.size));
+  if (!(actual instanceof FormatError)) return compare(actual, expected);
+  return hashes.file === expected.file_hash ? cannotCheck(actual.message) : anotherFile(source.size, expected, actual);
 }
 
-/** Whatever the format of a file: when it is not the one that the manifest was made of, its hash tells. */
-function checkUnreadable(source: ByteSource, why: FormatError, expected: TensorManifest): ManifestCheck {
-  const nothing: Pick<ModelFile, "dataStart" | "tensors"> = { dataStart: 0, tensors: [] };
-  if (hashContent(source, nothing).file === expected.file_hash) return cannotCheck(why.message);
+const NOTHING: Pick<ModelFile, "dataStart" | "tensors"> = { dataStart: 0, tensors: [] };
+
+/** Whatever is wrong with it: its hash tells that it is not the file of which the manifest was made. */
+function anotherFile(size: number, expected: TensorManifest, why: FormatError): ManifestCheck {
   const mismatches = new Mismatches();
   mismatches.add("file hash mismatch");
-  if (source.size !== expected.file_size) mismatches.add("file size mismatch");
+  if (size !== expected.file_size) mismatches.add("file size mismatch");
   mismatches.add(why.message);
   return mismatches.check();
 }

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { extname } from "node:path";
 import { Duplex } from "node:stream";
 import type { Answer, Task } from "./answer.ts";
 import { AnswerLines } from "./answer-lines.ts";
@@ -45,6 +46,7 @@ export interface Inspection {
 }
 
 const MAX_COMPLAINT = 4 * 1024;
+const MAX_ENDING = 32;
 /** Standard input, output and error come first. */
 const FIRST_FILE = 3;
 
@@ -56,13 +58,18 @@ const FIRST_FILE = 3;
 export async function inspect(inspection: Inspection): Promise<Ended> {
   const { task, name, files, pipe, limits, signal } = inspection;
   signal?.throwIfAborted();
-  const child = spawn(process.execPath, [...sandboxFlags(limits.heapMegabytes), PROGRAM, task, name], {
+  const child = spawn(process.execPath, [...sandboxFlags(limits.heapMegabytes), PROGRAM, task, endingOf(name)], {
     env: {},
     cwd: "/",
     stdio: ["ignore", "pipe", "pipe", ...files, ...(pipe === undefined ? [] : ["pipe" as const])],
     windowsHide: true,
   });
   return new Watch(child, inspection).end();
+}
+
+/** All that counts of a name, in a form that can be an argument of a program whatever the name is. */
+function endingOf(name: string): string {
+  return extname(name).replaceAll("\0", "").slice(0, MAX_ENDING);
 }
 
 /** Follows one process to its end. */

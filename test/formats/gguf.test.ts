@@ -103,6 +103,16 @@ describe("a GGUF file is read", () => {
     expect(read({ metadata, tensors: [ONE] }).tensors).toHaveLength(1);
   });
 
+  test("with tokens that are raw bytes, as vocabularies of 2023 have them", () => {
+    const tokens: GgufValue = {
+      type: 9,
+      of: 8,
+      count: 2n,
+      bytes: Buffer.concat([gstring(Buffer.of(0xe2, 0x96)), gstring(Buffer.of(0xff))]),
+    };
+    expect(read({ metadata: named("falcon", ["tokenizer.ggml.tokens", tokens]), tensors: [ONE] }).architecture).toBe("falcon");
+  });
+
   test("of 75 GB by reading little more than its header", () => {
     const elements = 18_750_000_000;
     const head = buildGguf({ tensors: [{ name: "a", type: 0, shape: [elements], data: Buffer.alloc(0) }] });
@@ -205,7 +215,7 @@ describe("a GGUF file is refused", () => {
     ["a truth value of 2", meta("a", { type: 7, bytes: Buffer.of(2) }), "neither 0 nor 1"],
     ["a truth value of 2 among others", meta("a", { type: 9, of: 7, count: 2n, bytes: Buffer.of(1, 2) }), "neither 0 nor 1"],
     ["a text that is not UTF-8", meta("a", { type: 8, bytes: gstring(Buffer.of(0xc3, 0x28)) }), "is not UTF-8"],
-    ["a text of 2^63 bytes", meta("a", { type: 8, bytes: u64(2n ** 63n) }), "the length of a text"],
+    ["a text of 2^63 bytes", meta("a", { type: 8, bytes: u64(2n ** 63n) }), "the length of a metadata text"],
     ["a text longer than the file", meta("a", { type: 8, bytes: u64(1_000_000) }), "ends inside its header"],
     ["an array of 2^63 items", meta("a", { type: 9, of: 0, count: 2n ** 63n, bytes: u32(0) }), "the length of"],
     ["an array of 16 777 217 items", meta("a", { type: 9, of: 0, count: 2n ** 24n + 1n, bytes: u32(0) }), "the length of"],

@@ -112,6 +112,10 @@ describe("what cannot be checked is not called tampered", () => {
     expect(check(unknown, manifest)).toMatchObject({ outcome: "cannot-check", lines: [expect.stringContaining("not known here")] });
   });
 
+  test("a file without tensors is just another file", () => {
+    expect(check(buildGguf({}), GOOD).lines).toEqual(["file hash mismatch", "file size mismatch", "GGUF file contains no tensors"]);
+  });
+
   test("but another file, cut short or not a model at all, is a mismatch whatever is in it", () => {
     expect(check(GOLDEN.subarray(0, 390), GOOD)).toEqual({
       outcome: "mismatch",

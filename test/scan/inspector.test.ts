@@ -7,6 +7,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { InspectionError } from "../../src/scan/inspection.ts";
 import { type Inspector, type InspectorOptions, createInspector } from "../../src/scan/inspector.ts";
@@ -14,6 +15,7 @@ import { sandboxFlags } from "../../src/scan/program.ts";
 import { GOLDEN, buildGguf, f32, named, strings } from "../formats/build-gguf.ts";
 import { buildSafetensors } from "../formats/build-safetensors.ts";
 import { textFor } from "../formats/make-manifest.ts";
+import { mutation } from "../formats/mutate.ts";
 
 // Processes take their time on a busy machine.
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
@@ -78,6 +80,14 @@ describe("facts", () => {
   test("of a file of no known format are a reason, and no error", async () => {
     expect(await inspector.facts(await file("a.bin", "PK"), "a.bin")).toEqual({ unreadable: "the file is neither GGUF nor safetensors" });
     expect(await inspector.facts(await file("empty", ""), "empty.gguf")).toEqual({ unreadable: "the file is shorter than a GGUF header" });
+  });
+
+  test("are told whatever the name is: of any length, with any characters", async () => {
+    for (const name of ["", "\0", "a\0.gguf\0", "--eval", "x".repeat(1_000_000), `.${"x".repeat(1_000_000)}`]) {
+      expect(await inspector.facts(golden, name)).toEqual(FACTS);
+    }
+    const none = await file("none", "neither, though its name may say so");
+    expect(await inspector.facts(none, "model.gguf")).toEqual({ unreadable: "the file does not begin with GGUF" });
   });
 
   test("are waited for when many ask at once, and none is turned away", async () => {
@@ -235,6 +245,20 @@ describe("a process that does not answer", () => {
     await goesOn(inspector);
     await expect(inspector.facts(golden, "golden.gguf", AbortSignal.abort(new Error("before")))).rejects.toThrow("before");
   });
+});
+
+test("whatever is done to a file, the process answers, or ends alone", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(mutation, { minLength: 1, maxLength: 3 }), async (mutations) => {
+      const mutated = mutations.reduce<Buffer>((bytes, mutate) => mutate(bytes), GOLDEN);
+      const path = await file("mutated.gguf", mutated);
+      const generated = await inspector.generate(path, "mutated.gguf");
+      const check = await inspector.verify(path, "mutated.gguf", "manifest" in generated ? generated.manifest : Buffer.from(MANIFEST));
+      // What has a manifest matches it; what has none is not the golden file.
+      expect(check.outcome).toBe("manifest" in generated ? "match" : "mismatch");
+    }),
+    { numRuns: 8 },
+  );
 });
 
 test("a file that changes while it is read is not judged", async () => {
