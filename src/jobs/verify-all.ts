@@ -119,10 +119,7 @@ class Walk {
 
   /** Is it this worker's still? */
   async #look(): Promise<boolean> {
-    const { current } = await verificationStatus(this.#services);
-    if (current?.id !== this.#run.id) return false;
-    this.#run = { ...this.#run, by: current.by };
-    return true;
+    return (await verificationStatus(this.#services)).current?.id === this.#run.id;
   }
 
   async #mark(): Promise<boolean> {

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Scheduler, startScheduler } from "../../src/jobs/scheduler.ts";
 import { type VerifyAllOptions, type VerifyAllServices, verifyAll } from "../../src/jobs/verify-all.ts";
+import { statementConfig } from "../../src/lifecycle/statement.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { streamAudit } from "../../src/registry/read-audit.ts";
 import {
@@ -21,6 +22,7 @@ import { blobsWith } from "../support/blob-registry.ts";
 import { callerWith } from "../support/callers.ts";
 import { type Child, startChild } from "../support/child.ts";
 import { fileOf, overwrite } from "../support/damaged-bytes.ts";
+import { repository } from "../support/principal.ts";
 import { Transitions, digestIn, imageOf, indexOf } from "../support/transitions.ts";
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
@@ -175,6 +177,17 @@ describe("a check of all blobs", () => {
     });
     expect(await published()).toMatchObject({ status: "failed", failures: 3, blobs_damaged: 2 });
     expect((await events("blob.damage")).map(({ after }) => after?.["asked_by"])).toEqual(["operating", "operating"]);
+  });
+
+  test("takes the registry's own statements for no artifacts", async () => {
+    await registry.blob(publisher, AT, "{}");
+    await registry.manifest(publisher, AT, imageOf([]));
+    await registry.promote(operator, AT, digestIn(imageOf([])));
+    await overwrite(registry.directory, digestOf(statementConfig(repository(AT))), "wrong");
+    const id = await startVerification(services, operator);
+    await check();
+    const result = { status: "failed", blobsDamaged: 1, artifactsChecked: 1, artifactsFailed: 0 };
+    expect(await waitForVerification(services, id)).toMatchObject(result);
   });
 
   test("takes a failing storage for no damage, and says nothing of what it could not read", async () => {

@@ -108,6 +108,29 @@ describe("POST /v1/model/verify", () => {
     expect((await models.ask("POST", "/v1/model/verify?name=a")).json()).toMatchObject({ status: "failed", actual: "" });
   });
 
+  test.each([
+    ["is promoted", "acquired", "trusted"],
+    ["is revoked", "trusted", "revoked"],
+  ] as const)("calls nothing safe that %s while its bytes are read", async (_, before, after) => {
+    const sha256 = await models.put("a.gguf", "bytes");
+    await models.acquire("a", "a.gguf");
+    if (before === "trusted") await models.promote("a", "a.gguf", sha256);
+    const { blobs } = models.registry.services;
+    around = {
+      open: async (...args) => {
+        around = {};
+        if (after === "trusted") await models.promote("a", "a.gguf", sha256);
+        else await models.must("revoke", "a");
+        return blobs.open(...args);
+      },
+    };
+    expect((await models.byName("POST", "/v1/model/verify", "a")).json()).toMatchObject({
+      status: "verified",
+      state: after,
+      safe_to_use: "false",
+    });
+  });
+
   test("takes damaged bytes out of service at every door before it answers, until the right ones are pushed", async () => {
     const weights = "the right weights";
     const name = await pushed([weights]);
