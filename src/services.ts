@@ -5,14 +5,18 @@ import { type Realm, realmChooser } from "./identity/realm.ts";
 import type { Logger } from "./log.ts";
 import type { Services } from "./registry/ports.ts";
 import { type RefusalLog, createRefusalLog } from "./registry/refusals.ts";
+import { prepareSigningKey } from "./registry/attestation-keys.ts";
 import { type ServiceTokenPlace, placeOfServiceToken } from "./registry/service-token.ts";
 import { createInspector } from "./scan/inspector.ts";
 import { type DataDirectory, openDataDirectory } from "./storage/data-directory.ts";
 import { openFilesystem } from "./storage/filesystem.ts";
+import { openKeyFiles } from "./storage/key-files.ts";
 import { openIncomingFiles } from "./storage/incoming-files.ts";
 import { openLinkedTree } from "./storage/linked-tree.ts";
 import { openLmdb } from "./storage/lmdb.ts";
-import { type SecretFile, readSecretFile } from "./storage/secret-file.ts";
+import { type SecretFile, SecretFileError, readPrivateFile, readSecretFile } from "./storage/secret-file.ts";
+import { openSigningCommand } from "./storage/signing-command.ts";
+import type { SigningKeys } from "./storage/signing-keys.ts";
 
 /** One process's registry: what use cases are given, and what its doors need besides. */
 export interface Registry extends Services {
@@ -40,17 +44,20 @@ export async function openRegistry(config: Config, port: number, log: Logger): P
     host: config.bind.host,
     port,
   } as const;
+  const secretFor = derivedFrom(secret);
+  const signing = await openSigningKeys(config, paths.credentials, secretFor);
   const metadata = await openLmdb(paths.metadata);
   const services: Services = {
     metadata,
     blobs: await openFilesystem(paths.root),
     tree: await openLinkedTree(paths.root),
     files: openIncomingFiles(paths.root),
-    inspector: createInspector(),
+    inspector: createInspector({ log }),
+    signing,
     clock: () => Date.now(),
     newId: () => randomUUIDv7(),
     random: (bytes) => randomBytes(bytes),
-    secretFor: derivedFrom(secret),
+    secretFor,
     log,
     settings: {
       publicUrl: publicUrlOf(listening),
@@ -59,6 +66,7 @@ export async function openRegistry(config: Config, port: number, log: Logger): P
       promotionPolicy: config.promotionPolicy,
     },
   };
+  await prepareSigningKey(services);
   const refusals = createRefusalLog(services);
   const place = await placeOfServiceToken(config.serviceTokenPath, join(paths.credentials, "service-token"));
   // Who turns the development mode on wants no token to be demanded.
@@ -83,6 +91,24 @@ export async function openRegistry(config: Config, port: number, log: Logger): P
 /** What statements and tokens name as their registry: the configured address, else the one that listens. */
 export function publicUrlOf({ publicUrl, scheme, host, port }: Parameters<typeof realmChooser>[0]): string {
   return publicUrl ?? new URL(`${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`).origin;
+}
+
+/** The signing keys that the registry keeps, or the program that signs for it. */
+async function openSigningKeys(
+  { signing, signingPassphrasePath: path }: Config,
+  credentials: string,
+  secretFor: Services["secretFor"],
+): Promise<SigningKeys> {
+  const given = path === undefined ? undefined : await readSecretFile(path);
+  if (path !== undefined && (given === undefined || given.readableByOthers)) {
+    throw new SecretFileError(`${path} must be there, and readable by this user alone: it is the passphrase of the signing key`);
+  }
+  const kept = openKeyFiles(credentials, given?.secret ?? Buffer.from(secretFor("attestation-key")).toString("base64"));
+  if (signing === undefined) return kept;
+  const pem = await readPrivateFile(signing.publicKey);
+  if (pem === undefined)
+    throw new SecretFileError(`${signing.publicKey} is not there: it must hold the public key of the program that signs`);
+  return openSigningCommand({ path: signing.command, publicPem: pem.text }, kept);
 }
 
 /** HKDF (RFC 5869) over the root secret, a label a purpose, so that no key can stand in for another. */
