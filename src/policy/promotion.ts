@@ -13,7 +13,7 @@ const BUILT_IN = {
 } as const;
 
 /** A built-in policy by its name in the settings. `closure` asks for a complete, intact closure and nothing else. */
-export type BuiltInPolicy = keyof typeof BUILT_IN;
+type BuiltInPolicy = keyof typeof BUILT_IN;
 
 /**
  * What decides promotions: a built-in policy, or a file by which the operator has decided already, told by its digest (RULES 25 and 26).

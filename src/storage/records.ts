@@ -76,6 +76,22 @@ export const tokenKeyRecord = z.strictObject({
 });
 export type TokenKeyRecord = z.infer<typeof tokenKeyRecord>;
 
+/** A key that signs the registry's statements, or did. */
+export const attestationKeyRecord = z.strictObject({
+  v: z.literal(1),
+  /** base64(SHA-256(SPKI)). */
+  id: z.string(),
+  algorithm: z.string(),
+  /** SPKI. */
+  publicPem: z.string(),
+  /** Epoch milliseconds, whole seconds. It signs until the next one does. */
+  validFrom: time,
+  /** The statement that names it, as a Sigstore bundle, and the digest of the statement, which the next one names. */
+  bundle: z.string(),
+  statement: digestSchema,
+});
+export type AttestationKeyRecord = z.infer<typeof attestationKeyRecord>;
+
 export const repositoryRecord = z.strictObject({ v: z.literal(1), createdAt: time, trusted: z.number().int().nonnegative() });
 
 /** A revocation that was not lifted: it outlives deletion (RULES 12). */
@@ -158,6 +174,12 @@ export const statementRecord = z.strictObject({
   payload: z.string(),
   digest: digestSchema,
   manifest: digestSchema.nullable(),
+  /** The Sigstore bundle in that manifest; there is none while the statement is unsigned. */
+  bundle: digestSchema.exactOptional(),
+  /** The verification summary of the transition. */
+  summary: z.strictObject({ manifest: digestSchema, bundle: digestSchema }).exactOptional(),
+  /** The manifest that it had before it was signed: listed no more, still there for whoever knows its digest. */
+  unsigned: digestSchema.exactOptional(),
   state: stateSchema,
   at: time,
   actor: z.string(),
@@ -196,7 +218,6 @@ export const referrerRecord = z.strictObject({
 
 /** What a registered name means: the artifact is the manifest in the repository, whose tag `latest` the name owns (RULES 27). */
 export const modelNameRecord = z.strictObject({ v: z.literal(1), repository: repositoryNameSchema, digest: digestSchema });
-export type ModelNameRecord = z.infer<typeof modelNameRecord>;
 
 export const modelRepositoryRecord = z.strictObject({ v: z.literal(1), name: z.string() });
 export const modelFileRecord = z.strictObject({ v: z.literal(1), name: z.string() });
@@ -238,6 +259,16 @@ export const collectionRecord = z.strictObject({ v: z.literal(1), phase: z.enum(
 export type CollectionRecord = z.infer<typeof collectionRecord>;
 
 const count = z.number().int().nonnegative();
+
+/** How far the signing of statements has come that an earlier version wrote unsigned. `signed`: how many so far. */
+export const signingRecord = z.strictObject({
+  v: z.literal(1),
+  status: z.enum(["under-way", "done"]),
+  /** Repository, artifact and sequence of the last link that was looked at. */
+  after: z.tuple([z.string(), z.string(), z.number()]).nullable(),
+  signed: count,
+});
+export type SigningRecord = z.infer<typeof signingRecord>;
 
 /** How far a check of all blobs has come, or came. */
 const verificationProgress = z.strictObject({
