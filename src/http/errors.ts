@@ -77,11 +77,18 @@ function render(c: Ask, error: RegistryError): Response {
 /** Some of the predecessor's errors are JSON and some text; whoever asks for JSON gets it always. */
 function renderAsPredecessor(c: Ask, error: RegistryError, status: ContentfulStatusCode): Response {
   const said = z.looseObject({ error: z.string() }).safeParse(error.detail);
+  const message = inPredecessorsWords(error);
   if (said.success || acceptsJson(c.req.header("accept"))) {
-    const body = said.success ? said.data : { error: error.message };
+    const body = said.success ? said.data : { error: message };
     return c.body(`${goJson(sortedMap(body))}\n`, status, { "Content-Type": "application/json" });
   }
-  return c.body(`${error.message}\n`, status, { "Content-Type": "text/plain; charset=utf-8" });
+  return c.body(`${message}\n`, status, { "Content-Type": "text/plain; charset=utf-8" });
+}
+
+/** Where there is no door, the edge has words of its own. */
+function inPredecessorsWords({ code, message }: RegistryError): string {
+  if (code === "UNSUPPORTED") return "method not allowed";
+  return message === ERRORS.NOT_FOUND.message ? "404 page not found" : message;
 }
 
 function acceptsJson(accept: string | undefined): boolean {

@@ -11,8 +11,11 @@ import { promotedPointer, pushedPointer } from "./tags.ts";
 
 type Needs = Pick<Services, "metadata">;
 
-/** `pushed`: transitions mean what was pushed last. `seen`: whatever the caller sees. `only`: refused when the two pointers differ (RULES 9). */
-export type TagMeaning = "pushed" | "seen" | "only";
+/**
+ * `pushed`: transitions mean what was pushed last. `seen`: whatever the caller sees. `served`: what readers get. `only`: refused when the two
+ * pointers differ (RULES 9).
+ */
+export type TagMeaning = "pushed" | "seen" | "served" | "only";
 
 /** An artifact that the caller may see, with its rights there. */
 export interface FoundArtifact extends FoundManifest {
@@ -81,7 +84,7 @@ async function resolve(
   const { repository, reference } = at;
   if ("digest" in reference) return reference.digest;
   const promoted = (await promotedPointer(needs, repository, reference.tag))?.record.digest;
-  if (!at.resolvesPushed) return promoted;
+  if (!at.resolvesPushed || (meaning === "served" && promoted !== undefined)) return promoted;
   const pushed = (await pushedPointer(needs, repository, reference.tag))?.record.digest;
   if (meaning === "only") refuseTwoMeanings(reference.tag, pushed, promoted);
   return pushed ?? (meaning === "pushed" ? undefined : promoted);

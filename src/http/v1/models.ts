@@ -26,7 +26,7 @@ export function modelDoors(services: AcquireServices): readonly Door[] {
     read("GET", "/v1/models", (c, caller) => c.body(jsonArray(shownModels(services, caller)), 200, JSON_TYPE)),
     read("GET", "/v1/model", async (c, caller) => answer(c, await shown(services, await named(services, c, caller, "seen")))),
     read("GET", "/v1/model/path", async (c, caller) =>
-      answer(c, goJson(await locateModel(services, await named(services, c, caller, "seen")))),
+      answer(c, goJson(await locateModel(services, await named(services, c, caller, "served")))),
     ),
     read("GET", "/v1/stats", async (c) => answer(c, goJson(await stats(services)))),
     read("POST", "/v1/model/verify-manifest", async (c, caller) => verified(services, c, await named(services, c, caller, "seen"))),

@@ -1,8 +1,8 @@
 import { writeFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { GOLDEN } from "../../formats/build-gguf.ts";
-import { inspectorHere } from "../../support/inspector.ts";
-import { Models, inJson, plainly, sha256Of } from "../../support/models.ts";
+import { startModels } from "../../support/model-doors.ts";
+import { type Models, inJson, plainly, sha256Of } from "../../support/models.ts";
 
 const PATH = "/v1/model/promote";
 const HASH = "a".repeat(64);
@@ -16,7 +16,7 @@ const EVIDENCE = {
 
 let models: Models;
 beforeAll(async () => {
-  models = await Models.start({ around: (services) => ({ ...services, inspector: inspectorHere(services.inspector) }) });
+  models = await startModels();
 });
 afterAll(() => models[Symbol.asyncDispose]());
 
@@ -198,7 +198,7 @@ describe("promote refuses, in this order,", () => {
 describe("under the predecessor's policy promote", () => {
   let strict: Models;
   beforeAll(async () => {
-    strict = await Models.start({ env: { REGISTRY_PROMOTION_POLICY: "predecessor-evidence" } });
+    strict = await startModels({ env: { REGISTRY_PROMOTION_POLICY: "predecessor-evidence" } });
   });
   afterAll(() => strict[Symbol.asyncDispose]());
 

@@ -1,11 +1,11 @@
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { inspectorHere } from "../../support/inspector.ts";
-import { type Said, Models, inJson, plainly, sha256Of } from "../../support/models.ts";
+import { startModels } from "../../support/model-doors.ts";
+import { type Models, type Said, inJson, plainly, sha256Of } from "../../support/models.ts";
 
 let models: Models;
 beforeAll(async () => {
-  models = await Models.start({ around: (services) => ({ ...services, inspector: inspectorHere(services.inspector) }) });
+  models = await startModels();
 });
 afterAll(() => models[Symbol.asyncDispose]());
 
