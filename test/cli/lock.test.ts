@@ -11,14 +11,18 @@ import { Models, sha256Of } from "../support/models.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
+/** What a terminal must not get. */
+const ODD = "\u001b[31m: # \u202e'\u200b";
+
 let models: Models;
 let folder: string;
 beforeAll(async () => {
   models = await Models.start({ around: (services) => ({ ...services, inspector: inspectorHere(services.inspector) }) });
-  for (const name of ["a", "b", "c"]) await models.put(`${name}.gguf`, name);
+  for (const name of ["a", "b", "c", "d"]) await models.put(`${name}.gguf`, name);
   await models.promote("a", "a.gguf", sha256Of("a"), { source: "https://ex.test", policy_version: "1.0" });
   await models.promote("Tiny Model (Q4)", "b.gguf", sha256Of("b"));
   await models.acquire("c", "c.gguf");
+  await models.promote(ODD, "d.gguf", sha256Of("d"));
 });
 afterAll(() => models[Symbol.asyncDispose]());
 beforeEach(async () => {
@@ -53,6 +57,7 @@ describe("lock generate", () => {
       /^version: 1\nmodels:\n {2}- name: Tiny Model \(Q4\)\n {4}format: gguf\n {4}filename: b\.gguf\n {4}sha256: [0-9a-f]{64}\n {4}size_bytes: 1\n/,
     );
     expect(parseLockFile(Buffer.from(out))).toMatchObject([
+      { name: ODD, model: { name: ODD } },
       { name: "Tiny Model (Q4)", model: { path: "b.gguf", sha256: sha256Of("b"), state: "trusted", size: 1 } },
       { name: "a", model: { path: "a.gguf", source: "https://ex.test", scan: { policy_version: "1.0" } } },
     ]);
@@ -61,7 +66,7 @@ describe("lock generate", () => {
   test("writes a file that a registry would take, whole or not at all", async () => {
     const path = join(folder, "models.lock.yaml");
     const { exit, out } = await securectl("lock", "generate", "--output", path);
-    expect({ exit, out }).toMatchObject({ exit: 0, out: expect.stringMatching(/^Wrote .*: 2 models, sha256:[0-9a-f]{64}\n$/) as string });
+    expect({ exit, out }).toMatchObject({ exit: 0, out: expect.stringMatching(/^Wrote .*: 3 models, sha256:[0-9a-f]{64}\n$/) as string });
     expect((await stat(path)).mode & 0o777).toBe(0o644);
     expect(await readdir(folder)).toEqual(["models.lock.yaml"]);
     expect(await readFile(path, "utf8")).toBe((await securectl("lock", "generate")).out);
@@ -70,9 +75,9 @@ describe("lock generate", () => {
 
   test("prints JSON that is a lock file, too", async () => {
     const { out } = await securectl("lock", "generate", "--json");
-    expect(parseLockFile(Buffer.from(out)).map(({ name }) => name)).toEqual(["Tiny Model (Q4)", "a"]);
+    expect(parseLockFile(Buffer.from(out)).map(({ name }) => name)).toEqual([ODD, "Tiny Model (Q4)", "a"]);
     const path = join(folder, "x.yaml");
-    expect(JSON.parse((await securectl("lock", "generate", "--output", path, "--json")).out)).toMatchObject({ file: path, models: 2 });
+    expect(JSON.parse((await securectl("lock", "generate", "--output", path, "--json")).out)).toMatchObject({ file: path, models: 3 });
   });
 });
 

@@ -62,10 +62,11 @@ async function trustedModels(client: NativeClient): Promise<readonly WrittenMode
   return trusted.map((model) => recordSchema.parse(model));
 }
 
-/** JSON is YAML: either form can be used as a lock file. */
+/** JSON is YAML: either form is a lock file. The very bytes go to a program, and what a person sees on a terminal is made visible. */
 function print({ terminal, json }: Session, models: readonly WrittenModel[], text: string): void {
   if (json) terminal.printJson({ version: 1, models });
-  else terminal.print(text.trimEnd());
+  else if (terminal.streams.stdout.isTTY === true) terminal.print(text.trimEnd());
+  else terminal.streams.stdout.write(text);
 }
 
 /** Whole under its name, or not there; others may read it, which is what the registry asks for. */
