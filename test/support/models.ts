@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { Agent, type IncomingHttpHeaders, request } from "node:http";
 import { dirname, join } from "node:path";
-import { text } from "node:stream/consumers";
+import { buffer } from "node:stream/consumers";
 import { type TestRegistry, type TestRegistryOptions, startTestRegistry } from "./server.ts";
 
 /** Who asks: an identity of the first start, the service token, nobody, or the value of `Authorization`. */
@@ -26,6 +26,7 @@ export interface Said {
 
 export interface Answer extends Said {
   readonly headers: IncomingHttpHeaders;
+  readonly bytes: Buffer;
   /** The body, which must be JSON. */
   json(): unknown;
 }
@@ -79,7 +80,7 @@ export class Models implements AsyncDisposable {
       const outgoing = request(this.registry.url + path, { method, agent: this.#agent, headers: { ...who, ...length, ...headers } });
       outgoing.once("error", reject);
       outgoing.once("response", (incoming) => {
-        text(incoming).then((said) => resolve(answerOf(incoming.statusCode ?? 0, incoming.headers, said)), reject);
+        buffer(incoming).then((said) => resolve(answerOf(incoming.statusCode ?? 0, incoming.headers, said)), reject);
       });
       outgoing.end(sent);
     });
@@ -159,6 +160,7 @@ export function sha256Of(bytes: string | Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-function answerOf(status: number, headers: IncomingHttpHeaders, body: string): Answer {
-  return { status, headers, type: headers["content-type"], text: body, json: () => JSON.parse(body) as unknown };
+function answerOf(status: number, headers: IncomingHttpHeaders, bytes: Buffer): Answer {
+  const text = bytes.toString("utf8");
+  return { status, headers, type: headers["content-type"], bytes, text, json: () => JSON.parse(text) as unknown };
 }

@@ -40,8 +40,7 @@ export class OciClient {
     const manifest = JSON.parse(text) as Pulled["manifest"];
     const blob = async ({ digest, size }: PulledDescriptor): Promise<string> => {
       const found = await this.#must(200, "GET", `/v2/${repository}/blobs/${digest}`, { as });
-      if (digestOf(Buffer.from(found.text, "latin1")) !== digest && digestOf(found.text) !== digest) throw new Error("other bytes");
-      if (Number(found.headers["content-length"]) !== size) throw new Error("another size");
+      if (digestOf(found.bytes) !== digest || found.bytes.length !== size) throw new Error(`other bytes than ${digest}`);
       return found.text;
     };
     const config = JSON.parse(await blob(manifest.config)) as unknown;

@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { modelPathAnswer, statsAnswer } from "../../../src/api/models.ts";
 import { startModels } from "../../support/model-doors.ts";
-import { type Model, type Models, inJson, plainly, sha256Of } from "../../support/models.ts";
+import { type Asking, type Model, type Models, inJson, plainly, sha256Of } from "../../support/models.ts";
 import { OciClient } from "../../support/oci-client.ts";
 
 let models: Models;
@@ -30,7 +30,7 @@ afterAll(() => models[Symbol.asyncDispose]());
 
 const STATES = ["acquired", "deleted", "quarantined", "revoked", "trusted"];
 
-async function listed(as: Parameters<Models["info"]>[1]): Promise<Model[]> {
+async function listed(as: Asking): Promise<Model[]> {
   const answer = await models.ask("GET", "/v1/models", { as });
   expect([answer.status, answer.type]).toEqual([200, "application/json"]);
   return answer.json() as Model[];
