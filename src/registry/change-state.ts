@@ -140,11 +140,7 @@ async function reachRows(services: Needs, decided: DecidedTransition, statements
 }
 
 /** What the last promotion of a root covers. */
-export async function coversOf(
-  { metadata }: Pick<Services, "metadata">,
-  repository: RepositoryName,
-  root: Digest,
-): Promise<readonly Digest[]> {
+async function coversOf({ metadata }: Pick<Services, "metadata">, repository: RepositoryName, root: Digest): Promise<readonly Digest[]> {
   const entry = await metadata.get(keys.covers(repository, root));
   return entry === undefined ? [] : coversRecord.parse(entry.value).digests;
 }

@@ -4,7 +4,7 @@ import { loadManifest } from "./closure.ts";
 import { type FoundModel, viewOf } from "./find-model.ts";
 import type { Services } from "./ports.ts";
 import { runtimeFiles } from "./runtime-files.ts";
-import { readerOf, serveManifest } from "./serving.ts";
+import { isPartOfTrusted, readerOf, serveManifest } from "./serving.ts";
 
 /** Where a runtime finds the bytes of a trusted artifact on this machine. */
 export interface Located {
@@ -19,13 +19,13 @@ export interface Located {
 const READER = readerOf(new Set(["pull"]));
 
 /**
- * The path below `trusted/` of an artifact that readers are served, in a constant number of look-ups (RULES 23). Throws DENIED in every
- * other state, as the predecessor does, and CONFLICT when the bytes are out of service.
+ * The path below `trusted/` of an artifact that readers are served as a part of a trusted one, in a constant number of look-ups (RULES 23).
+ * Throws DENIED for all else, as the predecessor does in every other state, and CONFLICT when the bytes are out of service.
  */
 export async function locateModel(services: Pick<Services, "metadata" | "tree">, found: FoundModel): Promise<Located> {
   const { name, repository, record } = found;
   const serving = await serveManifest(services, READER, repository, record);
-  if (serving.effect !== "allow") {
+  if (serving.effect !== "allow" || !(await isPartOfTrusted(services, repository, record.digest))) {
     const error = `artifact "${name}" is in "${record.state}" state — only trusted artifacts can be loaded`;
     throw new RegistryError("DENIED", error, { detail: { error } });
   }

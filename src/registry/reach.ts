@@ -80,16 +80,16 @@ function rowKey({ repository, root }: RootAt, content: Content, { denied }: Root
 }
 
 function rowsOf(at: RootAt, content: Content, row: RootReachRecord): readonly Put[] {
-  const { v, via, statement } = row;
+  const { denied: _denied, ...shown } = row;
   return [
     { key: keys.rootReach(at.repository, at.root, content), value: row },
-    { key: rowKey(at, content, row), value: { v, via, statement } },
+    { key: rowKey(at, content, row), value: shown },
   ];
 }
 
-/** Statements have no folder in `trusted/`. */
-function hasFolder({ kind }: Content, { statement }: RootReachRecord): boolean {
-  return kind === "manifest" && !statement;
+/** Neither statements nor what is only covered have a folder in `trusted/` (RULES 23). */
+function hasFolder({ kind }: Content, { statement, covered }: RootReachRecord): boolean {
+  return kind === "manifest" && !statement && covered !== true;
 }
 
 /** Is there a trusted root, other than the manifest itself, that reaches or covers it now? */
@@ -146,29 +146,54 @@ interface Wanted {
 
 async function wantedRows(needs: Needs, repository: RepositoryName, root: Root, overlay: Overlay): Promise<Wanted> {
   const enter = async (record: ManifestRecord): Promise<boolean> => overlay.lifted.has(record.digest) || !(await isRevoked(needs, record));
-  const trusted = root.record.state === "trusted";
-  const starts = [root.record.digest, ...root.covers];
-  const live = await new ClosureWalk(needs, repository, overlay).follow(trusted ? starts : [], enter);
-  const cut = trusted ? live.cut.map(({ record }) => record.digest) : starts;
-  const dead = await new ClosureWalk(needs, repository, overlay).follow(cut, TAKE_ALL);
+  const all: Starts = { own: [root.record.digest], covered: root.covers };
+  const isTrusted = root.record.state === "trusted";
+  const walk = (): ClosureWalk => new ClosureWalk(needs, repository, overlay);
+  const live = await reachFrom(walk(), isTrusted ? all : NOWHERE, enter);
+  const dead = await reachFrom(walk(), isTrusted ? live.cut : all, TAKE_ALL);
   const rows = new RowSet();
   addRows(rows, dead, { root: root.record.digest, denied: true });
   addRows(rows, live, { root: root.record.digest, denied: false });
-  for (const manifest of new Set([...dead.manifests.keys(), ...live.manifests.keys()])) {
+  for (const manifest of new Set([...dead.closure.manifests.keys(), ...live.closure.manifests.keys()])) {
     for (const content of await statementsOf(needs, repository, manifest)) rows.set(content, STATEMENT_ROW);
   }
   for (const content of root.newStatements) rows.set(content, STATEMENT_ROW);
-  return { rows, served: servedReferrers(repository, live) };
+  return { rows, served: servedReferrers(repository, live.closure) };
+}
+
+/** Where the reach of a root begins: what it contains, and what its promotion covers. */
+interface Starts {
+  readonly own: readonly Digest[];
+  readonly covered: readonly Digest[];
+}
+
+const NOWHERE: Starts = { own: [], covered: [] };
+
+interface Reached {
+  readonly closure: Closure;
+  /** The manifests that are the root's own, whether it covers them too or not. */
+  readonly own: ReadonlySet<Digest>;
+  /** Where `enter` said no. */
+  readonly cut: Starts;
+}
+
+async function reachFrom(walk: ClosureWalk, starts: Starts, enter: Parameters<ClosureWalk["follow"]>[1]): Promise<Reached> {
+  await walk.follow(starts.own, enter);
+  const [own, ownCuts] = [new Set(walk.manifests.keys()), walk.cut.length];
+  await walk.follow(starts.covered, enter);
+  const cut = walk.cut.map(({ record }) => record.digest);
+  return { closure: walk, own, cut: { own: cut.slice(0, ownCuts), covered: cut.slice(ownCuts) } };
 }
 
 const STATEMENT_ROW: RootReachRecord = { v: 1, via: [], statement: true, denied: false };
 
-function addRows(rows: RowSet, closure: Closure, { root, denied }: { root: Digest; denied: boolean }): void {
+function addRows(rows: RowSet, { closure, own }: Reached, { root, denied }: { root: Digest; denied: boolean }): void {
   const between = (via: readonly Digest[]): Digest[] => via.filter((digest) => digest !== root);
-  const add = (kind: Content["kind"], digest: Digest, via: readonly Digest[]): void =>
-    rows.set({ kind, digest }, { v: 1, via: between(via), statement: false, denied });
-  for (const [digest, { via }] of closure.manifests) add("manifest", digest, via);
-  for (const [digest, { via }] of closure.blobs) add("blob", digest, via);
+  const row = (via: readonly Digest[]): RootReachRecord => ({ v: 1, via: between(via), statement: false, denied });
+  for (const [digest, { via }] of closure.manifests) {
+    rows.set({ kind: "manifest", digest }, { ...row(via), ...(!own.has(digest) && { covered: true }) });
+  }
+  for (const [digest, { via }] of closure.blobs) rows.set({ kind: "blob", digest }, row(via));
 }
 
 /** Referrers among what is served now become visible to readers. */
@@ -212,5 +237,6 @@ async function* allRows({ metadata }: Needs, prefix: Key): AsyncGenerator<Entry>
 }
 
 function isSameRow(a: RootReachRecord, b: RootReachRecord): boolean {
-  return a.denied === b.denied && a.statement === b.statement && a.via.length === b.via.length && a.via.every((at, i) => at === b.via[i]);
+  const isSameWay = a.via.length === b.via.length && a.via.every((at, i) => at === b.via[i]);
+  return isSameWay && a.denied === b.denied && a.statement === b.statement && a.covered === b.covered;
 }

@@ -4,7 +4,6 @@ import { type RepositoryName, repositoryNameSchema } from "../oci/reference.ts";
 import { keys, under } from "../storage/keys.ts";
 import { type EverywhereRecord, type ManifestRecord, everywhereRecord } from "../storage/records.ts";
 import { auditEvent } from "./audit-event.ts";
-import { coversOf } from "./change-state.ts";
 import { ClosureWalk, NO_OVERLAY } from "./closure.ts";
 import { each } from "./each.ts";
 import type { FoundArtifact } from "./find-artifact.ts";
@@ -96,12 +95,11 @@ async function* foldersEverywhere(services: TransitionServices, digest: Digest):
   yield folders;
 }
 
-/** The manifest, those below it and what its promotion covered: a revoked node prunes its branch (RULES 5). None where no root reaches it. */
+/** The manifest and those below it: a revoked node prunes its branch (RULES 5), and covers have no folder. None where no root reaches it. */
 async function foldersThrough(services: TransitionServices, repository: RepositoryName, digest: Digest): Promise<readonly RuntimeFolder[]> {
   const reached = await services.metadata.list(under(keys.reaches(repository, { kind: "manifest", digest }), 1));
   if (reached.length === 0) return [];
-  const starts = [digest, ...(await coversOf(services, repository, digest))];
-  const { manifests } = await new ClosureWalk(services, repository, NO_OVERLAY).follow(starts, async () => true);
+  const { manifests } = await new ClosureWalk(services, repository, NO_OVERLAY).follow([digest], async () => true);
   return [...manifests.keys()].map((manifest) => ({ repository, manifest }));
 }
 

@@ -11,12 +11,13 @@ import { loadManifest } from "./closure.ts";
 import { each } from "./each.ts";
 import type { Services } from "./ports.ts";
 import { runtimeFiles } from "./runtime-files.ts";
-import { findManifest, manifestFacts } from "./serving.ts";
+import { findManifest, isPartOfTrusted, manifestFacts } from "./serving.ts";
 
 /**
- * Folders of `trusted/` follow the serving decision (RULES 23). Whoever changes one holds a row that says so, from the commit that made it
- * necessary until the folder is right; another process takes the row over only when its holder has ended. A step that comes late, such as
- * the removal of a folder that has just been promoted again, is therefore always made good: by who did it, or by who takes over the row.
+ * Folders of `trusted/` follow the serving decision; what is only covered has none (RULES 23). Whoever changes one holds a row that says
+ * so, from the commit that made it necessary until the folder is right; another process takes the row over only when its holder has ended.
+ * A step that comes late, such as the removal of a folder that has just been promoted again, is therefore always made good: by who did it,
+ * or by who takes over the row.
  */
 type Needs = Pick<Services, "metadata" | "tree" | "clock" | "newId">;
 
@@ -76,7 +77,7 @@ async function holdAndSync(services: Needs, folders: readonly RuntimeFolder[]): 
   await syncRuntimeFolders(services, folders, id);
 }
 
-/** Its layers while readers are served, else nothing; asked again until what was done is what the decision says. */
+/** Its layers while readers are served it as a part of a trusted root, else nothing; asked again until what was done is what the decision says. */
 async function settle({ tree, ...services }: Needs, folder: RuntimeFolder): Promise<void> {
   const { repository, manifest } = folder;
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
@@ -108,7 +109,8 @@ async function servedManifest(services: Pick<Needs, "metadata">, { repository, m
   if (found === undefined || found.record.statement) return undefined;
   const facts = await manifestFacts(services, repository, found.record);
   const serving = serve({ pull: true, pullAny: false, forensic: false }, facts);
-  return serving.effect === "allow" ? loadManifest(services, repository, found.record) : undefined;
+  const isShown = serving.effect === "allow" && (await isPartOfTrusted(services, repository, found.record.digest));
+  return isShown ? loadManifest(services, repository, found.record) : undefined;
 }
 
 type Repairing = Needs & Pick<Services, "log">;

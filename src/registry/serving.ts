@@ -180,6 +180,25 @@ async function reachByOthers(needs: Needs, repository: RepositoryName, content: 
   return { by: "revoked", reason };
 }
 
+/**
+ * Does a trusted root contain a manifest, as itself or as a child? What it only covers is served, but is no part of it, and so has no
+ * folder in `trusted/` (RULES 23).
+ */
+export async function isPartOfTrusted(needs: Needs, repository: RepositoryName, manifest: Digest): Promise<boolean> {
+  const family = keys.reaches(repository, { kind: "manifest", digest: manifest });
+  let after: readonly (string | number)[] = [];
+  for (;;) {
+    const page = await needs.metadata.list(under(family, MAX_CANDIDATES, after));
+    for (const row of page) {
+      const { statement, covered } = reachRecord.parse(row.value);
+      if (!statement && covered !== true && (await revokedOnTheWay(needs, row)) === undefined) return true;
+    }
+    const last = page.at(-1);
+    if (last === undefined || page.length < MAX_CANDIDATES) return false;
+    after = last.key.slice(family.length);
+  }
+}
+
 /** Why the root of a reach row, or a manifest between, is revoked everywhere. */
 async function revokedOnTheWay(needs: Needs, row: Entry): Promise<string | undefined> {
   const { via, statement } = reachRecord.parse(row.value);

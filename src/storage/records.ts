@@ -158,9 +158,15 @@ export type DamageRecord = z.infer<typeof damageRecord>;
 
 /**
  * Value of a reach or denied row: the manifests between the root and the digest, so that a revocation everywhere cuts a branch at
- * once. The registry's own statements stay readable whatever becomes of their root.
+ * once. The registry's own statements stay readable whatever becomes of their root. A manifest is `covered` when the root's promotion
+ * covers it and the root itself does not contain it: it is served, but has no folder in `trusted/` (RULES 23).
  */
-export const reachRecord = z.strictObject({ v: z.literal(1), via: z.array(digestSchema), statement: z.boolean() });
+export const reachRecord = z.strictObject({
+  v: z.literal(1),
+  via: z.array(digestSchema),
+  statement: z.boolean(),
+  covered: z.literal(true).exactOptional(),
+});
 
 export const contentKindSchema = z.enum(CONTENT_KINDS);
 

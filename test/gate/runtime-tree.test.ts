@@ -1,14 +1,16 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { locateModel } from "../../src/registry/locate-model.ts";
 import { repairRuntimeTree } from "../../src/registry/runtime-folders.ts";
+import { findManifest, readerOf, serveManifest } from "../../src/registry/serving.ts";
 import { keys, under } from "../../src/storage/keys.ts";
 import { callerWith } from "../support/callers.ts";
 import { startChild } from "../support/child.ts";
 import { faultsOf } from "../support/invariants.ts";
 import { repository } from "../support/principal.ts";
 import { interrupted } from "../support/race.ts";
-import { Transitions, digestIn, imageOf } from "../support/transitions.ts";
+import { Transitions, digestIn, imageOf, indexOf, signatureOf } from "../support/transitions.ts";
 import { type Moments, type Worker, Workers } from "../support/workers.ts";
 
 const publisher = callerWith(["publisher@models"], { name: "publisher" });
@@ -54,6 +56,81 @@ async function expectRight(folders: number): Promise<void> {
   expect(await faultsOf(at.services.metadata, AT, at.directory)).toEqual([]);
   expect([(await foldersNow()).length, await pendingNow()]).toEqual([folders, 0]);
 }
+
+const SIGNATURE = signatureOf(MODEL, "signature");
+const READER = readerOf(new Set(["pull"] as const));
+
+/** Which of model and signature have a folder, and which are served. */
+async function stands(): Promise<{ folders: string[]; served: string[] }> {
+  const [folders, served]: [string[], string[]] = [[], []];
+  const made = await foldersNow();
+  for (const [name, manifest] of Object.entries({ MODEL, SIGNATURE })) {
+    const digest = digestIn(manifest);
+    if (made.includes(digest.replace(":", "-"))) folders.push(name);
+    const found = await findManifest(at.services, AT, digest);
+    if ((await serveManifest(at.services, READER, AT, found?.record)).effect === "allow") served.push(name);
+  }
+  return { folders, served };
+}
+
+// RULES 23: trusted/ holds the layers of the root and its children, not of referrers.
+describe("what a promotion covers", () => {
+  const TREE = indexOf([MODEL, SIGNATURE]);
+  beforeEach(async () => {
+    await at.blob(publisher, AT, "signature");
+    await at.manifest(publisher, AT, SIGNATURE);
+  });
+
+  test("is served without a folder, and has no path there", async () => {
+    await promote();
+    expect(await stands()).toEqual({ folders: ["MODEL"], served: ["MODEL", "SIGNATURE"] });
+    const found = await at.find(operator, AT, digestIn(SIGNATURE));
+    const path = locateModel(at.services, { ...found, name: "signature", details: undefined });
+    await expect(path).rejects.toThrow("only trusted artifacts can be loaded");
+    await expectRight(1);
+  });
+
+  test("has a folder while it is trusted itself, and keeps it when the one that covers it is revoked", async () => {
+    await at.promote(operator, AT, digestIn(SIGNATURE));
+    await promote();
+    expect((await stands()).folders).toEqual(["MODEL", "SIGNATURE"]);
+    await revoke();
+    expect(await stands()).toEqual({ folders: ["SIGNATURE"], served: ["SIGNATURE"] });
+    await expectRight(1);
+    await promote();
+    await at.revoke(operator, AT, digestIn(SIGNATURE));
+    expect(await stands()).toEqual({ folders: ["MODEL"], served: ["MODEL"] });
+    await expectRight(1);
+  });
+
+  test("has a folder when it is a child as well, of the same root or of another one, until no root has it as a child", async () => {
+    await at.manifest(publisher, AT, TREE);
+    await at.promote(operator, AT, digestIn(TREE));
+    expect((await stands()).folders).toEqual(["MODEL", "SIGNATURE"]);
+    await expectRight(2);
+    await promote();
+    await at.revoke(operator, AT, digestIn(TREE));
+    expect(await stands()).toEqual({ folders: ["MODEL"], served: ["MODEL", "SIGNATURE"] });
+    await expectRight(1);
+    await at.promote(operator, AT, digestIn(TREE));
+    await expectRight(2);
+    await at.delete(operator, AT, digestIn(TREE));
+    await expectRight(1);
+  });
+
+  test("has no folder below a root whose branch with it as a child was revoked", async () => {
+    const INNER = indexOf([SIGNATURE]);
+    const OUTER = indexOf([MODEL, INNER]);
+    for (const manifest of [INNER, OUTER]) await at.manifest(publisher, AT, manifest);
+    await at.promote(operator, AT, digestIn(OUTER));
+    await expectRight(2);
+    await at.revoke(operator, AT, digestIn(INNER));
+    expect(await stands()).toEqual({ folders: ["MODEL"], served: ["MODEL", "SIGNATURE"] });
+    await expectRight(1);
+    await at.promote(operator, AT, digestIn(INNER));
+    await expectRight(2);
+  });
+});
 
 describe("a promotion and a revocation at once", () => {
   test("a revocation that is slow to remove a folder leaves that of a promotion which came after it", async () => {

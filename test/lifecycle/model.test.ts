@@ -5,7 +5,7 @@ import { finishRevocationsEverywhere } from "../../src/registry/revoke-everywher
 import { verifyAudit } from "../../src/registry/verify-audit.ts";
 import { faultsOf } from "../support/invariants.ts";
 import { type Act, CONTENTS, PLACES, WHATS, anAct, foretell, perform } from "../support/lifecycle-acts.ts";
-import { differences, foreseen, seen } from "../support/lifecycle-views.ts";
+import { differences, foldersForeseen, foldersSeen, foreseen, seen } from "../support/lifecycle-views.ts";
 import { repository } from "../support/principal.ts";
 import { ReferenceModel } from "../support/reference-model.ts";
 import { runs } from "../support/runs.ts";
@@ -64,10 +64,11 @@ async function befall(at: Transitions, model: ReferenceModel, event: "jobs" | "r
   return next;
 }
 
-/** What holds after each step: the rows are what the records say, every chain of statements is whole, and so is the audit's. */
+/** What holds after each step: the rows are what the records say, the folders what the model says, every chain of statements is whole, and so is the audit's. */
 async function check(at: Transitions, model: ReferenceModel): Promise<void> {
   for (const place of model.isFollowing() ? [] : PLACES) {
     expect(await faultsOf(at.services.metadata, repository(place), at.directory)).toEqual([]);
+    expect(await foldersSeen(at, place)).toBe(foldersForeseen(model, place));
   }
   for (let next: number | undefined = 0; next !== undefined;) {
     const proof = await verifyAudit(at.services, next);

@@ -12,6 +12,7 @@ import {
   type StatementRecord,
   coversRecord,
   manifestRecord,
+  reachRecord,
   repositoryRecord,
   statementRecord,
   tagRecord,
@@ -29,6 +30,7 @@ export async function faultsOf(metadata: MetadataStore, repository: RepositoryNa
     ...rows.states(),
     ...rows.edges(),
     ...rows.reach(),
+    ...rows.covered(),
     ...rows.tags(),
     ...rows.count(),
     ...rows.chains(),
@@ -112,9 +114,7 @@ class Rows {
 
   /** Rows of reach: what roots reach or cover, minus revoked branches; what was cut off; and the statements about all of it. */
   reach(): string[] {
-    const now = (family: string): Set<string> =>
-      new Set(this.#entries(family).map(({ key }) => `${String(key[2])} ${String(key[3])} by ${String(key[4])}`));
-    const [reach, denied] = [now("reach"), now("denied")];
+    const [reach, denied] = [waysOf(this.#entries("reach")), waysOf(this.#entries("denied"))];
     const expected = { reach: new Set<string>(), denied: new Set<string>() };
     const statements = { some: new Set<string>(), by: new Set<string>() };
     for (const { record } of this.#roots()) {
@@ -142,20 +142,33 @@ class Rows {
     ];
   }
 
+  /** Which rows of reach say that a manifest is only covered. */
+  covered(): string[] {
+    const expected = this.#roots().flatMap(({ record }) => {
+      const { live, parts } = this.#reachOf(record);
+      const covered = [...live].filter((each) => each.startsWith("manifest ") && !parts.has(each));
+      return covered.map((each) => `${each} by ${record.digest}`);
+    });
+    const found = this.#entries("reach").filter(({ value }) => reachRecord.parse(value).covered);
+    return differences("covered", expected, waysOf(found));
+  }
+
   #roots(): Known[] {
     return [...this.#known.values()].filter(
       ({ record }) => record.onceTrusted && (record.state === "trusted" || record.state === "revoked"),
     );
   }
 
-  #reachOf(root: ManifestRecord): { live: Set<string>; dead: Set<string> } {
+  /** What is live by a root, all of it and what is live without its covers; and what was cut off. */
+  #reachOf(root: ManifestRecord): { live: Set<string>; parts: Set<string>; dead: Set<string> } {
     const entry = this.#entries("covers").find(({ key }) => key[2] === root.digest);
     const starts = [root.digest, ...(entry === undefined ? [] : coversRecord.parse(entry.value).digests)];
-    const [live, dead, cut] = [new Set<string>(), new Set<string>(), new Set<Digest>()];
+    const [live, parts, dead, cut] = [new Set<string>(), new Set<string>(), new Set<string>(), new Set<Digest>()];
     if (root.state !== "trusted") for (const start of starts) cut.add(start);
     else for (const start of starts) this.#walk(start, live, cut);
+    if (root.state === "trusted") this.#walk(root.digest, parts, new Set());
     for (const start of cut) this.#walk(start, dead, undefined);
-    return { live, dead };
+    return { live, parts, dead };
   }
 
   /** Collects what a manifest reaches; a revoked one is not entered but put in `cut`, when there is one. */
@@ -252,11 +265,11 @@ class Rows {
     return missing.map(({ digest }) => `the statement ${link.sequence} lacks its blob ${digest}`);
   }
 
-  /** The folders of `trusted/`: the layers of every manifest that a root reaches, as they are. */
+  /** The folders of `trusted/`: the layers of every trusted root and of its children, as they are, and of nothing that is only covered. */
   async tree(trusted: string): Promise<string[]> {
-    const live = new Set(this.#roots().flatMap(({ record }) => [...this.#reachOf(record).live]));
+    const parts = new Set(this.#roots().flatMap(({ record }) => [...this.#reachOf(record).parts]));
     const expected = [...this.#known.values()].flatMap(({ record: { digest }, manifest }) => {
-      if (manifest === undefined || !live.has(`manifest ${digest}`)) return [];
+      if (manifest === undefined || !parts.has(`manifest ${digest}`)) return [];
       return runtimeFiles(manifest).files.map(({ path, blob }) => `${digest.replace(":", "-")}/${path} ${blob}`);
     });
     return differences("trusted/", expected, await filesIn(join(trusted, this.#repository)));
@@ -308,6 +321,11 @@ function linkFaults(link: Link, before: Link | undefined): string[] {
     ...(predicate.prev?.sha256 === before?.digest.slice("sha256:".length) ? [] : [`link ${sequence} does not name the one before`]),
     ...(predicate.state === link.state && digestOf(link.payload) === link.digest ? [] : [`link ${sequence} is not its payload`]),
   ];
+}
+
+/** What each row of reach is about, and which root it is of. */
+function waysOf(entries: readonly Entry[]): ReadonlySet<string> {
+  return new Set(entries.map(({ key }) => `${String(key[2])} ${String(key[3])} by ${String(key[4])}`));
 }
 
 function text(key: Key): string {

@@ -94,6 +94,8 @@ export const DEFINITIONS = {
   TREE,
   GROVE: indexOver([TREE], OCI_INDEX),
   SHRUB: indexOver([TWO], OCI_IMAGE),
+  // What a promotion of it contains and covers at once.
+  BUNDLE: indexOver([ONE, SIGNED], OCI_IMAGE),
   SIGNED,
   COUNTERSIGNED: attached(SIGNED.digest, ["countersignature", SIGNATURE], "signature"),
   LATE: attached(ONE.digest, ["late", SIGNATURE], "signature"),

@@ -1,3 +1,5 @@
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { RegistryError } from "../../src/oci/errors.ts";
 import type { RepositoryName } from "../../src/oci/reference.ts";
@@ -108,7 +110,18 @@ async function statementsOf({ services }: Transitions, repo: RepositoryName, lab
   return links.flatMap((link) => (link.manifest === null ? [] : [{ ...link, manifest: link.manifest }]));
 }
 
+/** What has a folder in `trusted/` at a place. */
+export async function foldersSeen(at: Transitions, place: string): Promise<string> {
+  const folders = await readdir(join(at.directory, "trusted", place)).catch((): string[] => []);
+  return listed(WHATS.filter((what) => folders.includes(DEFINITIONS[what].digest.replace(":", "-"))));
+}
+
 // From the model
+
+export function foldersForeseen(model: ReferenceModel, place: string): string {
+  const withFiles = model.runtime(model.at(place)).filter(({ definition }) => definition.blobs.length > 0);
+  return listed(withFiles.map(({ definition }) => labelOf(definition.digest)));
+}
 
 export async function foreseen(at: Transitions, model: ReferenceModel): Promise<View> {
   const view = new Map<string, string>();

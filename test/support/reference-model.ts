@@ -237,9 +237,14 @@ export class ReferenceModel {
     return reached;
   }
 
-  /** The manifests that have a folder in `trusted/`. */
+  /** What has a folder in `trusted/`: roots and what they contain, not what their promotions cover. */
   runtime(repo: ModelRepository): readonly Artifact[] {
-    const { manifests } = this.#served(repo);
+    const roots = this.#roots(repo, undefined).filter((root) => root.state === "trusted");
+    const { manifests } = this.#below(
+      repo,
+      roots.map((root) => ({ ...root, covers: [] })),
+      (artifact) => !this.#isRevoked(artifact),
+    );
     return repo.present.filter(({ definition }) => manifests.has(definition.digest));
   }
 
