@@ -9,7 +9,7 @@ export class ModelChainError extends Error {
 }
 
 /** A record in a link of the chain. */
-export type ChainedModel = ModelEvent["artifact"];
+type ChainedModel = ModelEvent["artifact"];
 
 /** A transition that a chain tells of, and when it was (epoch milliseconds; undefined where that cannot be told). */
 export interface ModelStep {
