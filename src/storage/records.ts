@@ -292,7 +292,7 @@ const verificationProgress = z.strictObject({
 });
 
 /** A check that is under way: all blobs up to `after` are done. */
-export const verificationRunRecord = z.strictObject({
+const verificationRunRecord = z.strictObject({
   ...verificationProgress.shape,
   after: digestSchema.nullable(),
   /** Null where there are too many to count at the start. */
@@ -301,7 +301,7 @@ export const verificationRunRecord = z.strictObject({
 export type VerificationRun = z.infer<typeof verificationRunRecord>;
 
 /** A check that has ended. */
-export const verificationResultRecord = z.strictObject({
+const verificationResultRecord = z.strictObject({
   ...verificationProgress.shape,
   endedAt: time,
   /** `error`: not every blob was looked at, or could be. */
