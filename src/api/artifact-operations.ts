@@ -20,7 +20,7 @@ const MAX_REF = 400;
 const tagOf = `${NAME_PATTERN}:${TAG_PATTERN}`;
 
 /** Where an artifact is named in a path; encoded there like any other value, or with its slashes as they are. */
-export const artifactRef = z
+const artifactRef = z
   .string()
   .max(MAX_REF)
   .regex(new RegExp(`^(?:${NAME_PATTERN}@(?:${DIGEST_PATTERN})|${tagOf})$`))

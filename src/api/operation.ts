@@ -10,7 +10,7 @@ export type Access =
   | { readonly permission: string; readonly on: "registry" };
 
 /** What an operation belongs to: a chapter of the published document. */
-export type Chapter = "artifacts" | "models" | "audit" | "administration" | "health";
+type Chapter = "artifacts" | "models" | "audit" | "administration" | "health";
 
 /** Parameters by name. */
 export type Parameters = Readonly<Record<string, z.ZodType>>;
