@@ -3,6 +3,7 @@ import { ERRORS, RegistryError } from "../oci/errors.ts";
 import type { AcquireServices } from "./acquire.ts";
 import { FirstModelsError, refuse } from "./first-models-file.ts";
 import { type DecidingFile, type Registration, registerModel } from "./register-model.ts";
+import { discardLeftCopies } from "./take-in-file.ts";
 
 /** An entry of a file: a record to be registered, or why it is not. */
 export type Entry = { readonly position: number; readonly line?: number; readonly name: string } & (
@@ -40,6 +41,7 @@ export async function registerEntries(
   entries: readonly Entry[],
   signal: AbortSignal,
 ): Promise<Counts> {
+  await discardLeftCopies(services);
   const counts = { registered: 0, withheld: 0, known: 0, refused: 0 };
   for (const entry of entries) {
     signal.throwIfAborted();

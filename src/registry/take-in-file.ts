@@ -7,6 +7,9 @@ import { demandRoom, whileRoom } from "./reserve.ts";
 
 type Needs = Pick<Services, "blobs" | "files" | "newId">;
 
+/** Of the uploads that hold copies. */
+const PREFIX = "file.";
+
 /** A file of the data directory as a staged upload of ours; whoever still writes to the file changes nothing about it (RULES 24). */
 export interface TakenFile {
   /** The id of the upload. */
@@ -31,6 +34,11 @@ export async function takeInFile(services: Needs, path: string): Promise<TakenFi
   }
 }
 
+/** Discards the copies that killed processes have left, each as large as a model; only while no other process takes files in. */
+export async function discardLeftCopies({ blobs }: Pick<Services, "blobs">): Promise<void> {
+  for await (const upload of blobs.listStaged()) if (upload.startsWith(PREFIX)) await blobs.discard(upload);
+}
+
 /** The file of that name, held open; throws CONFLICT for what may not be taken in. */
 async function openFile({ files }: Needs, path: string): Promise<IncomingFile> {
   try {
@@ -44,7 +52,7 @@ async function openFile({ files }: Needs, path: string): Promise<IncomingFile> {
 
 async function staged(services: Needs, file: IncomingFile): Promise<TakenFile> {
   const { blobs } = services;
-  const upload = `file.${services.newId()}`;
+  const upload = `${PREFIX}${services.newId()}`;
   await blobs.stage(upload);
   try {
     const hash = createHash("sha256");

@@ -299,6 +299,16 @@ describe("a start that is cut off", () => {
     expect(registered).toEqual(["a", "b", "c"]);
   });
 
+  test("leaves no copy behind that the next would not discard", async () => {
+    const { blobs } = here.models.registry.services;
+    await here.lock(three);
+    for (const upload of ["file.left", "somebodys"]) await blobs.stage(upload);
+    await here.begin();
+    const left: string[] = [];
+    for await (const upload of blobs.listStaged()) left.push(upload);
+    expect(left).toEqual(["somebodys"]);
+  });
+
   test("by a full disk says so, and refuses no entry for it", async () => {
     await here.lock(three);
     await expect(cutAfter(1, new StorageFullError("there is no room left"))).rejects.toThrow(
