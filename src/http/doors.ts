@@ -62,7 +62,7 @@ export function allDoors(services: DoorServices, gatekeeper: Gatekeeper, serving
     ...catalogDoors(services),
     ...artifactDoors(services),
     ...modelDoors(services),
-    ...integrityDoors(services),
+    ...integrityDoors({ ...services, draining }),
     ...auditDoors(services),
     ...namespaceDoors(services),
     ...credentialDoors(services),

@@ -156,6 +156,13 @@ async function countArtifacts(services: Needs): Promise<number> {
   return count;
 }
 
+/** What ends a wait. */
+interface Patience {
+  readonly signal?: AbortSignal | undefined;
+  /** Is this process about to end? */
+  readonly isStopping?: () => boolean;
+}
+
 /**
  * Waits until a check has ended and its result is published. Its result, or a later one's; rejects with the reason of the signal when that
  * comes first, which does not end the check.
@@ -163,10 +170,11 @@ async function countArtifacts(services: Needs): Promise<number> {
 export async function waitForVerification(
   services: Pick<Services, "metadata" | "clock">,
   id: string,
-  signal?: AbortSignal,
+  { signal, isStopping = () => false }: Patience = {},
 ): Promise<VerificationResult> {
   for (;;) {
     signal?.throwIfAborted();
+    if (isStopping()) throw new RegistryError("UNAVAILABLE", "the registry stops; the check goes on when it is there again");
     const { current, last } = (await load(services)).record;
     if (current?.id !== id) {
       if (last === null) throw new RegistryError("NOT_FOUND", "there is no such check");

@@ -418,11 +418,20 @@ describe("whoever waits", () => {
     await pushMany(1);
     const id = await startVerification(services, operator);
     const leaving = new AbortController();
-    const left = waitForVerification(services, id, leaving.signal);
+    const left = waitForVerification(services, id, { signal: leaving.signal });
     leaving.abort();
     await expect(left).rejects.toThrow(/abort/i);
     await check();
     expect((await waitForVerification(services, id)).status).toBe("ok");
+  });
+
+  test("is not kept waiting by a process that stops", async () => {
+    const id = await startVerification(services, operator);
+    let isStopping = false;
+    const waiting = waitForVerification(services, id, { isStopping: () => isStopping });
+    isStopping = true;
+    await expect(waiting).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect((await verificationStatus(services)).current).toMatchObject({ id });
   });
 
   test("gets a later result when its own is over and gone", async () => {

@@ -19,7 +19,10 @@ import {
 import type { Ask, Door } from "../route.ts";
 import { answer, change, named, read } from "./models.ts";
 
-type Needs = VerifyServices & ResultServices & Pick<Services, "clock">;
+interface Needs extends VerifyServices, ResultServices, Pick<Services, "clock"> {
+  /** Is the server about to stop? Then nobody is kept waiting. */
+  readonly draining: () => boolean;
+}
 
 const ALL = "/v1/models/verify-all";
 /** Whoever lost patience finds the work going on when it comes again within so long (ms). */
@@ -54,7 +57,7 @@ async function verifyAll(services: Needs, c: Ask, caller: Caller): Promise<Respo
     c.header("Preference-Applied", "respond-async");
     return answer(c, goJson(await shownStatus(services, caller)), 202);
   }
-  const result = await waitForVerification(services, id, c.req.raw.signal);
+  const result = await waitForVerification(services, id, { signal: c.req.raw.signal, isStopping: services.draining });
   // No verdict on the models: neither of the two that a client may take it for.
   if (result.status === "error") throw new RegistryError("UNAVAILABLE", result.detail ?? undefined);
   const models = (): ReturnType<typeof recallModels> => recallModels(services, caller, result);
