@@ -109,7 +109,7 @@ describe("every answer of a running registry is as published:", () => {
     draining = true;
     await witness.expect(stopping.url, "getReadiness", 503);
     await stopping.stop();
-    expect(witness.faults).toEqual([]);
+    expect(witness.takeFaults()).toEqual([]);
   });
 
   test("namespaces, credentials and keys", async () => {
@@ -127,7 +127,7 @@ describe("every answer of a running registry is as published:", () => {
     await ask("revokeCredential", 200, { as: operator, path: { id: rotated.id } });
     await fetch(`${url}/auth/token?scope=repository:team/a:pull`, { headers: { authorization: operator } });
     await ask("listPublicKeys", 200);
-    expect(witness.faults).toEqual([]);
+    expect(witness.takeFaults()).toEqual([]);
   });
 
   test("artifacts that were pushed by OCI", async () => {
@@ -159,7 +159,7 @@ describe("every answer of a running registry is as published:", () => {
     await ask("getArtifact", 200, { as: runtime, path: { ref: `models/oci@${digest}` } });
     await ask("deleteArtifact", 200, { as: operator, path: { ref: `models/oci@${digest}` }, query: { reason: "gone" } });
     await ask("getArtifactHistory", 200, { as: operator, path: { ref: `models/oci@${digest}` } });
-    expect(witness.faults).toEqual([]);
+    expect(witness.takeFaults()).toEqual([]);
   });
 
   test("models by name", async () => {
@@ -183,7 +183,7 @@ describe("every answer of a running registry is as published:", () => {
     await ask("revokeModel", 200, { as, query: { name: "b" } });
     await ask("deleteModel", 200, { as, query: { name: "b" } });
     await ask("getModel", 200, { query: { name: "b" } });
-    expect(witness.faults).toEqual([]);
+    expect(witness.takeFaults()).toEqual([]);
   });
 
   test("checks of stored bytes", async () => {
@@ -200,7 +200,7 @@ describe("every answer of a running registry is as published:", () => {
     await ask("verifyTensorManifest", 409, { query: { name: "A <1>" } });
     await ask("getIntegrityStatus", 200);
     await ask("getStats", 200);
-    expect(witness.faults).toEqual([]);
+    expect(witness.takeFaults()).toEqual([]);
   });
 
   test("the audit, in both of its forms", async () => {
@@ -208,7 +208,7 @@ describe("every answer of a running registry is as published:", () => {
     await ask("listAuditEvents", 200, { as: known.serviceToken, query: { type: "artifact.promote" } });
     expect(await ask<unknown[]>("listAuditEvents", 200, { as: known.serviceToken })).toHaveLength(6);
     await ask("verifyAudit", 200, { as: known.operator });
-    expect(witness.faults).toEqual([]);
+    expect(witness.takeFaults()).toEqual([]);
   });
 
   test("also by the schemas that stand alone", async () => {
@@ -226,7 +226,7 @@ describe("every answer of a running registry is as published:", () => {
   });
 
   test("and nothing that is published was left out", () => {
-    expect(witness.faults).toEqual([]);
+    expect(witness.takeFaults()).toEqual([]);
     const missed = operations.flatMap(({ id, answers }) =>
       Object.keys(answers)
         .map(Number)

@@ -25,10 +25,14 @@ const TOO_MANY = 65;
 /** Asks registries, and holds each answer to the published document and to the schemas that the program has for it. */
 export class Witness {
   readonly contract = new Contract();
-  /** What was wrong. */
-  readonly faults: string[] = [];
+  readonly #faults: string[] = [];
   readonly #seen = new Map<string, Set<number>>();
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 8 });
+
+  /** What was wrong since this was asked the last time. */
+  takeFaults(): readonly string[] {
+    return this.#faults.splice(0);
+  }
 
   /** The statuses that were seen of an operation. */
   seen(id: string): ReadonlySet<number> {
@@ -40,7 +44,7 @@ export class Witness {
     if (operation === undefined) throw new TypeError(`there is no operation ${id}`);
     const answer = await this.#send(url + urlOf(operation, asked), operation.method, asked);
     this.#seen.set(id, new Set([...this.seen(id), answer.status]));
-    this.faults.push(...this.contract.faultsOf(id, answer), ...programsFaults(operation, answer));
+    this.#faults.push(...this.contract.faultsOf(id, answer), ...programsFaults(operation, answer));
     return answer;
   }
 
@@ -92,5 +96,7 @@ function programsFaults({ id, answers }: Operation, { status, headers, text: sai
   const answer = answers[status];
   if (answer === undefined || headers.get("content-type")?.startsWith(answer.mediaType ?? "application/json") !== true) return [];
   const parsed = answer.schema.safeParse(JSON.parse(said));
-  return parsed.success ? [] : [`${id}: ${status} is not what the program says of it: ${parsed.error.message}: ${said.slice(0, 400)}`];
+  return (parsed.error?.issues ?? []).map(
+    ({ path, code }) => `${id}: ${status} is not what the program says of it: /${path.join("/")} ${code}`,
+  );
 }
