@@ -129,10 +129,19 @@ function soundRequests(): Readonly<Record<string, Asked>> {
     cancelVerification: { as: serviceToken },
     getIntegrityStatus: { as: serviceToken },
     showCaller: { as: operator },
+    listPublicKeys: {},
+    getHealth: {},
+    getLiveness: {},
+    getReadiness: {},
   };
 }
 
-const soundRequest = (id: string): Asked => soundRequests()[id] ?? {};
+function soundRequest(id: string): Asked {
+  const sound = soundRequests()[id];
+  if (sound === undefined) throw new TypeError(`say in soundRequests() how ${id} is asked`);
+  return sound;
+}
+
 const answering = (id: string, status: number): boolean => witness.contract.statusesOf(id).includes(status);
 
 /** Bodies that are refused wherever one is taken. */
