@@ -1,8 +1,11 @@
 import * as fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { type LockEntry, LockFileError, lockFileText, parseLockFile } from "../../src/audit/lock-file.ts";
 import { type WrittenModel, recordedModel } from "../../src/audit/recorded-model.ts";
 import { isModelName } from "../../src/oci/model-name.ts";
+
+// Large files take their time on a busy machine.
+vi.setConfig({ testTimeout: 60_000 });
 
 const SHA = "1401b495ac16636adac8a011e6ff394a226c1248a6489121667981e5b0b84a8b";
 const entry = (more = "", name = "m", filename = `${name}.gguf`): string =>

@@ -1,11 +1,14 @@
 import { chmod, readFile, writeFile } from "node:fs/promises";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type ModelEvent, modelEventJson } from "../../src/audit/model-event.ts";
 import { FirstModelsError } from "../../src/registry/first-models-file.ts";
 import { StorageFullError } from "../../src/storage/blob-store.ts";
 import { Beginning, cutting } from "../support/first-models.ts";
 import { chainOf, linked, manifestText, promoted, recordOf } from "../support/model-chains.ts";
 import { sha256Of } from "../support/models.ts";
+
+// Each model is several durable changes.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 let here: Beginning;
 beforeEach(async () => {
