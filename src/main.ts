@@ -47,7 +47,7 @@ async function main(): Promise<number> {
 async function recover(config: Config): Promise<number> {
   if (!existsSync(join(config.dataDirectory, "metadata")))
     throw new StartError(`${config.dataDirectory} holds no registry; set REGISTRY_DIR`);
-  const registry = await openRegistry(config, config.bind.port, createLogger("silent"));
+  const registry = await openRegistry(config, config.bind.port, createLogger("fatal"));
   try {
     const path = await recoverOperator(registry, registry.paths.credentials);
     return say(`A new operator key is in ${path}\n`);

@@ -1,6 +1,7 @@
 import { hkdfSync, randomBytes, randomUUIDv7 } from "node:crypto";
 import { join } from "node:path";
 import type { Config } from "./config.ts";
+import { die } from "./die.ts";
 import { type Realm, realmChooser } from "./identity/realm.ts";
 import type { Logger } from "./log.ts";
 import type { Services } from "./registry/ports.ts";
@@ -14,6 +15,7 @@ import { openKeyFiles } from "./storage/key-files.ts";
 import { openIncomingFiles } from "./storage/incoming-files.ts";
 import { openLinkedTree } from "./storage/linked-tree.ts";
 import { openLmdb } from "./storage/lmdb.ts";
+import type { MetadataStore } from "./storage/metadata-store.ts";
 import { type SecretFile, SecretFileError, readPrivateFile, readSecretFile } from "./storage/secret-file.ts";
 import { openSigningCommand } from "./storage/signing-command.ts";
 import type { SigningKeys } from "./storage/signing-keys.ts";
@@ -46,7 +48,7 @@ export async function openRegistry(config: Config, port: number, log: Logger): P
   } as const;
   const secretFor = derivedFrom(secret);
   const signing = await openSigningKeys(config, paths.credentials, secretFor);
-  const metadata = await openLmdb(paths.metadata);
+  const metadata = await openMetadata(paths.metadata, log);
   const services: Services = {
     metadata,
     blobs: await openFilesystem(paths.root),
@@ -91,6 +93,14 @@ export async function openRegistry(config: Config, port: number, log: Logger): P
 /** What statements and tokens name as their registry: the configured address, else the one that listens. */
 export function publicUrlOf({ publicUrl, scheme, host, port }: Parameters<typeof realmChooser>[0]): string {
   return publicUrl ?? new URL(`${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`).origin;
+}
+
+/** A process in which the store breaks ends, whatever it does: another one opens the store anew. */
+async function openMetadata(directory: string, log: Logger): Promise<MetadataStore> {
+  return openLmdb(directory, (error) => {
+    log.fatal({ err: error }, "the metadata store is broken for this process until it is opened anew: ending at once");
+    die();
+  });
 }
 
 /** The signing keys that the registry keeps, or the program that signs for it. */

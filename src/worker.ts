@@ -3,6 +3,7 @@ import type { Server } from "node:http";
 import { Server as SecureServer } from "node:https";
 import { z } from "zod";
 import { type Config, isLocal } from "./config.ts";
+import { die } from "./die.ts";
 import { createRegistryApp } from "./http/doors.ts";
 import { DEFAULT_BOUNDS, createHttpServer, drain } from "./http/server.ts";
 import { followCertificate, readCertificate } from "./http/tls.ts";
@@ -52,14 +53,6 @@ export function runWorker(): void {
     else if (order.order === "listen") toListen.resolve();
     else void end();
   });
-}
-
-/**
- * Ends at once. An exit would wait for the thread of a transaction under way, which waits for a callback that no longer comes, and would
- * hold the store's write lock for ever; the lock of a process that is killed is freed.
- */
-function die(): void {
-  process.kill(process.pid, "SIGKILL");
 }
 
 interface Cues {

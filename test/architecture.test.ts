@@ -29,9 +29,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   cli: ["oci", "formats", "trust", "audit", "api", "scan", "log"],
   settings: ["oci"],
   config: ["oci", "settings"],
-  services: [...FOLDERS, "config", "log"],
+  die: [],
+  services: [...FOLDERS, "config", "die", "log"],
   "next-steps": [],
-  worker: [...FOLDERS, "config", "services", "log"],
+  worker: [...FOLDERS, "config", "die", "services", "log"],
   primary: [...FOLDERS, "settings", "config", "services", "next-steps", "worker", "log"],
   main: [...FOLDERS, "config", "services", "primary", "worker", "log"],
 };

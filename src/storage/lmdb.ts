@@ -16,8 +16,14 @@ const CHANGE = ["change"] as const;
 /** Only the driver writes these. */
 const OWN: ReadonlySet<string> = new Set([CHANGE[0], HEAD[0], keys.audits()[0]]);
 
-/** Opens the metadata in an LMDB environment, which is made when there is none. Any number of processes may open the same one. */
-export async function openLmdb(directory: string): Promise<MetadataStore> {
+/**
+ * Opens the metadata in an LMDB environment, which is made when there is none. Any number of processes may open the same one.
+ *
+ * `onBroken` is told that the environment is of no more use to this process: LMDB could not show a commit, and begins no transaction any
+ * more until it is opened anew. Reads throw from then on, and commits may never be answered, so that the process had better end. What was
+ * acknowledged before is safe.
+ */
+export async function openLmdb(directory: string, onBroken: (error: unknown) => void = () => undefined): Promise<MetadataStore> {
   const database = open<Buffer, Buffer>({
     path: directory,
     keyEncoding: "binary",
@@ -28,7 +34,7 @@ export async function openLmdb(directory: string): Promise<MetadataStore> {
     // It makes promises of its own that nobody can await: a failed commit would end the process as an unhandled rejection.
     eventTurnBatching: false,
   });
-  return new Lmdb(database, directory);
+  return new Lmdb(database, directory, onBroken);
 }
 
 /** A change, encoded outside of the write transaction: what cannot be encoded never gets as far as that. */
@@ -42,10 +48,12 @@ interface Encoded {
 class Lmdb implements MetadataStore {
   readonly #db: RootDatabase<Buffer, Buffer>;
   readonly #directory: string;
+  readonly #onBroken: (error: unknown) => void;
 
-  constructor(db: RootDatabase<Buffer, Buffer>, directory: string) {
+  constructor(db: RootDatabase<Buffer, Buffer>, directory: string, onBroken: (error: unknown) => void) {
     this.#db = db;
     this.#directory = directory;
+    this.#onBroken = onBroken;
   }
 
   async get(key: Key): Promise<Entry | undefined> {
@@ -70,7 +78,9 @@ class Lmdb implements MetadataStore {
       // Not transaction(): that keeps what was written before a throw.
       return await this.#db.childTransaction(() => this.#apply(encoded));
     } catch (error) {
-      throw await causeOf(error, this.#directory);
+      const cause = await causeOf(error);
+      this.#demandWhole();
+      throw (await isForLackOfRoom(cause, this.#directory)) ? new StorageFullError("there is no room left for metadata", { cause }) : cause;
     }
   }
 
@@ -81,6 +91,20 @@ class Lmdb implements MetadataStore {
   /** lmdb keeps a snapshot for a while; another process may have committed, and answered, since. */
   #seeNewest(): void {
     this.#db.resetReadTxn();
+  }
+
+  /**
+   * Throws when no transaction begins any more. The error of a failed commit does not tell: a disk fails, or is full, in the midst of a
+   * commit, which changes nothing, or in its last step (MDB_PANIC).
+   */
+  #demandWhole(): void {
+    try {
+      this.#seeNewest();
+      this.#db.getBinaryFast(encodeKeyBriefly(CHANGE));
+    } catch (error) {
+      this.#onBroken(error);
+      throw error;
+    }
   }
 
   /** Runs inside the write transaction: synchronous, so that nothing can come between the checks and the writes. */
@@ -134,12 +158,9 @@ const FULL: ReadonlySet<unknown> = new Set([constants.errno.ENOSPC, constants.er
 /** With less than this left (bytes) on the file system, a failed write is taken to have failed for lack of room. */
 const NO_ROOM = 1024 ** 2;
 
-/** The true cause of a failed commit. lmdb hides it one promise deeper, and LMDB says EIO for the short write of a full disk. */
-async function causeOf(error: unknown, directory: string): Promise<unknown> {
-  const cause = error instanceof Error && "commitError" in error ? await rejectionOf(error.commitError) : error;
-  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
-  const full = FULL.has(code) || (code === constants.errno.EIO && (await isFull(directory)));
-  return full ? new StorageFullError("there is no room left for metadata", { cause }) : cause;
+/** The true cause of a failed commit, which lmdb hides one promise deeper. */
+async function causeOf(error: unknown): Promise<unknown> {
+  return error instanceof Error && "commitError" in error ? rejectionOf(error.commitError) : error;
 }
 
 async function rejectionOf(promise: unknown): Promise<unknown> {
@@ -147,6 +168,12 @@ async function rejectionOf(promise: unknown): Promise<unknown> {
     () => new Error("the commit failed"),
     (reason: unknown) => reason,
   );
+}
+
+/** LMDB says EIO for the short write of a full disk. */
+async function isForLackOfRoom(cause: unknown, directory: string): Promise<boolean> {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  return FULL.has(code) || (code === constants.errno.EIO && (await isFull(directory)));
 }
 
 async function isFull(directory: string): Promise<boolean> {

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -89,6 +90,22 @@ describe("several processes on one LMDB directory", () => {
       expect(links.map(({ key }) => key[2])).toEqual([value - 2, value - 1, value]);
       expect(await auditOf(store)).toHaveLength(value + round + 1);
     }
+  });
+});
+
+// LMDB: after a failed write of the page that shows a commit, no transaction of the process begins any more; a later commit never returns.
+describe.runIf(existsSync("/proc/self/fdinfo"))("LMDB whose last write of a commit fails", () => {
+  test.each(["EIO", "ENOSPC", "EBADF"])("(%s) says at once that it is broken for this process, and to nobody else", async (fault) => {
+    const directory = await mkdtemp(join(tmpdir(), "amr-lmdb-"));
+    const child = startChild(new URL("process/break-metadata.ts", import.meta.url), directory, fault);
+    expect(await child.ended()).toBe("SIGKILL");
+    const said: unknown = JSON.parse(child.lines.at(-1) ?? "");
+    expect(said).toEqual({ before: "done done", isBroken: true, after: "failed", told: 1, get: "failed", list: "failed" });
+    const store = await openLmdb(directory);
+    expect((await store.get(["blob", "n"]))?.value).toBe(1);
+    expect(await store.commit(change({ put: [{ key: ["blob", "n"], value: 3 }] }))).toBe("committed");
+    await store.close();
+    await rm(directory, { recursive: true, force: true });
   });
 });
 
