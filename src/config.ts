@@ -24,6 +24,10 @@ export interface Config {
   readonly logLevel: string;
   readonly duties: "standard" | "strict";
   readonly promotionPolicy: "closure" | "predecessor-evidence";
+  /** Who signs statements; undefined: the registry, with keys that it makes. */
+  readonly signing: { readonly command: string; readonly publicKey: string } | undefined;
+  /** Undefined: the passphrase of the registry's own signing key is derived from its secret. */
+  readonly signingPassphrasePath: string | undefined;
   readonly times: Times;
   /** Bytes a second that a body must keep up; zero turns the guard off. */
   readonly minUploadRate: number;
@@ -141,6 +145,8 @@ function configOf(chosen: Settings): Config {
     logLevel: chosen.log_level,
     duties: chosen.registry_duties,
     promotionPolicy: chosen.registry_promotion_policy,
+    signing: signingOf(chosen),
+    signingPassphrasePath: chosen.registry_sign_passphrase_path && resolve(chosen.registry_sign_passphrase_path),
     minUploadRate: chosen.registry_min_upload_rate,
     verifyRate: chosen.registry_verify_rate,
     maxConnections: chosen.registry_max_connections,
@@ -156,6 +162,10 @@ function configOf(chosen: Settings): Config {
       idle: chosen.registry_idle_timeout,
     },
   };
+}
+
+function signingOf({ registry_sign_command: command, registry_sign_public_key: publicKey }: Settings): Config["signing"] {
+  return command !== undefined && publicKey !== undefined ? { command: resolve(command), publicKey: resolve(publicKey) } : undefined;
 }
 
 /** Is the registry for this machine alone: nobody comes through a proxy, and clients call it by a name of loopback (RULES 19)? */

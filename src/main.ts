@@ -12,6 +12,7 @@ import { recoverOperator } from "./registry/recover.ts";
 import { openRegistry } from "./services.ts";
 import { DataDirectoryError } from "./storage/data-directory.ts";
 import { SecretFileError } from "./storage/secret-file.ts";
+import { SigningError } from "./storage/signing-keys.ts";
 
 const HELP = `Usage: ai-model-registry [recover]
 
@@ -73,7 +74,9 @@ function complain(text: string, code: number): number {
 
 /** Whatever an operator can mend is told in words; all else is a fault of ours, and shows where it came from. */
 function refusal(error: unknown): string | undefined {
-  const known = [ConfigError, StartError, DataDirectoryError, SecretFileError, FirstModelsError].some((kind) => error instanceof kind);
+  const known = [ConfigError, StartError, DataDirectoryError, SecretFileError, SigningError, FirstModelsError].some(
+    (kind) => error instanceof kind,
+  );
   if (known && error instanceof Error) return error.message;
   return error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS") ? error.message : undefined;
 }

@@ -7,6 +7,7 @@ import type { Config } from "./config.ts";
 import { readCertificate } from "./http/tls.ts";
 import type { Logger } from "./log.ts";
 import { nextSteps } from "./next-steps.ts";
+import { tidySigningKeys } from "./registry/attestation-keys.ts";
 import { registerFirstModels } from "./registry/first-models.ts";
 import { type FirstStart, firstStart } from "./registry/first-start.ts";
 import { openRegistry, publicUrlOf } from "./services.ts";
@@ -132,6 +133,7 @@ async function prepare(config: Config, { directory, reserved, told }: Held, log:
   if (config.tls !== undefined) await readCertificate(config.tls).catch(refuseCertificate);
   const registry = await openRegistry(config, reserved.port, log);
   try {
+    await tidySigningKeys(registry);
     const first = await firstStart(registry, paths.credentials, registry.serviceTokenPlace);
     const token = await registry.serviceToken();
     if (token?.readableByOthers === true) {

@@ -114,6 +114,14 @@ export const settings = z.strictObject({
     .enum(["closure", "predecessor-evidence"], { error: "must be closure or predecessor-evidence" })
     .default("closure")
     .describe("what a promotion needs: all bytes, or under `predecessor-evidence` scanner results besides, each `pass`"),
+  registry_sign_command: path
+    .optional()
+    .describe("program that signs statements: bytes on standard input, the signature (ECDSA P-256, SHA-256, DER) on standard output"),
+  registry_sign_public_key: path.optional().describe("PEM file with the public key of that program"),
+  registry_sign_passphrase_path: path
+    .optional()
+    .register(computed, { fallback: "derived from the registry's secret" })
+    .describe("file with the passphrase of the signing key that the registry keeps"),
   registry_upload_expiry: duration.prefault("7d").describe("an upload that nobody went on with for so long is removed"),
   registry_gc_interval: duration.prefault("1h").describe("time between two runs of the collector"),
   registry_gc_grace: duration
@@ -168,6 +176,11 @@ export const RULES: readonly {
     about: ["public_url", "tls_cert_path"],
     broken: ({ public_url: url, tls_cert_path: cert }) => url !== undefined && url.startsWith("http:") && cert !== undefined,
     reason: "PUBLIC_URL: must be https when the registry does TLS itself",
+  },
+  {
+    about: ["registry_sign_command", "registry_sign_public_key"],
+    broken: ({ registry_sign_command: command, registry_sign_public_key: key }) => (command === undefined) !== (key === undefined),
+    reason: "REGISTRY_SIGN_COMMAND, REGISTRY_SIGN_PUBLIC_KEY: a program that signs is known by its public key; set both or none",
   },
   {
     about: ["insecure_dev_mode", "bind_addr", "public_url", "tls_terminated_by_proxy", "allow_remote_bind"],

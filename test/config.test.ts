@@ -51,6 +51,8 @@ describe("without any setting", () => {
       logLevel: "info",
       duties: "standard",
       promotionPolicy: "closure",
+      signing: undefined,
+      signingPassphrasePath: undefined,
       minUploadRate: 4096,
       verifyRate: 52_428_800,
       maxConnections: 10_000,

@@ -41,8 +41,17 @@ describe("the first start", () => {
   test("makes credentials that only their owner reads, and prints commands that read them, but no secret", async () => {
     const program = start({ LOG_LEVEL: "trace" });
     const url = await urlOf(program);
-    const files = (await readdir(data("credentials"))).toSorted();
-    expect(files).toEqual(["operator", "publisher", "runtime", "service-token"]);
+    const all = (await readdir(data("credentials"))).toSorted();
+    expect(all).toEqual([
+      expect.stringMatching(/^attestation-key-[0-9a-f]{32}\.pem$/),
+      "operator",
+      "publisher",
+      "runtime",
+      "service-token",
+    ]);
+    const [key = "", ...files] = all;
+    expect((await stat(data("credentials", key))).mode & 0o777).toBe(0o600);
+    expect(await readFile(data("credentials", key), "utf8")).toMatch(/^-----BEGIN ENCRYPTED PRIVATE KEY-----\n/);
     const secrets = await Promise.all(files.map(async (file) => (await readFile(data("credentials", file), "utf8")).trim()));
     const modes = await Promise.all(files.map(async (file) => (await stat(data("credentials", file))).mode & 0o777));
     expect(modes).toEqual([0o600, 0o600, 0o600, 0o600]);

@@ -21,7 +21,7 @@ import { scanEvidence } from "./evidence.ts";
 import { healthAnswer, notReadyAnswer, probeAnswer } from "./health.ts";
 import { integrityOperations } from "./integrity-operations.ts";
 import { allVerified, cancelAnswer, modelNotVerified, modelVerified, verificationAnswer } from "./integrity.ts";
-import { publicKeyList, publicKeyView } from "./keys.ts";
+import { publicKeyList, publicKeyView, rotateSigningKeyRequest } from "./keys.ts";
 import { modelOperations } from "./model-operations.ts";
 import {
   acquireRequest,
@@ -71,6 +71,7 @@ export const requests: Named = {
   RemovePromotedTag: removePromotedTagRequest,
   RevokeArtifact: revokeRequest,
   RotateCredential: rotateCredentialRequest,
+  RotateSigningKey: rotateSigningKeyRequest,
   SetPromotedTag: promotedTagRequest,
 };
 

@@ -9,7 +9,7 @@ import {
   rotateCredentialRequest,
 } from "./credentials.ts";
 import { healthAnswer, notReadyAnswer, probeAnswer } from "./health.ts";
-import { publicKeyList } from "./keys.ts";
+import { publicKeyList, publicKeyView, rotateSigningKeyRequest } from "./keys.ts";
 import { createNamespaceRequest, listNamespacesRequest, namespaceList, namespaceView } from "./namespaces.ts";
 import type { Operation } from "./operation.ts";
 import { whoamiAnswer } from "./whoami.ts";
@@ -117,6 +117,17 @@ export const registryOperations: readonly Operation[] = [
     access: "open",
     answers: { 200: { says: "the keys", schema: publicKeyList } },
     refuses: [],
+  },
+  {
+    ...administration,
+    method: "POST",
+    path: "/v1/keys/rotate",
+    id: "rotateSigningKey",
+    summary: "Have a new key sign statements from now on, named by the old one",
+    access: { permission: "administer:system", on: "registry" },
+    body: { schema: rotateSigningKeyRequest, required: false },
+    answers: { 201: { says: "the new key", schema: publicKeyView } },
+    refuses: ["CONFLICT"],
   },
   {
     ...health,

@@ -19,6 +19,7 @@ import { addPull } from "./commands/pull.ts";
 import { addPush } from "./commands/push.ts";
 import { addQuarantine } from "./commands/quarantine.ts";
 import { addRevoke } from "./commands/revoke.ts";
+import { addSigningKey } from "./commands/signing-key.ts";
 import { addStatus } from "./commands/status.ts";
 import { addTag } from "./commands/tag.ts";
 import { addVerifyAll } from "./commands/verify-all.ts";
@@ -63,6 +64,7 @@ const COMMANDS = [
   addAudit,
   addKey,
   addNamespace,
+  addSigningKey,
   addStatus,
   addDoctor,
   addCompletion,

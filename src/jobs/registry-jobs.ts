@@ -2,10 +2,12 @@ import type { Services } from "../registry/ports.ts";
 import { finishRevocationsEverywhere } from "../registry/revoke-everywhere.ts";
 import { repairRuntimeTree } from "../registry/runtime-folders.ts";
 import type { ResultServices } from "../registry/verify-result.ts";
+import { SIGN_STATEMENTS } from "../registry/unsigned-statements.ts";
 import { onVerificationAsked } from "../registry/verify-run.ts";
 import { collectGarbage } from "./collect-garbage.ts";
 import { expireUploads } from "./expire-uploads.ts";
 import type { Job } from "./scheduler.ts";
+import { signStatements } from "./sign-statements.ts";
 import { verifyAll } from "./verify-all.ts";
 
 /** How often each job runs and what it spares, in milliseconds, and at which rate. */
@@ -31,6 +33,7 @@ export function registryJobs(services: Services & ResultServices, times: JobTime
   return [
     { name: "revoke-everywhere", every: REPAIR_INTERVAL, run: () => finishRevocationsEverywhere(services) },
     { name: "repair-runtime-tree", every: REPAIR_INTERVAL, run: () => repairRuntimeTree(services) },
+    { name: SIGN_STATEMENTS, every: REPAIR_INTERVAL, run: (signal) => signStatements(services, signal) },
     { name: "expire-uploads", every: collectInterval, run: (signal) => expireUploads(services, { lifetime: uploadExpiry, signal }) },
     { name: "collect-garbage", every: collectInterval, run: (signal) => collectGarbage(services, signal) },
     {

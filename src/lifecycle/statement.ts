@@ -1,11 +1,11 @@
 import { canonicalJson } from "../oci/canonical-json.ts";
 import { type Digest, algorithmOf, digestOf, encodedOf } from "../oci/digest.ts";
+import { OCI_IMAGE } from "../oci/media-types.ts";
+import { SIGSTORE_BUNDLE } from "./dsse.ts";
 import type { State } from "./state.ts";
 
-const LIFECYCLE_PREDICATE = "https://ai-model-registry.dev/attestations/lifecycle/v1";
-const IMAGE_MANIFEST = "application/vnd.oci.image.manifest.v1+json";
-const UNSIGNED_STATEMENT = "application/vnd.ai-model-registry.lifecycle.v1+json";
-const IN_TOTO = "application/vnd.in-toto+json";
+/** The predicate of the links of an artifact's chain. */
+export const LIFECYCLE_PREDICATE = "https://ai-model-registry.dev/attestations/lifecycle/v1";
 const STATEMENT_CONFIG = "application/vnd.ai-model-registry.lifecycle.config.v1+json";
 
 /**
@@ -43,7 +43,7 @@ export function statementPayload(facts: StatementFacts): string {
     _type: "https://in-toto.io/Statement/v1",
     subject: [
       {
-        name: `${facts.registry.replace(/^https?:\/\//, "")}/${facts.repository}`,
+        name: `${hostOf(facts.registry)}/${facts.repository}`,
         digest: { sha256: encodedOf(subject.sha256), sha512: encodedOf(subject.sha512) },
       },
     ],
@@ -55,7 +55,7 @@ export function statementPayload(facts: StatementFacts): string {
       seq: facts.sequence,
       prev: facts.previous && { [algorithmOf(facts.previous)]: encodedOf(facts.previous) },
       scope: facts.everywhere ? "digest" : "repository",
-      effectiveAt: timestamp(facts.at),
+      effectiveAt: statementTime(facts.at),
       actor: facts.actor,
       ...(facts.reason === null ? {} : { reason: facts.reason }),
       ...(facts.state === "revoked" ? { permanent: facts.permanent } : {}),
@@ -69,35 +69,65 @@ export function statementPayload(facts: StatementFacts): string {
 export interface StatementManifest {
   readonly manifest: Uint8Array;
   readonly config: Uint8Array;
-  readonly payload: Uint8Array;
+  readonly bundle: Uint8Array;
 }
 
-/** What the referrers API and `oras discover` show of a statement (interface.md §6); a function of payload and subject alone. */
-export function statementManifest(
-  payload: string,
-  subject: { readonly mediaType: string; readonly digest: Digest; readonly size: number },
-  facts: Pick<StatementFacts, "repository" | "state" | "sequence" | "actor" | "at">,
-): StatementManifest {
-  const bytes = new TextEncoder().encode(payload);
-  const config = statementConfig(facts.repository);
+/** What a statement is attached to, as its manifest names it. */
+export interface StatementSubject {
+  readonly repository: string;
+  readonly mediaType: string;
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+/** What people and clients that list referrers are told of a statement; nothing reads it for a decision. `at` is epoch milliseconds. */
+export interface StatementLabel {
+  readonly predicateType: string;
+  readonly at: number;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** The label of a link of an artifact's chain (interface.md §6). */
+export function lifecycleLabel({
+  state,
+  sequence,
+  actor,
+  at,
+}: Pick<StatementFacts, "state" | "sequence" | "actor" | "at">): StatementLabel {
+  const annotations = {
+    "dev.ai-model-registry.lifecycle.state": state,
+    "dev.ai-model-registry.lifecycle.seq": String(sequence),
+    "dev.ai-model-registry.lifecycle.actor": actor,
+  };
+  return { predicateType: LIFECYCLE_PREDICATE, at, annotations };
+}
+
+/** What the referrers API and `oras discover` show of a signed statement (trust.md §5.3); a function of bundle, subject and label alone. */
+export function statementManifest(bundle: Uint8Array, subject: StatementSubject, label: StatementLabel): StatementManifest {
+  const config = statementConfig(subject.repository);
   const manifest = canonicalJson({
     schemaVersion: 2,
-    mediaType: IMAGE_MANIFEST,
-    artifactType: UNSIGNED_STATEMENT,
+    mediaType: OCI_IMAGE,
+    artifactType: SIGSTORE_BUNDLE,
     config: { mediaType: STATEMENT_CONFIG, digest: digestOf(config), size: config.byteLength },
-    layers: [{ mediaType: IN_TOTO, digest: digestOf(bytes), size: bytes.byteLength }],
+    layers: [{ mediaType: SIGSTORE_BUNDLE, digest: digestOf(bundle), size: bundle.byteLength }],
     subject: { mediaType: subject.mediaType, digest: subject.digest, size: subject.size },
     annotations: {
-      "org.opencontainers.image.created": timestamp(facts.at),
-      "dev.ai-model-registry.lifecycle.state": facts.state,
-      "dev.ai-model-registry.lifecycle.seq": String(facts.sequence),
-      "dev.ai-model-registry.lifecycle.actor": facts.actor,
+      "org.opencontainers.image.created": statementTime(label.at),
+      "dev.sigstore.bundle.content": "dsse-envelope",
+      "dev.sigstore.bundle.predicateType": label.predicateType,
+      ...label.annotations,
     },
   });
-  return { manifest: new TextEncoder().encode(manifest), config, payload: bytes };
+  return { manifest: new TextEncoder().encode(manifest), config, bundle };
 }
 
 /** RFC 3339 in UTC, whole seconds: times in statements are information for people. */
-function timestamp(at: number): string {
+export function statementTime(at: number): string {
   return `${new Date(at).toISOString().slice(0, 19)}Z`;
+}
+
+/** How statements name a registry whose URL this is. */
+export function hostOf(registry: string): string {
+  return registry.replace(/^https?:\/\//, "");
 }

@@ -24,12 +24,15 @@ export function referrerDescriptor(manifest: Manifest, digest: Digest, size: num
   };
 }
 
+/** The registry's own statements come first. */
+export const STATEMENT_RANK = 0;
+
 /**
  * Where a referrer stands in the list of its subject's, lowest first. Widely used clients read one page only, so that evidence must
  * come before whatever else was attached.
  */
 export function referrerRank(manifest: Manifest, statement: boolean): number {
-  if (statement) return 0;
+  if (statement) return STATEMENT_RANK;
   switch (evidenceKind(manifest)) {
     case "signature":
     case "attestation":

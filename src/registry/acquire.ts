@@ -29,7 +29,7 @@ import { inTurn } from "./turns.ts";
 
 export type AcquireServices = Pick<
   Services,
-  "metadata" | "blobs" | "tree" | "files" | "inspector" | "clock" | "newId" | "random" | "secretFor" | "log" | "settings"
+  "metadata" | "blobs" | "tree" | "files" | "inspector" | "signing" | "clock" | "newId" | "random" | "secretFor" | "log" | "settings"
 >;
 
 /** A file of the data directory that is to be registered under a name; bounds and spelling are checked. */

@@ -7,6 +7,7 @@ import { keys } from "../storage/keys.ts";
 import type { Change, Expectation, Key, Put } from "../storage/metadata-store.ts";
 import { type ManifestRecord, type ModelDetails, coversRecord, modelDetailsRecord, repositoryRecord } from "../storage/records.ts";
 import type { Overlay } from "./closure.ts";
+import { liftedSummaries } from "./lifted-summaries.ts";
 import { contentKeys, edgesOf } from "./manifest-rows.ts";
 import { modelEventRows } from "./model-events.ts";
 import { registeredView } from "./model-view.ts";
@@ -18,7 +19,7 @@ import { revokedContentRows } from "./shared-content.ts";
 import { type Said, type WrittenStatements, writeStatements } from "./statements.ts";
 import { tagsOf } from "./tags.ts";
 
-type Needs = Pick<Services, "metadata" | "blobs" | "tree" | "clock" | "newId" | "settings">;
+type Needs = Pick<Services, "metadata" | "blobs" | "tree" | "clock" | "newId" | "settings" | "signing" | "log">;
 
 /** A transition that was decided: the record before, and as it will be (sequence and previous are still those of the last link). */
 export interface DecidedTransition {
@@ -70,6 +71,7 @@ export async function buildTransition(services: Needs, decided: DecidedTransitio
     await tagListRows(services, decided),
     await repositoryRows(services, decided),
     await modelRows(services, decided),
+    await summaryRows(services, decided),
     decided.also ?? NOTHING,
   ];
   const now = services.clock();
@@ -83,7 +85,7 @@ export async function buildTransition(services: Needs, decided: DecidedTransitio
       ...[...folders].map((manifest) => pendingFolder(services, { repository, manifest }, pending)),
       { key: keys.servingEpoch(), value: { at: now } },
     ],
-    remove: [...statements.remove, ...reach.flatMap(({ remove }) => remove), ...rows.flatMap(({ remove }) => remove)],
+    remove: [...reach.flatMap(({ remove }) => remove), ...rows.flatMap(({ remove }) => remove)],
     audit: decided.audit,
   };
   return { change: withoutDuplicates(change), record, folders, pending };
@@ -167,6 +169,12 @@ function edgeRows({ repository, before, after, manifest }: DecidedTransition): R
 function revocationRows({ repository, before, after, manifest }: DecidedTransition): Rows {
   const isAsBefore = after.revocation === before.record.revocation || (after.revocation === null && before.record.revocation === null);
   return after.state === "deleted" || isAsBefore ? NOTHING : { ...NOTHING, ...revokedContentRows(repository, after, manifest) };
+}
+
+/** A promotion that lifts a revocation takes its summary off the list of referrers. */
+async function summaryRows(services: Needs, { repository, before, after }: DecidedTransition): Promise<Rows> {
+  const isLifting = before.record.revocation !== null && after.revocation === null;
+  return isLifting ? { ...NOTHING, remove: await liftedSummaries(services, repository, after.digest) } : NOTHING;
 }
 
 /** A registered artifact's transition is a link of the predecessor's chain too, whichever door it came by. */

@@ -2,6 +2,7 @@ import type { Logger } from "../log.ts";
 import type { BlobStore } from "../storage/blob-store.ts";
 import type { IncomingFiles } from "../storage/incoming-files.ts";
 import type { MetadataStore } from "../storage/metadata-store.ts";
+import type { SigningKeys } from "../storage/signing-keys.ts";
 import type { RuntimeTree } from "../storage/runtime-tree.ts";
 import type { Inspector } from "../scan/inspector.ts";
 import type { Actor } from "../audit/event.ts";
@@ -15,6 +16,8 @@ export interface Services {
   readonly tree: RuntimeTree;
   readonly files: IncomingFiles;
   readonly inspector: Inspector;
+  /** The keys of the registry's statements. */
+  readonly signing: SigningKeys;
   /** Now, in epoch milliseconds. */
   readonly clock: () => number;
   /** A fresh time-ordered id (UUIDv7), for events and requests. */

@@ -208,12 +208,12 @@ function servedReferrers(repository: RepositoryName, closure: Closure): Put[] {
   return put;
 }
 
-/** Manifest, payload and config of every statement of a chain that is written as a manifest. */
+/** What every statement of a chain consists of. */
 async function statementsOf(needs: Needs, repository: RepositoryName, manifest: Digest): Promise<readonly Content[]> {
   const contents: Content[] = [];
   for await (const { value } of allRows(needs, keys.statements(repository, manifest))) {
     const statement = statementRecord.parse(value);
-    if (statement.manifest !== null) contents.push(...statementContents(repository, statement.manifest, statement.digest));
+    contents.push(...statementContents(repository, statement));
   }
   return contents;
 }

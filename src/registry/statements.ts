@@ -1,18 +1,22 @@
-import { type StatementFacts, statementConfig, statementManifest, statementPayload } from "../lifecycle/statement.ts";
+import { type StatementFacts, lifecycleLabel, statementConfig, statementPayload } from "../lifecycle/statement.ts";
+import { summaryOf } from "../lifecycle/summary.ts";
 import { type Digest, digestOf } from "../oci/digest.ts";
-import { type Manifest, parseManifest } from "../oci/manifest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { type Content, keys } from "../storage/keys.ts";
-import type { Expectation, Key, Put } from "../storage/metadata-store.ts";
-import { type ManifestRecord, type StatementRecord, manifestRecord, statementRecord } from "../storage/records.ts";
-import { contentKeys, newManifestRows, referrerRow, servedReferrerKey } from "./manifest-rows.ts";
-import { REGISTRY_ITSELF, publishOwnBlobs } from "./own-blobs.ts";
+import type { Expectation, Put } from "../storage/metadata-store.ts";
+import { type ManifestRecord, type StatementRecord, statementRecord } from "../storage/records.ts";
+import { publishOwnBlobs } from "./own-blobs.ts";
 import type { Services } from "./ports.ts";
+import { type StatementSigner, statementSigner } from "./sign.ts";
+import { type StoredStatement, storedStatement } from "./statement-rows.ts";
 
-type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "settings">;
+type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "settings" | "signing" | "log">;
 
 /** What a transition says; the chain adds sequence and previous. */
 export type Said = Pick<StatementFacts, "everywhere" | "actor" | "permanent" | "inputs" | "at" | "reason" | "policy">;
+
+/** A link of an artifact's chain with its place. */
+export type Link = StatementRecord & { readonly sequence: number };
 
 /** The link that follows in an artifact's chain, as a payload only: what a push commits (RULES 28). */
 export function nextLink(
@@ -20,7 +24,7 @@ export function nextLink(
   repository: RepositoryName,
   record: Pick<ManifestRecord, "digest" | "sha512" | "state" | "sequence" | "previous">,
   said: Said,
-): StatementRecord & { readonly sequence: number } {
+): Link {
   const sequence = record.sequence + 1;
   const payload = statementPayload({
     registry: needs.settings.publicUrl,
@@ -36,18 +40,13 @@ export function nextLink(
 }
 
 /** The row of a link. */
-export function linkRow(
-  repository: RepositoryName,
-  artifact: Digest,
-  { sequence, ...link }: StatementRecord & { readonly sequence: number },
-): Put {
+export function linkRow(repository: RepositoryName, artifact: Digest, { sequence, ...link }: Link): Put {
   return { key: keys.statement(repository, artifact, sequence), value: link };
 }
 
 export interface WrittenStatements {
   readonly expect: readonly Expectation[];
   readonly put: readonly Put[];
-  readonly remove: readonly Key[];
   /** What is written now. */
   readonly contents: readonly Content[];
   readonly sequence: number;
@@ -55,8 +54,9 @@ export interface WrittenStatements {
 }
 
 /**
- * The next link of an artifact's chain, with its manifest, and with that of the link before when it was not written yet. `after` is the
- * record as the transition leaves it, but for sequence and previous, which are still those of the last link.
+ * The next link of an artifact's chain, signed, with its manifest, and with that of the link before when it was not written yet. `after` is
+ * the record as the transition leaves it, but for sequence and previous, which are still those of the last link. Throws UNAVAILABLE when
+ * the signing key cannot be used.
  */
 export async function writeStatements(
   needs: Needs,
@@ -66,101 +66,84 @@ export async function writeStatements(
 ): Promise<WrittenStatements> {
   const link = nextLink(needs, repository, after, said);
   const links = [...(await unwritten(needs, repository, after)), link];
-  const written = links.map((each) => writtenLink(repository, after, each));
-  const blobs = await publishOwnBlobs(
-    needs,
+  const signer = await statementSigner(needs);
+  const signed: SignedLink[] = [];
+  for (const each of links) signed.push(await signLink(signer, { repository, artifact: after, link: each, isSummarised: true }));
+  const rows = await signedRows(needs, repository, signed);
+  const expect = [signer.unchanged, ...rows.expect];
+  return { expect, put: rows.put, contents: rows.contents, sequence: link.sequence, previous: link.digest };
+}
+
+/** A link with its statements as they are stored. */
+export interface SignedLink {
+  readonly row: Put;
+  readonly link: Link;
+  readonly stored: readonly StoredStatement[];
+}
+
+/** Signs a link, and the summary of a promotion or revocation that is listed with it. */
+export async function signLink(
+  signer: StatementSigner,
+  {
     repository,
-    written.flatMap(({ manifest }) => [manifest.config, manifest.payload]),
-  );
-  const put = [...blobs.put];
-  const expect = [...blobs.expect];
-  const remove: Key[] = [];
-  for (const { link: each, manifest, digest } of written) {
-    put.push(linkRow(repository, after.digest, { ...each, manifest: digest }));
-    const known = await needs.metadata.get(keys.manifest(repository, digest));
-    expect.push({ key: keys.manifest(repository, digest), version: known?.version ?? "absent" });
-    const rows = statementRows(repository, after, { link: each, bytes: manifest.manifest });
-    put.push(...rows.put);
-    if (known !== undefined) remove.push(...pushedRows(repository, manifestRecord.parse(known.value), rows.manifest));
-  }
+    artifact,
+    link,
+    isSummarised,
+  }: { readonly repository: RepositoryName; readonly artifact: ManifestRecord; readonly link: Link; readonly isSummarised: boolean },
+): Promise<SignedLink> {
+  const bundle = await signer.bundle(link.payload);
+  const statement = storedStatement({ repository, artifact, bundle, label: lifecycleLabel(link) });
+  const says = isSummarised ? summaryOf(link.payload, artifact.digest) : undefined;
+  const summary = says && storedStatement({ repository, artifact, bundle: await signer.bundle(says.payload), label: says.label });
+  const signed: Link = {
+    ...link,
+    manifest: statement.manifest,
+    bundle: statement.bundle,
+    ...(summary === undefined ? {} : { summary: { manifest: summary.manifest, bundle: summary.bundle } }),
+  };
   return {
-    expect,
-    put,
-    remove,
-    contents: written.flatMap(({ link: each, digest }) => statementContents(repository, digest, each.digest)),
-    sequence: link.sequence,
-    previous: link.digest,
+    row: linkRow(repository, artifact.digest, signed),
+    link: signed,
+    stored: summary === undefined ? [statement] : [statement, summary],
   };
 }
 
-/** What a statement consists of, as content of its repository. */
-export function statementContents(repository: RepositoryName, manifest: Digest, payload: Digest): readonly Content[] {
-  return [
-    { kind: "manifest", digest: manifest },
-    { kind: "blob", digest: payload },
-    { kind: "blob", digest: digestOf(statementConfig(repository)) },
-  ];
+/** The rows of signed links, and their blobs, which are published. */
+export async function signedRows(
+  needs: Needs,
+  repository: RepositoryName,
+  signed: readonly SignedLink[],
+): Promise<Pick<WrittenStatements, "expect" | "put" | "contents">> {
+  const stored = signed.flatMap((each) => each.stored);
+  const blobs = await publishOwnBlobs(
+    needs,
+    repository,
+    stored.flatMap((each) => each.blobs),
+  );
+  return {
+    expect: [...blobs.expect, ...stored.flatMap(({ expect }) => expect)],
+    put: [...blobs.put, ...stored.flatMap(({ put }) => put), ...signed.map(({ row }) => row)],
+    contents: signed.flatMap(({ link }) => statementContents(repository, link)),
+  };
 }
 
-type Link = StatementRecord & { readonly sequence: number };
+/** What the statements of a link consist of, as content of their repository; nothing before they are written. */
+export function statementContents(repository: RepositoryName, link: StatementRecord): readonly Content[] {
+  const { manifest, bundle, summary, unsigned, digest } = link;
+  if (manifest === null) return [];
+  const isSigned = bundle !== undefined;
+  const manifests = [manifest, unsigned, summary?.manifest];
+  // One that is or was unsigned has its payload as a layer.
+  const blobs = [digestOf(statementConfig(repository)), bundle, summary?.bundle, isSigned && unsigned === undefined ? undefined : digest];
+  return [
+    ...manifests.flatMap((each) => (each === undefined ? [] : [{ kind: "manifest", digest: each } as const])),
+    ...blobs.flatMap((each) => (each === undefined ? [] : [{ kind: "blob", digest: each } as const])),
+  ];
+}
 
 async function unwritten(needs: Needs, repository: RepositoryName, record: ManifestRecord): Promise<readonly Link[]> {
   if (record.sequence === 0) return [];
   const entry = await needs.metadata.get(keys.statement(repository, record.digest, record.sequence));
   const last = entry && statementRecord.parse(entry.value);
   return last === undefined || last.manifest !== null ? [] : [{ ...last, sequence: record.sequence }];
-}
-
-function writtenLink(
-  repository: RepositoryName,
-  subject: ManifestRecord,
-  link: Link,
-): { link: Link; manifest: ReturnType<typeof statementManifest>; digest: Digest } {
-  const named = { mediaType: subject.mediaType, digest: subject.names[0] ?? subject.digest, size: subject.size };
-  const manifest = statementManifest(link.payload, named, { repository, ...link });
-  return { link, manifest, digest: digestOf(manifest.manifest) };
-}
-
-function statementRows(
-  repository: RepositoryName,
-  subject: ManifestRecord,
-  { link, bytes }: { readonly link: Link; readonly bytes: Uint8Array },
-): { readonly put: readonly Put[]; readonly manifest: Manifest } {
-  const manifest = parseManifest(bytes, undefined);
-  const digest = digestOf(bytes);
-  const record: ManifestRecord = manifestRecord.parse({
-    v: 1,
-    digest,
-    sha512: digestOf(bytes, "sha512"),
-    names: [digest],
-    mediaType: manifest.mediaType,
-    artifactType: manifest.artifactType ?? null,
-    size: bytes.byteLength,
-    closureBytes: bytes.byteLength + manifest.blobReferences.reduce((sum, { size }) => sum + size, 0),
-    subject: subject.names[0] ?? subject.digest,
-    statement: true,
-    state: "acquired",
-    generation: 1,
-    sequence: 0,
-    previous: null,
-    onceTrusted: false,
-    revocation: null,
-    uploaders: [],
-    pushedBy: REGISTRY_ITSELF,
-    pushedAt: link.at,
-    changedBy: REGISTRY_ITSELF,
-    changedAt: link.at,
-    reason: null,
-    policy: null,
-    decision: null,
-  });
-  const written = { repository, record, manifest };
-  const referrer = referrerRow(written);
-  const served = referrer === undefined ? [] : [{ key: servedReferrerKey(referrer.key), value: referrer.value }];
-  return { put: [...newManifestRows(written, bytes, new Set()), ...served], manifest };
-}
-
-/** The rows of an artifact that somebody pushed with the very bytes of the statement, before it was written: there is one of them only. */
-function pushedRows(repository: RepositoryName, record: ManifestRecord, manifest: Manifest): readonly Key[] {
-  return [keys.artifactState(record.state, repository, record.digest), ...contentKeys({ repository, record, manifest })];
 }

@@ -16,7 +16,7 @@ import { syncIfPending, syncRuntimeFolders } from "./runtime-folders.ts";
 import { inTurn } from "./turns.ts";
 
 /** What transitions need. */
-export type TransitionServices = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "settings" | "tree" | "log">;
+export type TransitionServices = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "settings" | "tree" | "log" | "signing">;
 
 /** What the table says of an event on an artifact; a refusal is thrown as the error that fits its reason. */
 export async function decideTransition(

@@ -21,6 +21,8 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   lockout/<what>                  * failed logins
  *   token-key/<kid>                   a signing key of access tokens
  *   token-key-active                  the one that signs now
+ *   attestation-key/<sequence>        a key that signs or signed statements, with the statement by which the one before named it
+ *   attestation-key-active            the sequence of the one that signs now
  *   repository/<repo>                 a repository, with the number of its trusted manifests
  *   repository-trusted/<repo>         exists while something there is trusted: the readers' catalog
  *   manifest/<repo>/<m>               the artifact record
@@ -62,6 +64,11 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   model-event-head                  the last link of the predecessor's audit chain
  *   model-event/<seq>                 a link of it
  *   first-models/<file>               the lock file, or the predecessor's manifest, that the first models were registered from
+ *   policy/<name>                     the last version of a promotion policy, and whether it is in force
+ *   policy-version/<name>/<version>   a version of it, which stays
+ *   policy-epoch                      raised by every change of what is in force
+ *   trust-root/<name>/<d>             a Sigstore trusted root under the name that policies give it
+ *   trust-root-content/<d>            its bytes
  *   serving-epoch                     raised by every change that can end a download
  *   lease/<job>                     * who runs a job
  *   job/<name>                      * how far a job has come
@@ -119,6 +126,9 @@ export const keys = {
   tokenKey: (kid: string): Key => ["token-key", kid],
   tokenKeys: (): Key => ["token-key"],
   activeTokenKey: (): Key => ["token-key-active"],
+  attestationKey: (sequence: number): Key => ["attestation-key", sequence],
+  attestationKeys: (): Key => ["attestation-key"],
+  activeAttestationKey: (): Key => ["attestation-key-active"],
   repository: (repository: RepositoryName): Key => ["repository", repository],
   repositories: (): Key => ["repository"],
   trustedRepository: (repository: RepositoryName): Key => ["repository-trusted", repository],
@@ -136,6 +146,7 @@ export const keys = {
   artifactsRecalled: (): Key => ["artifact-recalled"],
   statement: (repository: RepositoryName, manifest: Digest, sequence: number): Key => ["statement", repository, manifest, sequence],
   statements: (repository: RepositoryName, manifest: Digest): Key => ["statement", repository, manifest],
+  allStatements: (): Key => ["statement"],
   decision: (repository: RepositoryName, manifest: Digest, decision: Digest): Key => ["decision", repository, manifest, decision],
   covers: (repository: RepositoryName, manifest: Digest): Key => ["covers", repository, manifest],
   referrer: (repository: RepositoryName, subject: Digest, rank: number, manifest: Digest): Key => [
@@ -201,6 +212,13 @@ export const keys = {
   modelEvent: (sequence: number): Key => ["model-event", sequence],
   modelEvents: (): Key => ["model-event"],
   firstModels: (file: FirstModelsFile): Key => ["first-models", file],
+  policy: (name: string): Key => ["policy", name],
+  policies: (): Key => ["policy"],
+  policyVersion: (name: string, version: number): Key => ["policy-version", name, version],
+  policyEpoch: (): Key => ["policy-epoch"],
+  trustRoot: (name: string, digest: Digest): Key => ["trust-root", name, digest],
+  trustRoots: (): Key => ["trust-root"],
+  trustRootContent: (digest: Digest): Key => ["trust-root-content", digest],
   servingEpoch: (): Key => ["serving-epoch"],
   lease: (job: string): Key => ["lease", job],
   job: (name: string): Key => ["job", name],

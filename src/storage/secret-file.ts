@@ -18,27 +18,40 @@ export interface SecretFile {
 const MAX_BYTES = 4096;
 const MIN_LENGTH = 32;
 
+/** A file that nobody else can have written, as text. */
+export interface PrivateFile {
+  readonly text: string;
+  readonly readableByOthers: boolean;
+}
+
 /**
  * Reads a secret of one line. Undefined when there is no such file. Refused is what somebody else could have put there: a symbolic link,
  * a file that others can write, and what is too short to be a secret.
  */
 export async function readSecretFile(path: string): Promise<SecretFile | undefined> {
+  const file = await readPrivateFile(path);
+  if (file === undefined) return undefined;
+  const secret = file.text.trim();
+  if (secret.length < MIN_LENGTH || /\s/.test(secret)) {
+    throw refused(path, `must hold one secret of at least ${MIN_LENGTH} characters without white space`);
+  }
+  return { secret, readableByOthers: file.readableByOthers };
+}
+
+/** Reads a file of at most 4 KiB that holds a secret, or what it is protected by, in any form; see `readSecretFile` for what is refused. */
+export async function readPrivateFile(path: string): Promise<PrivateFile | undefined> {
   const file = await openFile(path);
   if (file === undefined) return undefined;
   try {
     const { size, mode } = await checkedStat(file, path);
     if (size > MAX_BYTES) throw refused(path, "is too large to hold a secret");
-    const secret = (await file.readFile("utf8")).trim();
-    if (secret.length < MIN_LENGTH || /\s/.test(secret)) {
-      throw refused(path, `must hold one secret of at least ${MIN_LENGTH} characters without white space`);
-    }
-    return { secret, readableByOthers: (mode & 0o044) !== 0 };
+    return { text: await file.readFile("utf8"), readableByOthers: (mode & 0o044) !== 0 };
   } finally {
     await file.close();
   }
 }
 
-/** Writes a secret as a file of one line that only its owner can read: whole and durable under its name, or not there. */
+/** Writes a secret as a file that only its owner can read, ended by a line break: whole and durable under its name, or not there. */
 export async function writeSecretFile(path: string, secret: string): Promise<void> {
   const folder = dirname(path);
   await mkdir(folder, { recursive: true, mode: 0o700 });

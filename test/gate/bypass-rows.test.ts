@@ -315,6 +315,7 @@ const NOT_OF_ARTIFACTS = [
   "GET /v1/audit",
   "GET /v1/audit/verify",
   "GET /v1/keys",
+  "POST /v1/keys/rotate",
   "GET /v1/whoami",
   "GET /health",
   "GET /livez",

@@ -6,10 +6,10 @@ import { listArtifacts } from "../../src/registry/list-artifacts.ts";
 import { listReferrers } from "../../src/registry/list-referrers.ts";
 import { finishRevocationsEverywhere } from "../../src/registry/revoke-everywhere.ts";
 import { findManifest, readerOf, serveBlob, serveManifest } from "../../src/registry/serving.ts";
-import { keys, under } from "../../src/storage/keys.ts";
-import { statementRecord } from "../../src/storage/records.ts";
+import { keys } from "../../src/storage/keys.ts";
 import { callerWith } from "../support/callers.ts";
 import { repository } from "../support/principal.ts";
+import { type WrittenStatement, writtenStatements } from "../support/signed-statements.ts";
 import { Transitions, digestIn, imageOf } from "../support/transitions.ts";
 
 const publisher = callerWith(["publisher@models"], { name: "publisher" });
@@ -26,25 +26,13 @@ async function pushed(): Promise<Transitions> {
   return at;
 }
 
-interface Written {
-  readonly manifest: Digest;
-  readonly payload: string;
-  readonly digest: Digest;
-}
-
-async function written({ services: { metadata } }: Transitions): Promise<Written[]> {
-  const rows = await metadata.list(under(keys.statements(AT, digestIn(MODEL)), 100));
-  return rows.flatMap(({ value }) => {
-    const { manifest, payload, digest } = statementRecord.parse(value);
-    return manifest === null ? [] : [{ manifest, payload, digest }];
-  });
-}
+const written = (at: Transitions): Promise<readonly WrittenStatement[]> => writtenStatements(at, AT, digestIn(MODEL));
 
 describe("what a statement of the registry consists of", () => {
   test("nobody deletes, not even while its artifact was never trusted", async () => {
     await using at = await pushed();
     await at.quarantine(publisher, AT, digestIn(MODEL));
-    for (const blob of [digestOf(statementConfig(AT)), ...(await written(at)).map(({ digest }) => digest)]) {
+    for (const blob of [digestOf(statementConfig(AT)), ...(await written(at)).map(({ bundle }) => bundle)]) {
       for (const caller of [publisher, maintainer, operator]) {
         await expect(at.deleteBlob(caller, AT, blob)).rejects.toMatchObject({ code: "DENIED" });
       }
@@ -71,38 +59,33 @@ describe("what a statement of the registry consists of", () => {
     const found = await findManifest(at.services, AT, promotion.manifest);
     expect(found?.record).toMatchObject({ statement: true, state: "acquired" });
     expect((await serveManifest(at.services, READER, AT, found?.record)).effect).toBe("allow");
-    expect((await serveBlob(at.services, READER, AT, promotion.digest)).serving.effect).toBe("allow");
+    expect((await serveBlob(at.services, READER, AT, promotion.bundle)).serving.effect).toBe("allow");
   });
 });
 
-test("a look-alike that was pushed before the registry wrote the statement becomes that statement, once", async () => {
-  await using twin = await pushed();
-  await using at = await pushed();
-  // The first link is known as soon as it is committed; its manifest is written with the second one.
-  const first = await at.services.metadata.get(keys.statement(AT, digestIn(MODEL), 1));
-  await twin.services.metadata.commit({
-    expect: [],
-    put: [{ key: keys.statement(AT, digestIn(MODEL), 1), value: first?.value }],
-    remove: [],
-    audit: [{ id: "1", time: 0, type: "test", actor: { principal: "test", kind: "system" }, outcome: "allow" }],
-  });
-  await twin.quarantine(publisher, AT, digestIn(MODEL));
-  const [forecast] = await written(twin);
-  const bytes = await twin.services.metadata.get(keys.manifestContent(AT, forecast?.manifest ?? digestIn(MODEL)));
-  const forged = JSON.parse(Buffer.from(bytes?.value as Uint8Array).toString("utf8")) as object;
-  expect(await at.manifest(publisher, AT, forged, "forged")).toBe(forecast?.manifest);
+async function listed(at: Transitions): Promise<readonly Digest[]> {
+  const query = { repository: AT, subject: digestIn(MODEL), artifactType: undefined, page: { n: 100, last: undefined } };
+  return (await listReferrers(at.services, publisher, query)).referrers.map(({ digest }) => digest);
+}
 
-  await at.quarantine(publisher, AT, digestIn(MODEL));
-  expect((await written(at))[0]?.manifest).toBe(forecast?.manifest);
-  const page = { n: 100, last: undefined };
-  const { referrers } = await listReferrers(at.services, publisher, {
-    repository: AT,
-    subject: digestIn(MODEL),
-    artifactType: undefined,
-    page,
-  });
-  expect(referrers.map(({ digest }) => digest).toSorted()).toEqual((await written(at)).map(({ manifest }) => manifest).toSorted());
+test("a look-alike has no authority: it is an artifact like any other, listed after the registry's own and deleted by who pushed it", async () => {
+  await using at = await pushed();
+  await at.promote(operator, AT, digestIn(MODEL));
+  const [, promotion] = await written(at);
+  const content = await at.services.metadata.get(keys.manifestContent(AT, promotion?.manifest ?? digestIn(MODEL)));
+  const genuine = JSON.parse(Buffer.from(content?.value as Uint8Array).toString("utf8")) as { annotations: Record<string, string> };
+  const own = await listed(at);
+  const forged = { ...genuine, annotations: { ...genuine.annotations, "dev.ai-model-registry.lifecycle.state": "revoked" } };
+  const digest = await at.manifest(publisher, AT, forged);
+  expect((await findManifest(at.services, AT, digest))?.record).toMatchObject({ statement: false, state: "acquired" });
+  expect((await findManifest(at.services, AT, digestIn(MODEL)))?.record.state).toBe("trusted");
+  expect(await listed(at)).toEqual([...own, digest]);
+  // The bytes of a statement that there is are that statement, whoever pushes them.
+  expect(await at.manifest(publisher, AT, genuine, "mine")).toBe(promotion?.manifest);
+  await expect(at.delete(operator, AT, promotion?.manifest ?? digest)).rejects.toBeInstanceOf(RegistryError);
   const query = { repository: AT, state: undefined, cursor: undefined, limit: 100 };
-  expect((await listArtifacts(at.services, publisher, query)).artifacts.map(({ digest }) => digest)).toEqual([digestIn(MODEL)]);
-  await expect(at.delete(operator, AT, forecast?.manifest ?? digestIn(MODEL))).rejects.toBeInstanceOf(RegistryError);
+  expect((await listArtifacts(at.services, publisher, query)).artifacts.map((each) => each.digest).toSorted()).toEqual(
+    [digestIn(MODEL), digest].toSorted(),
+  );
+  expect((await at.delete(publisher, AT, digest)).state).toBe("deleted");
 });

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { operations } from "../../src/api/operations.ts";
 import { DEFAULT_RATES, Limiter } from "../../src/http/limits.ts";
+import { signStatements } from "../../src/jobs/sign-statements.ts";
 import { digestOf, encodedOf } from "../../src/oci/digest.ts";
 import type { MetadataStore } from "../../src/storage/metadata-store.ts";
 import { type TestRegistry, startTestRegistry } from "../support/server.ts";
@@ -113,6 +114,7 @@ function soundRequests(): Readonly<Record<string, Asked>> {
     createCredential: { as: operator, body: { name: "another", role: "reader", namespace: "team" } },
     rotateCredential: { as: operator, path: { id: live }, body: {} },
     revokeCredential: { as: operator, path: { id: live } },
+    rotateSigningKey: { as: operator, body: {} },
     listModels: { as: serviceToken },
     getModel: model,
     getModelPath: model,
@@ -224,6 +226,10 @@ describe("what the registry refuses is refused as published:", () => {
     await ask("revokeCredential", 200, { as: operator, path: { id } });
     await ask("rotateCredential", 409, { as: operator, path: { id } });
     await ask("rotateCredential", 404, { as: operator, path: { id: "none" } });
+    // The job that looks for statements of an earlier version has not run.
+    await ask("rotateSigningKey", 409, { as: operator, body: {} });
+    await ask("rotateSigningKey", 403, { as: runtime, body: {} });
+    await signStatements(registry.services);
     await ask("revokeCredential", 404, { as: operator, path: { id: "none" } });
     for (const audit of ["listAuditEvents", "verifyAudit"]) {
       await ask(audit, 403, { as: runtime });

@@ -83,7 +83,10 @@ describe("GET /auth/token", () => {
   test("signs with a key of GET /v1/keys", async () => {
     const token = String((await get([])).json["token"]);
     const { json } = await registry.ask("GET", "/v1/keys");
-    expect(json["keys"]).toMatchObject([{ id: decodeProtectedHeader(token).kid, purpose: "token", algorithm: "ES256" }]);
+    expect(json["keys"]).toMatchObject([
+      { purpose: "attestation" },
+      { id: decodeProtectedHeader(token).kid, purpose: "token", algorithm: "ES256" },
+    ]);
   });
 
   test("takes scopes as repeated parameters and between spaces", async () => {

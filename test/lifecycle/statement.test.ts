@@ -1,5 +1,12 @@
 import { expect, test } from "vitest";
-import { type StatementFacts, statementConfig, statementManifest, statementPayload } from "../../src/lifecycle/statement.ts";
+import { SIGSTORE_BUNDLE, sigstoreBundle } from "../../src/lifecycle/dsse.ts";
+import {
+  type StatementFacts,
+  lifecycleLabel,
+  statementConfig,
+  statementManifest,
+  statementPayload,
+} from "../../src/lifecycle/statement.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { parseManifest } from "../../src/oci/manifest.ts";
 
@@ -51,26 +58,30 @@ test("statementPayload() begins a chain with prev null", () => {
   expect(statementPayload({ ...FACTS, sequence: 1, previous: null })).toContain('"prev":null');
 });
 
-test("statementManifest() is a referrer of the artifact that people can read, with a config of its own", () => {
-  const payload = statementPayload(FACTS);
-  const { manifest, config, payload: layer } = statementManifest(payload, { mediaType: "a/b", digest: SUBJECT.sha256, size: 5 }, FACTS);
+const ARTIFACT = { repository: "models/demo", mediaType: "a/b", digest: SUBJECT.sha256, size: 5 };
+const BUNDLE = sigstoreBundle(statementPayload(FACTS), new Uint8Array([1, 2, 3]), "a key");
+
+test("statementManifest() is a referrer of the artifact that people and cosign can read, with a config of its own", () => {
+  const { manifest, config, bundle } = statementManifest(BUNDLE, ARTIFACT, lifecycleLabel(FACTS));
   const parsed = parseManifest(manifest, undefined);
-  expect(parsed.artifactType).toBe("application/vnd.ai-model-registry.lifecycle.v1+json");
+  expect(parsed.artifactType).toBe(SIGSTORE_BUNDLE);
   expect(parsed.subject?.digest).toBe(SUBJECT.sha256);
   expect(parsed.annotations).toEqual({
     "org.opencontainers.image.created": "2026-11-22T10:05:00Z",
+    "dev.sigstore.bundle.content": "dsse-envelope",
+    "dev.sigstore.bundle.predicateType": "https://ai-model-registry.dev/attestations/lifecycle/v1",
     "dev.ai-model-registry.lifecycle.state": "trusted",
     "dev.ai-model-registry.lifecycle.seq": "3",
     "dev.ai-model-registry.lifecycle.actor": "operator",
   });
   expect(parsed.config?.mediaType).toBe("application/vnd.ai-model-registry.lifecycle.config.v1+json");
-  expect([digestOf(config), digestOf(layer)]).toEqual([digestOf(statementConfig("models/demo")), parsed.layers[0]?.digest]);
+  expect(parsed.layers.map(({ mediaType }) => mediaType)).toEqual([SIGSTORE_BUNDLE]);
+  expect([digestOf(config), digestOf(bundle)]).toEqual([digestOf(statementConfig("models/demo")), parsed.layers[0]?.digest]);
   expect(new TextDecoder().decode(config)).not.toBe("{}");
-  expect(digestOf(payload)).toBe(digestOf(layer));
 });
 
-test("statementManifest() is the same bytes for the same payload and subject", () => {
-  const once = statementManifest(statementPayload(FACTS), { mediaType: "a/b", digest: SUBJECT.sha256, size: 5 }, FACTS);
-  const twice = statementManifest(statementPayload(FACTS), { mediaType: "a/b", digest: SUBJECT.sha256, size: 5 }, FACTS);
+test("statementManifest() is the same bytes for the same bundle and subject", () => {
+  const once = statementManifest(BUNDLE, ARTIFACT, lifecycleLabel(FACTS));
+  const twice = statementManifest(BUNDLE, ARTIFACT, lifecycleLabel(FACTS));
   expect(digestOf(once.manifest)).toBe(digestOf(twice.manifest));
 });

@@ -188,10 +188,12 @@ class Rows {
   #statementsAbout(manifests: readonly string[]): ReadonlySet<string> {
     const written = manifests.flatMap((each) => this.#chain(each.slice("manifest ".length))).filter(({ manifest }) => manifest !== null);
     return new Set(
-      written.flatMap(({ manifest, digest }) => [
+      written.flatMap(({ manifest, bundle, summary, unsigned, digest }) => [
         `manifest ${manifest}`,
-        `blob ${digest}`,
+        `blob ${bundle ?? digest}`,
         `blob ${digestOf(statementConfig(this.#repository))}`,
+        ...(summary === undefined ? [] : [`manifest ${summary.manifest}`, `blob ${summary.bundle}`]),
+        ...(unsigned === undefined ? [] : [`manifest ${unsigned}`, `blob ${digest}`]),
       ]),
     );
   }
@@ -258,7 +260,17 @@ class Rows {
 
   #manifestFaults(link: Link, isLast: boolean): string[] {
     if (link.manifest === null) return link.state === "acquired" && isLast ? [] : [`link ${link.sequence} has no manifest`];
-    const known = this.#known.get(link.manifest);
+    if (link.bundle === undefined) return [`link ${link.sequence} is not signed`];
+    const wanted = (link.state === "trusted" || link.state === "revoked") && link.unsigned === undefined;
+    const stored = [link.manifest, link.summary?.manifest, link.unsigned].filter((each) => each !== undefined);
+    return [
+      ...(wanted && link.summary === undefined ? [`link ${link.sequence} has no summary`] : []),
+      ...stored.flatMap((manifest) => this.#storageFaults(link, manifest)),
+    ];
+  }
+
+  #storageFaults(link: Link, manifest: Digest): string[] {
+    const known = this.#known.get(manifest);
     if (known?.manifest === undefined || !known.record.statement) return [`the statement ${link.sequence} is not stored as one`];
     const linked = new Set(this.#entries("link").map(({ key }) => String(key[2])));
     const missing = known.manifest.blobReferences.filter(({ digest }) => !linked.has(digest));

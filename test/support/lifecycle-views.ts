@@ -72,8 +72,11 @@ async function seenIn(at: Transitions, caller: Caller, repo: RepositoryName): Pr
       const { referrers } = await listReferrers(services, caller, query);
       view.set(`referrers of ${label} by ${algorithm}`, listed(referrers.map(({ digest }) => labelOf(digest))));
     }
-    for (const { sequence, manifest: written, digest } of await statementsOf(at, repo, label)) {
-      view.set(`statement ${sequence} of ${label}`, `${await manifest(written)} ${await blob(digest)}`);
+    for (const { sequence, manifest: written, bundle, summary } of await statementsOf(at, repo, label)) {
+      view.set(`statement ${sequence} of ${label}`, `${await manifest(written)} ${await blob(bundle)}`);
+      if (summary !== undefined) {
+        view.set(`summary ${sequence} of ${label}`, `${await manifest(summary.manifest)} ${await blob(summary.bundle)}`);
+      }
     }
   }
   for (const content of CONTENTS) view.set(`blob ${content}`, await blob(digestOf(content)));
@@ -101,13 +104,16 @@ async function pulled({ services }: Transitions, caller: Caller, repo: Repositor
 interface Written extends StatementRecord {
   readonly sequence: number;
   readonly manifest: Digest;
+  readonly bundle: Digest;
 }
 
 /** The statements that there are as manifests: how many, the rows say, and `faultsOf` that the rows are right. */
 async function statementsOf({ services }: Transitions, repo: RepositoryName, label: What): Promise<readonly Written[]> {
   const rows = await services.metadata.list(under(keys.statements(repo, DEFINITIONS[label].digest), 1000));
   const links = rows.map(({ key, value }) => ({ ...statementRecord.parse(value), sequence: Number(key[3]) }));
-  return links.flatMap((link) => (link.manifest === null ? [] : [{ ...link, manifest: link.manifest }]));
+  return links.flatMap((link) =>
+    link.manifest === null || link.bundle === undefined ? [] : [{ ...link, manifest: link.manifest, bundle: link.bundle }],
+  );
 }
 
 /** What has a folder in `trusted/` at a place. */
@@ -142,7 +148,10 @@ async function foreseenStatements(at: Transitions, model: ReferenceModel, actor:
   for (const label of WHATS) {
     const effect = model.statement(actor, model.at(place), DEFINITIONS[label].digest);
     const written = await statementsOf(at, repository(place), label);
-    for (const { sequence } of written) view.set(`statement ${sequence} of ${label}`, `${effect} ${effect}`);
+    for (const { sequence, summary } of written) {
+      view.set(`statement ${sequence} of ${label}`, `${effect} ${effect}`);
+      if (summary !== undefined) view.set(`summary ${sequence} of ${label}`, `${effect} ${effect}`);
+    }
   }
   return view;
 }

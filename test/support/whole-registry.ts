@@ -6,9 +6,11 @@ import { createGatekeeper } from "../../src/http/authenticate.ts";
 import { allDoors } from "../../src/http/doors.ts";
 import type { Door } from "../../src/http/route.ts";
 import { type Realm, realmChooser } from "../../src/identity/realm.ts";
+import { prepareSigningKey } from "../../src/registry/attestation-keys.ts";
 import { createInspector } from "../../src/scan/inspector.ts";
 import { openFilesystem } from "../../src/storage/filesystem.ts";
 import { openIncomingFiles } from "../../src/storage/incoming-files.ts";
+import { openKeyFiles } from "../../src/storage/key-files.ts";
 import { openLinkedTree } from "../../src/storage/linked-tree.ts";
 import { type Edge, startEdge } from "./edge.ts";
 import { type Identities, startIdentities } from "./identities.ts";
@@ -72,10 +74,12 @@ export async function startWholeRegistry({
     tree: await openLinkedTree(identities.directory),
     files: openIncomingFiles(identities.directory),
     inspector: createInspector(),
+    signing: openKeyFiles(`${identities.directory}/credentials`, "passphrase"),
     refusals: { note: (event: AuditEvent) => void noted.push(event) },
     realmOf,
     integrityResultPath: `${identities.directory}/integrity-last.json`,
   };
+  await prepareSigningKey(services);
   const gatekeeper = createGatekeeper(services, {
     realm: realmOf,
     serviceToken,
