@@ -5,7 +5,7 @@ import { SIGSTORE_BUNDLE } from "./dsse.ts";
 import type { State } from "./state.ts";
 
 /** The predicate of the links of an artifact's chain. */
-export const LIFECYCLE_PREDICATE = "https://ai-model-registry.dev/attestations/lifecycle/v1";
+const LIFECYCLE_PREDICATE = "https://ai-model-registry.dev/attestations/lifecycle/v1";
 const STATEMENT_CONFIG = "application/vnd.ai-model-registry.lifecycle.config.v1+json";
 
 /**

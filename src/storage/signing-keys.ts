@@ -1,5 +1,5 @@
 /** The one algorithm of the registry's statements, by its Sigstore name: every Sigstore client accepts it (trust.md §0.3). Signatures are DER. */
-export type SigningAlgorithm = "PKIX_ECDSA_P256_SHA_256";
+type SigningAlgorithm = "PKIX_ECDSA_P256_SHA_256";
 
 /** A private key that signs for the registry, wherever it is kept. */
 export interface Signer {

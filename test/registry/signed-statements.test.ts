@@ -32,11 +32,13 @@ async function pushed(): Promise<Transitions> {
   return at;
 }
 
+/** A tool that npm does not bring; where it is missing, the same is done by hand. */
+const TOOL = "openssl";
+
 function openssl(args: readonly string[]): boolean {
-  return spawnSync("openssl", args, { stdio: "ignore" }).status === 0;
+  return spawnSync(TOOL, args, { stdio: "ignore" }).status === 0;
 }
 
-/** One that npm does not bring; where it is missing, the same is done by hand. */
 const HAS_OPENSSL = openssl(["version"]);
 
 interface Listed {
