@@ -1,3 +1,4 @@
+import type { SerializedBundle } from "@sigstore/bundle";
 import type { Annotations } from "../../src/oci/descriptor.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { parseManifest } from "../../src/oci/manifest.ts";
@@ -86,3 +87,33 @@ export function outcome(verdict: Verdict): string {
 /** The outcome of a candidate. */
 export const judge = (candidate: Candidate, authority: Authority, on: Grounds): string =>
   outcome(verifyCandidate(candidate, authority, on));
+
+/** A log entry in the JSON of a bundle. */
+interface EntryJson {
+  logIndex?: string;
+  integratedTime?: string;
+  canonicalizedBody: string;
+  inclusionPromise?: { signedEntryTimestamp: string };
+  inclusionProof?: { hashes?: string[]; logIndex?: string; checkpoint: { envelope: string } };
+}
+
+/** A bundle in JSON, as tests change it. */
+export interface BundleJson {
+  mediaType: string;
+  dsseEnvelope: { payload: string; payloadType: string; signatures: { sig: string }[] };
+  messageSignature: { messageDigest: { algorithm: string; digest: string }; signature: string };
+  verificationMaterial: {
+    publicKey?: { hint: string };
+    certificate?: { rawBytes: string };
+    x509CertificateChain?: { certificates: { rawBytes: string }[] };
+    tlogEntries: EntryJson[];
+    timestampVerificationData: { rfc3161Timestamps: { signedTimestamp: string }[] };
+  };
+}
+
+/** The bundle with something changed. */
+export function changed(bundle: SerializedBundle, change: (copy: BundleJson) => unknown): BundleJson {
+  const copy = structuredClone(bundle) as unknown as BundleJson;
+  change(copy);
+  return copy;
+}

@@ -2,7 +2,19 @@ import type { SerializedBundle } from "@sigstore/bundle";
 import { beforeAll, describe, expect, test } from "vitest";
 import { parseTrustRoot } from "../../src/trust/trust-root.ts";
 import { verifyCandidate } from "../../src/trust/verify.ts";
-import { EMPTY_ROOT, HEX, MODEL, OTHER_HEX, bundled, grounds, judge, keyAuthority, workflowAuthority } from "./evidence.ts";
+import {
+  type BundleJson,
+  EMPTY_ROOT,
+  HEX,
+  MODEL,
+  OTHER_HEX,
+  bundled,
+  changed,
+  grounds,
+  judge,
+  keyAuthority,
+  workflowAuthority,
+} from "./evidence.ts";
 import {
   ISSUER,
   SigstoreInstance,
@@ -30,25 +42,6 @@ beforeAll(async () => {
   late = await SigstoreInstance.start({ clock, timestampClock: minutes(60) });
 });
 
-/** The bundle with one place changed. */
-function changed(bundle: SerializedBundle, change: (copy: Copy) => void): Copy {
-  const copy = structuredClone(bundle) as unknown as Copy;
-  change(copy);
-  return copy;
-}
-/** A bundle as tests change it. */
-interface Copy {
-  dsseEnvelope: { payload: string; payloadType: string; signatures: { sig: string }[] };
-  verificationMaterial: {
-    tlogEntries: {
-      integratedTime: string;
-      canonicalizedBody: string;
-      inclusionPromise?: unknown;
-      inclusionProof?: { checkpoint: { envelope: string } };
-    }[];
-    timestampVerificationData: { rfc3161Timestamps: { signedTimestamp: string }[] };
-  };
-}
 const base64 = (text: string | Buffer): string => Buffer.from(text).toString("base64");
 
 const judgeKey = async (limits: object): Promise<string> => {
@@ -88,7 +81,7 @@ describe("a signature by a key, without a log and timestamps", () => {
     expect(judge(bundled(await dsseBundle(key, statement(OTHER_HEX))), authority, on)).toBe("subject-mismatch");
   });
 
-  test.each<[string, (copy: Copy) => void, string]>([
+  test.each<[string, (copy: BundleJson) => void, string]>([
     [
       "payload",
       (copy) => (copy.dsseEnvelope.payload = base64(JSON.stringify(statement(HEX, "https://other.example/x")))),
@@ -172,7 +165,7 @@ describe("a signature by an identity", () => {
     expect(judge(bundled(bundle), workflowAuthority({ tlog: "ignore" }), grounds(clock, late.trustRoot))).toBe("certificate-expired");
   });
 
-  test.each<[string, (copy: Copy) => void, string]>([
+  test.each<[string, (copy: BundleJson) => void, string]>([
     [
       "body of the log entry",
       ({ verificationMaterial: { tlogEntries } }) =>

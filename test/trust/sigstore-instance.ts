@@ -21,8 +21,11 @@ const base64 = (bytes: ArrayBufferView | Buffer): string => bytesOf(bytes).toStr
 const bytesOf = (bytes: ArrayBufferView): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const newKeys = (namedCurve = "P-256"): x509.KeyPair => generateKeyPairSync("ec", { namedCurve });
 
-/** A clock that stands at a whole second, as the library refuses times with one or two decimals; not before now, as the mock's authority is. */
-export const wholeSecond = (): Date => new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 2_000);
+/**
+ * A clock that stands at a whole second, as the library refuses times with one or two decimals, and an hour from now: the certificates
+ * that the mock makes are valid from the moment that it makes them.
+ */
+export const wholeSecond = (): Date => new Date(Math.ceil(Date.now() / 1_000) * 1_000 + 3_600_000);
 
 /** What a test may have otherwise. */
 export interface InstanceOptions {
@@ -156,10 +159,11 @@ export function certificateSigner({ key, pem }: x509.Issued): Signer {
 export function keySigner(
   keys: x509.KeyPair = newKeys(),
   { hash = "sha256", hint = "any" }: { readonly hash?: string | null; readonly hint?: string } = {},
-): Signer & { readonly pem: string } {
+): Signer & { readonly pem: string; readonly publicKey: x509.KeyPair["publicKey"] } {
   const pem = keys.publicKey.export({ format: "pem", type: "spki" });
   return {
     pem,
+    publicKey: keys.publicKey,
     sign: async (data) => ({ signature: sign(hash, data, keys.privateKey), key: { $case: "publicKey", publicKey: pem, hint } }),
   };
 }
