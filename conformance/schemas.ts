@@ -10,6 +10,7 @@ import { openApiDocument } from "../src/api/openapi.ts";
 import { lockFileSchema } from "../src/audit/lock-file.ts";
 import { modelEventSchema } from "../src/audit/model-event.ts";
 import { tensorManifestSchema } from "../src/formats/tensor-manifest.ts";
+import { trustPolicySchema } from "../src/policy/document.ts";
 import { fileSchema } from "../src/settings.ts";
 
 /** What is answered or written, each as a JSON Schema of its own. */
@@ -31,6 +32,7 @@ const DOCUMENTS = {
 } as const;
 
 /** What is read, so that what may be left out may be left out. */
+const TRUST_POLICY = { title: "Trust policy", description: "what has to hold before anything in a repository becomes trusted" } as const;
 const LOCK_FILE = { title: "Lock file", description: "models.lock.yaml: the first models of an empty store" } as const;
 
 const VERSION = z
@@ -46,6 +48,7 @@ export function publishedSchemas(): ReadonlyMap<string, string> {
   return new Map([
     ...documents,
     ["config.schema.json", json(fileSchema())],
+    ["trust-policy.schema.json", json(documentOf(trustPolicySchema, "input", TRUST_POLICY))],
     ["lock-file.schema.json", json(documentOf(lockFileSchema, "input", LOCK_FILE))],
     ["openapi.yaml", stringify(openApiDocument(VERSION), { lineWidth: 0, aliasDuplicateObjects: false })],
   ]);

@@ -54,7 +54,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   lmdb: ["storage"],
   pg: ["storage"],
   pino: ["log"],
-  yaml: ["config", "audit"],
+  yaml: ["config", "audit", "policy"],
 };
 
 const files = readdirSync("src", { recursive: true, encoding: "utf8" })

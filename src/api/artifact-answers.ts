@@ -33,12 +33,16 @@ export const artifactAnswer = z.strictObject({
     .describe("the one in force"),
   policy: z.string().nullable().describe("what decided its last promotion"),
   decision: decisionAnswer.nullable().describe("of its last promotion"),
+  approvals: z
+    .array(z.strictObject({ by: z.string(), at: timeSchema, reason: z.string().nullable() }))
+    .describe("those that count for its next promotion, one a person"),
   served_by: z.array(digestSchema).describe("other artifacts that are or were trusted and reach it"),
 });
 
 /** An artifact in a list, without what would cost a look-up of its own. */
 export const listedArtifact = artifactAnswer.extend({
   decision: digestSchema.nullable().describe("the digest of the decision of its last promotion"),
+  approvals: artifactAnswer.shape.approvals.max(0).describe("not looked up in lists"),
   served_by: z.array(digestSchema).max(0).describe("not looked up in lists"),
 });
 

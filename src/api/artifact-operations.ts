@@ -3,6 +3,7 @@ import { DIGEST_PATTERN } from "../oci/digest.ts";
 import { NAME_PATTERN, TAG_PATTERN } from "../oci/reference.ts";
 import { artifactAnswer, artifactHistory, artifactList, promotedTagAnswer } from "./artifact-answers.ts";
 import {
+  approveRequest,
   deleteRequest,
   evaluateRequest,
   listRequest,
@@ -87,6 +88,17 @@ export const artifactOperations: readonly Operation[] = [
     permission: "pull:any",
     body: { schema: evaluateRequest, required: false },
     answers: { 200: { says: "the decision, whether it allows the promotion or not", schema: decisionAnswer } },
+    refuses: ["DENIED", "NOT_FOUND", "CONFLICT"],
+  },
+  {
+    ...one,
+    method: "POST",
+    path: "/v1/artifacts/{ref}/approve",
+    id: "approveArtifact",
+    summary: "Give your approval of an artifact, which its policy may ask for",
+    permission: "approve",
+    body: { schema: approveRequest, required: false },
+    answers: { 200: { says: "the artifact with its approvals", schema: artifactAnswer } },
     refuses: ["DENIED", "NOT_FOUND", "CONFLICT"],
   },
   {

@@ -13,11 +13,13 @@ const digests = z.array(digestSchema).max(MAX_LIST);
 /** Body of quarantine. */
 export const quarantineRequest = z.strictObject({ reason: reason.optional() });
 
+/** Body of approve. */
+export const approveRequest = z.strictObject({ reason: reason.optional() });
+
 /** Body of revoke: a reason is mandatory, since every door shows it. */
 export const revokeRequest = z.strictObject({ reason, permanent: z.boolean().default(false), everywhere: z.boolean().default(false) });
 
-/** Body of evaluate. */
-export const evaluateRequest = z.strictObject({
+const promotion = z.strictObject({
   reason: reason.optional(),
   tags: tags.default([]),
   covers: digests.default([]),
@@ -25,8 +27,11 @@ export const evaluateRequest = z.strictObject({
   ...scanEvidence.shape,
 });
 
+/** Body of evaluate; with a policy, in JSON or YAML, it tells what that one would decide instead of those in force. */
+export const evaluateRequest = promotion.extend({ policy: z.string().min(1).max(262_144).optional() });
+
 /** Body of promote. */
-export const promoteRequest = evaluateRequest.extend({ expected: digestSchema.optional() });
+export const promoteRequest = promotion.extend({ expected: digestSchema.optional() });
 
 /** Query of the list. */
 export const listRequest = z.strictObject({

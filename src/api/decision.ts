@@ -2,12 +2,61 @@ import { z } from "zod";
 import { digestSchema } from "../oci/digest.ts";
 import { tagSchema } from "../oci/reference.ts";
 import { scanEvidence } from "./evidence.ts";
+import { timeSchema } from "./time.ts";
 
 const checkAnswer = z.strictObject({
   id: z.string().describe("which check it is, such as closure-complete"),
   status: z.enum(["pass", "warn", "fail"]),
   message: z.string(),
   inputs: z.array(digestSchema).describe("what the check rests on"),
+});
+
+const count = z.int().nonnegative();
+
+const signer = z
+  .discriminatedUnion("type", [
+    z.strictObject({ type: z.literal("key"), id: z.string(), fingerprint: digestSchema }),
+    z.strictObject({ type: z.literal("identity"), issuer: z.string(), subject: z.string() }),
+    z.strictObject({ type: z.literal("certificate"), subject: z.string(), root: digestSchema }),
+  ])
+  .describe("a key of the policy, by its SHA-256; an identity that a certificate names; or the holder of a certificate below a pinned one");
+
+const acceptedEvidence = z.strictObject({
+  authority: z.string(),
+  signer,
+  manifest: digestSchema,
+  blob: digestSchema,
+  signed: digestSchema.describe("of the signed bytes: of a DSSE envelope, of its pre-authentication encoding"),
+  predicate_type: z.string().nullable(),
+  signed_at: timeSchema.nullable().describe("the earliest trusted time of the signature"),
+  holds_until: timeSchema.nullable().describe("when it becomes too old for the policy"),
+});
+
+const rejectedEvidence = z.strictObject({
+  authority: z.string().nullable(),
+  manifest: digestSchema,
+  blob: digestSchema.nullable(),
+  code: z.string().describe("stable"),
+  message: z.string(),
+});
+
+const judgedPolicy = z.strictObject({
+  name: z.string(),
+  version: z.int().positive(),
+  digest: digestSchema.describe("of the policy's canonical JSON"),
+  mode: z.enum(["enforce", "warn"]),
+  trust_roots: z.array(digestSchema),
+  requirements: z.array(
+    z.strictObject({
+      name: z.string(),
+      kind: z.enum(["signature", "attestation", "oms", "scan-results", "approvals"]),
+      met: z.boolean(),
+      message: z.string(),
+      accepted: z.array(acceptedEvidence),
+      rejected: z.array(rejectedEvidence).describe("only for those who may see untrusted content, at most 32"),
+      rejected_more: count,
+    }),
+  ),
 });
 
 /** A promotion decision as evaluate and promote show it; `registry/` makes it from the policy. */
@@ -24,5 +73,9 @@ export const decisionAnswer = z.strictObject({
   }),
   size_bytes: z.int().nonnegative().describe("distinct content of the whole closure"),
   scan: scanEvidence,
+  policies: z.array(judgedPolicy).describe("the written policies that match the repository"),
+  evidence: z
+    .strictObject({ considered: count, not_considered: count, skipped: z.array(rejectedEvidence), skipped_more: count })
+    .describe("what is attached and was held against the policies, left out by their bounds, or is no evidence"),
   digest: digestSchema.describe("over all the rest: what `expected` of promote means"),
 });

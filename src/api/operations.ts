@@ -7,6 +7,7 @@ import { repositoryNameSchema, tagSchema } from "../oci/reference.ts";
 import { artifactAnswer, artifactHistory, artifactList, listedArtifact, promotedTagAnswer } from "./artifact-answers.ts";
 import { artifactOperations } from "./artifact-operations.ts";
 import {
+  approveRequest,
   evaluateRequest,
   promoteRequest,
   promotedTagRequest,
@@ -35,13 +36,21 @@ import {
 } from "./models.ts";
 import { createNamespaceRequest, namespaceList, namespaceView } from "./namespaces.ts";
 import type { Operation } from "./operation.ts";
+import { policyOperations } from "./policy-operations.ts";
+import { policyDocument, policyList, policyVersionView, policyView, trustRootDocument, trustRootList, trustRootView } from "./policies.ts";
 import { predecessorError, predecessorRefusal, problem, refusedPromotion } from "./problem.ts";
 import { registryOperations } from "./registry-operations.ts";
 import { timeSchema } from "./time.ts";
 import { whoamiAnswer } from "./whoami.ts";
 
 /** Every door but those of `/v2` and `/auth`, which the distribution specification describes. */
-export const operations: readonly Operation[] = [...artifactOperations, ...modelOperations, ...integrityOperations, ...registryOperations];
+export const operations: readonly Operation[] = [
+  ...artifactOperations,
+  ...modelOperations,
+  ...integrityOperations,
+  ...registryOperations,
+  ...policyOperations,
+];
 
 type Named = Readonly<Record<string, z.ZodType>>;
 
@@ -62,9 +71,11 @@ export const vocabulary: Named = {
 /** Bodies of requests by name. */
 export const requests: Named = {
   AcquireModel: acquireRequest,
+  ApproveArtifact: approveRequest,
   CreateCredential: createCredentialRequest,
   CreateNamespace: createNamespaceRequest,
   EvaluatePromotion: evaluateRequest,
+  PolicyDocument: policyDocument,
   PromoteArtifact: promoteRequest,
   PromoteModel: promoteModelRequest,
   QuarantineArtifact: quarantineRequest,
@@ -73,6 +84,7 @@ export const requests: Named = {
   RotateCredential: rotateCredentialRequest,
   RotateSigningKey: rotateSigningKeyRequest,
   SetPromotedTag: promotedTagRequest,
+  TrustRootDocument: trustRootDocument,
 };
 
 /** Bodies of answers by name. */
@@ -103,6 +115,9 @@ export const answers: Named = {
   NamespaceList: namespaceList,
   Whoami: whoamiAnswer,
   NotReady: notReadyAnswer,
+  Policy: policyView,
+  PolicyList: policyList,
+  PolicyVersion: policyVersionView,
   PredecessorError: predecessorError,
   PredecessorRefusal: predecessorRefusal,
   Probe: probeAnswer,
@@ -114,5 +129,7 @@ export const answers: Named = {
   ScanEvidence: scanEvidence,
   Stats: statsAnswer,
   TensorManifestVerified: tensorManifestAnswer,
+  TrustRoot: trustRootView,
+  TrustRootList: trustRootList,
   Verification: verificationAnswer,
 };

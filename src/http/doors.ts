@@ -16,6 +16,7 @@ import { integrityDoors } from "./v1/integrity.ts";
 import { keyDoors } from "./v1/keys.ts";
 import { modelDoors } from "./v1/models.ts";
 import { namespaceDoors } from "./v1/namespaces.ts";
+import { policyDoors } from "./v1/policies.ts";
 import { whoamiDoors } from "./v1/whoami.ts";
 import { blobDoors } from "./v2/blobs.ts";
 import { catalogDoors } from "./v2/catalog.ts";
@@ -67,6 +68,7 @@ export function allDoors(services: DoorServices, gatekeeper: Gatekeeper, serving
     ...namespaceDoors(services),
     ...credentialDoors(services),
     ...keyDoors(services),
+    ...policyDoors(services),
     ...whoamiDoors(),
     ...healthDoors({ services, gatekeeper, draining, insecureDevMode, authRequired, isLocal }),
   ];

@@ -2,6 +2,7 @@ import { canonicalJson } from "../oci/canonical-json.ts";
 import { type Digest, digestOf } from "../oci/digest.ts";
 import { type Check, type Fault, faultCheck, listedFaults } from "./check.ts";
 import { type ScanEvidence, scanChecks } from "./scan-evidence.ts";
+import { NOTHING_WRITTEN, type Written, enforcedName, policyChecks } from "./written.ts";
 
 /** The built-in policies, of which the operator chooses one: what each is called in decisions, and what it asks for. */
 const BUILT_IN = {
@@ -70,13 +71,21 @@ export interface Decision {
   readonly tags: TagPlan;
   readonly size_bytes: number;
   readonly scan: ScanEvidence;
+  /** What each written policy that matches the repository says. */
+  readonly policies: Written["policies"];
+  readonly evidence: Written["evidence"];
   readonly digest: Digest;
 }
 
-/** Every check is evaluated, so that a person sees all that is wrong at once. The same facts give the same bytes. */
-export function decidePromotion(facts: PromotionFacts, policy: PromotionPolicy): Decision {
-  const { name, checks: checksOf } = isBuiltIn(policy) ? BUILT_IN[policy] : { name: policy, checks: closureChecks };
-  const checks = checksOf(facts);
+/**
+ * Every check is evaluated, so that a person sees all that is wrong at once. The same facts give the same bytes. Written policies that are
+ * enforced take the place of the built-in one, all but what it asks of the closure; those that only warn come besides it.
+ */
+export function decidePromotion(facts: PromotionFacts, policy: PromotionPolicy, written: Written = NOTHING_WRITTEN): Decision {
+  const enforced = enforcedName(written);
+  const { name, checks: checksOf } =
+    isBuiltIn(policy) && enforced === undefined ? BUILT_IN[policy] : { name: enforced ?? policy, checks: closureChecks };
+  const checks = [...checksOf(facts), ...policyChecks(written)];
   const decision = {
     allowed: checks.every(({ status }) => status !== "fail"),
     policy: name,
@@ -87,11 +96,14 @@ export function decidePromotion(facts: PromotionFacts, policy: PromotionPolicy):
     tags: facts.tags,
     size_bytes: facts.sizeBytes,
     scan: facts.scan,
+    policies: written.policies,
+    evidence: written.evidence,
   };
   return { ...decision, digest: digestOf(canonicalJson(decision)) };
 }
 
-function isBuiltIn(policy: PromotionPolicy): policy is BuiltInPolicy {
+/** Is it one of those that written policies take the place of? A file by which the operator has decided already is not. */
+export function isBuiltIn(policy: PromotionPolicy): policy is BuiltInPolicy {
   return Object.hasOwn(BUILT_IN, policy);
 }
 

@@ -124,13 +124,13 @@ class EvidenceScan {
 }
 
 /** First what was named, then the oldest of each pusher by turns, so that nobody's junk delays another's evidence. */
-function byTurns(found: readonly Candidate[], first: readonly Digest[]): readonly Candidate[] {
+export function byTurns<T extends { readonly record: ManifestRecord }>(found: readonly T[], first: readonly Digest[]): readonly T[] {
   const isFirst = new Set<string>(first);
   const queues = Map.groupBy(
     found.filter(({ record }) => !isFirst.has(record.digest)).toSorted((a, b) => a.record.pushedAt - b.record.pushedAt),
     ({ record }) => record.pushedBy,
   );
-  const turns: Candidate[] = [];
+  const turns: T[] = [];
   for (let turn = 0; turns.length < found.length && turn < MAX_COVERS; turn += 1) {
     for (const queue of queues.values()) turns.push(...queue.slice(turn, turn + 1));
   }

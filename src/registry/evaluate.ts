@@ -4,12 +4,15 @@ import type { RepositoryName, Tag } from "../oci/reference.ts";
 import type { Fault } from "../policy/check.ts";
 import { type Decision, type TagPlan, decidePromotion } from "../policy/promotion.ts";
 import type { ScanEvidence } from "../policy/scan-evidence.ts";
+import { NOTHING_WRITTEN } from "../policy/written.ts";
 import { keys } from "../storage/keys.ts";
 import type { Expectation } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";
-import { type Closure, ClosureWalk, NO_OVERLAY, isRevoked } from "./closure.ts";
+import { approvalsOf } from "./approvals.ts";
+import { type Closure, type ClosureManifest, ClosureWalk, NO_OVERLAY, isRevoked } from "./closure.ts";
 import { blobFaults } from "./closure-faults.ts";
 import { type CoverRequest, type Covers, gatherCovers } from "./covers.ts";
+import { type JudgedArtifact, judgePolicies } from "./judge-policies.ts";
 import type { Services } from "./ports.ts";
 import { runtimeFiles } from "./runtime-files.ts";
 import { type FoundManifest, findManifest } from "./serving.ts";
@@ -25,6 +28,8 @@ export interface PromotionRequest extends CoverRequest {
   readonly tags: readonly Tag[];
   /** What whoever asks states of scans; the policy says whether any of it is demanded. */
   readonly scan: ScanEvidence;
+  /** A policy's document that decides instead of those in force, to see what it would say; never for a promotion. */
+  readonly tried?: string | undefined;
 }
 
 /** A decision with what it rests on, so that a commit can hold it to that. */
@@ -33,13 +38,14 @@ export interface Evaluated {
   readonly tags: readonly Tag[];
   readonly covers: readonly Digest[];
   readonly expect: readonly Expectation[];
-  /** The persons who put the artifact or a part of it. */
+  /** The persons who put the artifact or a part of it, and those who approved it. */
   readonly uploaders: readonly string[];
+  readonly approvers: readonly string[];
 }
 
 /** The decision that promote would take now; changes nothing. Throws CONFLICT for a named tag whose pushed pointer is another digest. */
 export async function evaluatePromotion(
-  needs: Needs & Pick<Services, "settings">,
+  needs: Needs & Pick<Services, "settings" | "blobs" | "clock">,
   repository: RepositoryName,
   found: FoundManifest,
   request: PromotionRequest,
@@ -55,6 +61,10 @@ export async function evaluatePromotion(
   const blobs = await blobFaults(needs, repository, layers);
   const covers = await gatherCovers(needs, repository, closure, request);
   const tags = await planTags(needs, repository, found.record, request);
+  const uploaders = [...new Set([...closure.manifests.values()].flatMap(({ record }) => record.uploaders))];
+  const approvals = (await approvalsOf(needs, repository, found.record)).filter(({ person }) => !uploaders.includes(person));
+  const approvers = approvals.map(({ person }) => person);
+  const policies = await judgedPolicies(needs, repository, closure.manifests.get(root), { ...request, approvers });
   const facts = {
     artifact: root,
     state: found.record.state,
@@ -75,7 +85,7 @@ export async function evaluatePromotion(
     scan: request.scan,
   };
   return {
-    decision: decidePromotion(facts, needs.settings.promotionPolicy),
+    decision: decidePromotion(facts, needs.settings.promotionPolicy, policies.written),
     tags: tags.moves,
     covers: covers.digests,
     expect: [
@@ -83,10 +93,25 @@ export async function evaluatePromotion(
       ...blobs.expect,
       ...covers.expect,
       ...tags.expect,
+      ...policies.expect,
+      ...approvals.map(({ expect }) => expect),
       ...notRevokedEverywhere(closure, covers, root),
     ],
-    uploaders: [...new Set([...closure.manifests.values()].flatMap(({ record }) => record.uploaders))],
+    uploaders,
+    approvers,
   };
+}
+
+/** What the written policies say of the artifact; of one whose content is gone nothing, since its closure fails anyway. */
+async function judgedPolicies(
+  needs: Parameters<typeof judgePolicies>[0],
+  repository: RepositoryName,
+  root: ClosureManifest | undefined,
+  { evidence, scan, tried, approvers }: PromotionRequest & Pick<JudgedArtifact, "approvers">,
+): ReturnType<typeof judgePolicies> {
+  return root === undefined
+    ? { written: NOTHING_WRITTEN, expect: [] }
+    : judgePolicies(needs, repository, { record: root.record, manifest: root.manifest, evidence, scan, tried, approvers });
 }
 
 function closureFaults({ missing, missized }: Closure): readonly Fault[] {

@@ -6,6 +6,7 @@ import type { Decision } from "../policy/promotion.ts";
 import { keys } from "../storage/keys.ts";
 import type { Change, Expectation, Key, Put } from "../storage/metadata-store.ts";
 import { type ManifestRecord, type ModelDetails, everywhereRecord } from "../storage/records.ts";
+import { staleApprovals } from "./approvals.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type BuiltTransition, type Rows, buildTransition } from "./change-state.ts";
 import { type Evaluated, type PromotionRequest, evaluatePromotion } from "./evaluate.ts";
@@ -80,7 +81,7 @@ export async function decidePromotion(
       detail: { decision },
     });
   }
-  const duty = dutyOfPromoting(caller.principal, { uploaders: evaluated.uploaders, approvers: [] }, 0);
+  const duty = dutyOfPromoting(caller.principal, evaluated, 0);
   if (duty.effect === "forbid") throw new RegistryError("DENIED", duty.reason);
   const waived = duty.waived === undefined ? {} : { duty: `waived (${duty.waived})` };
   if (!decision.allowed) return { evaluated, built: refusal(services, caller, artifact, decision) };
@@ -135,6 +136,7 @@ async function trustedTransition(services: TransitionServices, caller: Caller, a
   const at = services.clock();
   const by = caller.principal.name;
   const tags = await tagMoves(services, { repository, record, evaluated, by, at });
+  const stale = record.revocation === null ? [] : await staleApprovals(services, repository, record);
   return buildTransition(services, {
     repository,
     before: artifact,
@@ -153,7 +155,7 @@ async function trustedTransition(services: TransitionServices, caller: Caller, a
       everywhere: false,
       actor: by,
       permanent: false,
-      inputs: [decision.digest, ...evaluated.covers],
+      inputs: [...new Set([decision.digest, ...decision.policies.map(({ digest }) => digest), ...evaluated.covers])],
       at,
       reason: promotion.reason,
       policy: decision.policy,
@@ -163,7 +165,7 @@ async function trustedTransition(services: TransitionServices, caller: Caller, a
     also: {
       expect: [...expect, ...tags.expect],
       put: [...tags.put, decisionRow(repository, record, decision)],
-      remove: [...tags.remove, ...lifted],
+      remove: [...tags.remove, ...lifted, ...stale],
     },
     audit: [
       auditEvent(services, caller.actor, {

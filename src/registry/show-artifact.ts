@@ -2,8 +2,10 @@ import { z } from "zod";
 import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { SHARES_REVOKED } from "../policy/promotion.ts";
+import { NOTHING_WRITTEN } from "../policy/written.ts";
 import { keys, under } from "../storage/keys.ts";
 import { type ManifestRecord, statementRecord } from "../storage/records.ts";
+import { approvalsOf } from "./approvals.ts";
 import type { Services } from "./ports.ts";
 import { rootsOf } from "./reach.ts";
 import { tagsOf } from "./tags.ts";
@@ -33,6 +35,8 @@ export interface ShownArtifact {
   readonly revocation: { readonly permanent: boolean; readonly everywhere: boolean; readonly reason: string } | null;
   readonly policy: string | null;
   readonly decision: unknown;
+  /** Those that count for its next promotion, one a person. */
+  readonly approvals: readonly { readonly by: string; readonly at: string; readonly reason: string | null }[];
   /** The trusted or once-trusted roots, other than itself, that reach it. */
   readonly served_by: readonly Digest[];
 }
@@ -75,6 +79,13 @@ export async function showArtifact(
     revocation: revocation && { permanent: revocation.permanent, everywhere: revocation.everywhere, reason: revocation.reason },
     policy: record.policy,
     decision: detail.full ? await decisionOf(needs, repository, record, detail) : record.decision,
+    approvals: detail.full
+      ? (await approvalsOf(needs, repository, record)).map(({ record: { by, at, reason } }) => ({
+          by,
+          at: new Date(at).toISOString(),
+          reason,
+        }))
+      : [],
     served_by: detail.full ? [...(await rootsOf(needs, repository, record.digest))].filter((root) => root !== record.digest) : [],
   };
 }
@@ -83,6 +94,8 @@ const decisionRecord = z.looseObject({
   decision: z.looseObject({
     checks: z.array(z.looseObject({ id: z.string(), message: z.string(), inputs: z.array(z.string()) })),
     tags: z.looseObject({ stays: z.array(z.string()) }),
+    policies: z.array(z.looseObject({ requirements: z.array(z.looseObject({ rejected: z.array(z.unknown()) })) })).default([]),
+    evidence: z.looseObject({ skipped: z.array(z.unknown()) }).default({ ...NOTHING_WRITTEN.evidence, skipped: [] }),
   }),
 });
 
@@ -101,7 +114,12 @@ async function decisionOf(
   const checks = decision.checks.map((check) =>
     check.id === SHARES_REVOKED ? { ...check, message: "what it is about is shown to who may read untrusted content", inputs: [] } : check,
   );
-  return { ...decision, checks, tags: { ...decision.tags, stays: [] } };
+  // What was refused as evidence is attached to the artifact and hidden.
+  const policies = decision.policies.map((policy) => ({
+    ...policy,
+    requirements: policy.requirements.map((requirement) => ({ ...requirement, rejected: [] })),
+  }));
+  return { ...decision, checks, policies, evidence: { ...decision.evidence, skipped: [] }, tags: { ...decision.tags, stays: [] } };
 }
 
 /** A link of an artifact's chain as history shows it. */

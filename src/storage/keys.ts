@@ -64,6 +64,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   model-event-head                  the last link of the predecessor's audit chain
  *   model-event/<seq>                 a link of it
  *   first-models/<file>               the lock file, or the predecessor's manifest, that the first models were registered from
+ *   approval/<repo>/<m>/<generation>/<person>  who approved an artifact in this generation, as a person
  *   policy/<name>                     the last version of a promotion policy, and whether it is in force
  *   policy-version/<name>/<version>   a version of it, which stays
  *   policy-epoch                      raised by every change of what is in force
@@ -212,6 +213,14 @@ export const keys = {
   modelEvent: (sequence: number): Key => ["model-event", sequence],
   modelEvents: (): Key => ["model-event"],
   firstModels: (file: FirstModelsFile): Key => ["first-models", file],
+  approval: (repository: RepositoryName, manifest: Digest, generation: number, person: string): Key => [
+    "approval",
+    repository,
+    manifest,
+    generation,
+    person,
+  ],
+  approvals: (repository: RepositoryName, manifest: Digest, generation: number): Key => ["approval", repository, manifest, generation],
   policy: (name: string): Key => ["policy", name],
   policies: (): Key => ["policy"],
   policyVersion: (name: string, version: number): Key => ["policy-version", name, version],

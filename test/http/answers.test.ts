@@ -130,6 +130,29 @@ describe("every answer of a running registry is as published:", () => {
     expect(witness.takeFaults()).toEqual([]);
   });
 
+  test("policies and trust roots", async () => {
+    const { operator, runtime } = known;
+    const path = { name: "known" };
+    await ask("putTrustRoot", 200, {
+      as: operator,
+      path,
+      body: { mediaType: "application/vnd.dev.sigstore.trustedroot+json;version=0.1" },
+    });
+    await ask("listTrustRoots", 200, { as: runtime });
+    const policy = {
+      apiVersion: "trust.ai-model-registry.dev/v1",
+      kind: "TrustPolicy",
+      metadata: path,
+      spec: { match: { repositories: ["team/*"] }, require: [{ name: "people", evidence: { kind: "approvals", minimum: 2 } }] },
+    };
+    expect(faultsOf("trust-policy", policy)).toEqual([]);
+    await ask("putPolicy", 200, { as: operator, path, body: policy });
+    await ask("listPolicies", 200, { as: runtime });
+    await ask("getPolicy", 200, { as: runtime, path, query: { version: "1" } });
+    await ask("deletePolicy", 200, { as: operator, path });
+    expect(witness.takeFaults()).toEqual([]);
+  });
+
   test("artifacts that were pushed by OCI", async () => {
     const { operator, runtime } = known;
     const digest = await push("models/oci", "v1", "weights");
@@ -137,6 +160,11 @@ describe("every answer of a running registry is as published:", () => {
     await ask("listArtifacts", 200, { as: operator, query: { repository: "models/oci" } });
     await ask("getArtifact", 200, { as: operator, path });
     await ask("quarantineArtifact", 200, { as: operator, path, body: { reason: "to be scanned" } });
+    const reviewer = await ask<{ key: string }>("createCredential", 201, {
+      as: operator,
+      body: { name: "reviewer", role: "reviewer", namespace: "models" },
+    });
+    await ask("approveArtifact", 200, { as: `Bearer ${reviewer.key}`, path, body: { reason: "card read" } });
     await ask("promoteArtifact", 422, { as: operator, path, body: { reason: "no evidence" } });
     const decision = await ask<{ digest: string }>("evaluatePromotion", 200, { as: operator, path, body: EVIDENCE });
     await ask("promoteArtifact", 409, { as: operator, path, body: { ...EVIDENCE, expected: digest } });

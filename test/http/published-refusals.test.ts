@@ -14,6 +14,13 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 const INDEX = "application/vnd.oci.image.index.v1+json";
 const OPEN = { ref: "models/open:v1" };
 const NONE = { ref: "models/none:v1" };
+const POLICY = {
+  apiVersion: "trust.ai-model-registry.dev/v1",
+  kind: "TrustPolicy",
+  metadata: { name: "known" },
+  spec: { match: { repositories: ["team/none"] }, require: [{ name: "people", evidence: { kind: "approvals", minimum: 1 } }] },
+};
+const TRUST_ROOT = { mediaType: "application/vnd.dev.sigstore.trustedroot+json;version=0.1" };
 const HASH = "a".repeat(64);
 /** As from a proxy: whoever sends it is no program of this machine. */
 const STRANGER = { "X-Forwarded-For": "192.0.2.1" };
@@ -24,7 +31,7 @@ let registry: TestRegistry;
 let promoted: string;
 /** A key that lives, by its id. */
 let live: string;
-let as: Readonly<Record<"operator" | "publisher" | "runtime" | "serviceToken" | "outsider", string>>;
+let as: Readonly<Record<"operator" | "publisher" | "runtime" | "serviceToken" | "outsider" | "reviewer", string>>;
 /** What the metadata does instead of its work. */
 const fault: { ofReads?: Error; ofWrites?: Error } = {};
 
@@ -65,12 +72,13 @@ beforeAll(async () => {
   });
   const { operator, publisher, runtime, serviceToken } = registry.credentials;
   const known = { operator: basic("operator", operator), publisher: basic("publisher", publisher), runtime: basic("runtime", runtime) };
-  as = { ...known, serviceToken: `Bearer ${serviceToken}`, outsider: "" };
+  as = { ...known, serviceToken: `Bearer ${serviceToken}`, outsider: "", reviewer: "" };
   await ask("createNamespace", 201, { as: as.operator, body: { name: "team", owner: "publisher" } });
   const made = await ask("createCredential", 201, { as: as.operator, body: { name: "outsider", role: "publisher", namespace: "team" } });
   const { id, key } = JSON.parse(made) as { id: string; key: string };
   live = id;
-  as = { ...as, outsider: basic("outsider", key) };
+  const review = await ask("createCredential", 201, { as: as.operator, body: { name: "reviewer", role: "reviewer", namespace: "models" } });
+  as = { ...as, outsider: basic("outsider", key), reviewer: basic("reviewer", (JSON.parse(review) as { key: string }).key) };
   await push("models/held", "v1", "held");
   promoted = await push("models/open", "v1", "first");
   await ask("promoteArtifact", 200, { as: as.operator, path: OPEN });
@@ -93,7 +101,7 @@ async function damage(sha256: string): Promise<void> {
 
 /** A request of each operation that is refused by nothing but what a test puts in its way, and changes nothing that another needs. */
 function soundRequests(): Readonly<Record<string, Asked>> {
-  const { operator, publisher, serviceToken } = as;
+  const { operator, publisher, reviewer, serviceToken } = as;
   const model = { as: serviceToken, query: { name: "b" } };
   return {
     listArtifacts: { as: operator },
@@ -101,6 +109,7 @@ function soundRequests(): Readonly<Record<string, Asked>> {
     getArtifactHistory: { as: operator, path: OPEN },
     quarantineArtifact: { as: operator, path: { ref: "models/held:v1" }, body: {} },
     evaluatePromotion: { as: operator, path: OPEN, body: {} },
+    approveArtifact: { as: reviewer, path: OPEN, body: {} },
     promoteArtifact: { as: operator, path: OPEN, body: {} },
     revokeArtifact: { as: operator, path: { ref: "models/held:v1" }, body: { reason: "x" } },
     deleteArtifact: { as: operator, path: { ref: "models/held:v1" } },
@@ -115,6 +124,12 @@ function soundRequests(): Readonly<Record<string, Asked>> {
     rotateCredential: { as: operator, path: { id: live }, body: {} },
     revokeCredential: { as: operator, path: { id: live } },
     rotateSigningKey: { as: operator, body: {} },
+    listPolicies: { as: operator },
+    getPolicy: { as: operator, path: { name: "known" } },
+    putPolicy: { as: operator, path: { name: "known" }, body: POLICY },
+    deletePolicy: { as: operator, path: { name: "ended" } },
+    listTrustRoots: { as: operator },
+    putTrustRoot: { as: operator, path: { name: "known" }, body: TRUST_ROOT },
     listModels: { as: serviceToken },
     getModel: model,
     getModelPath: model,
@@ -172,12 +187,13 @@ describe("whoever knocks wrongly is refused as published at", () => {
 
 describe("what the registry refuses is refused as published:", () => {
   test("artifacts", async () => {
-    const { operator, runtime, outsider, publisher } = as;
+    const { operator, runtime, outsider, publisher, reviewer } = as;
     for (const id of [
       "getArtifact",
       "getArtifactHistory",
       "quarantineArtifact",
       "evaluatePromotion",
+      "approveArtifact",
       "promoteArtifact",
       "deleteArtifact",
     ]) {
@@ -186,7 +202,7 @@ describe("what the registry refuses is refused as published:", () => {
     }
     await ask("revokeArtifact", 404, { as: operator, path: NONE, body: { reason: "x" } });
     await ask("listArtifacts", 400, { as: operator, query: { limit: "0" } });
-    for (const id of ["quarantineArtifact", "evaluatePromotion", "promoteArtifact", "deleteArtifact"]) {
+    for (const id of ["quarantineArtifact", "evaluatePromotion", "approveArtifact", "promoteArtifact", "deleteArtifact"]) {
       await ask(id, 403, { as: runtime, path: OPEN });
     }
     await ask("revokeArtifact", 403, { as: runtime, path: OPEN, body: { reason: "x" } });
@@ -195,6 +211,9 @@ describe("what the registry refuses is refused as published:", () => {
     await push("models/open", "v1", "second");
     await ask("revokeArtifact", 409, { as: operator, path: OPEN, body: { reason: "x" } });
     await ask("deleteArtifact", 409, { as: operator, path: OPEN });
+    const gone = { ref: `models/gone@${await push("models/gone", "v1", "gone")}` };
+    await ask("deleteArtifact", 200, { as: operator, path: gone });
+    await ask("approveArtifact", 409, { as: reviewer, path: gone, body: {} });
     await push("models/open", "v2", "third");
     await ask("evaluatePromotion", 409, { as: operator, path: OPEN, body: { tags: ["v2"] } });
     const elsewhere = { digest: digestOf("elsewhere") };
@@ -203,6 +222,19 @@ describe("what the registry refuses is refused as published:", () => {
     await ask("setPromotedTag", 404, { as: outsider, path: OPEN, body: elsewhere });
     await ask("removePromotedTag", 403, { as: runtime, path: OPEN });
     await ask("removePromotedTag", 404, { as: publisher, path: NONE });
+    expect(witness.takeFaults()).toEqual([]);
+  });
+
+  test("policies and trust roots", async () => {
+    const { operator, runtime } = as;
+    const path = { name: "unknown" };
+    await ask("getPolicy", 404, { as: runtime, path });
+    await ask("getPolicy", 400, { as: runtime, path, query: { version: "x" } });
+    await ask("deletePolicy", 404, { as: operator, path });
+    await ask("putPolicy", 415, { as: operator, path, body: POLICY, headers: { "Content-Type": "text/plain" } });
+    for (const id of ["putPolicy", "deletePolicy", "putTrustRoot"]) await ask(id, 403, { ...soundRequest(id), as: runtime });
+    const name = "ended";
+    await ask("putPolicy", 200, { as: operator, path: { name }, body: { ...POLICY, metadata: { name } } });
     expect(witness.takeFaults()).toEqual([]);
   });
 
@@ -297,6 +329,18 @@ describe("what fails behind the doors is told as published at", () => {
     expect(witness.takeFaults()).toEqual([]);
   });
 });
+
+test("more policies and trust roots than there may be are refused as published", async () => {
+  const { operator } = as;
+  for (let at = 0; !witness.seen("putPolicy").has(409); at += 1) {
+    const [name, policy] = [`p${at}`, { ...POLICY, metadata: { name: `p${at}` } }];
+    await witness.ask(registry.url, "putPolicy", { as: operator, path: { name }, body: policy });
+  }
+  for (let at = 0; !witness.seen("putTrustRoot").has(409); at += 1) {
+    await witness.ask(registry.url, "putTrustRoot", { as: operator, path: { name: "many" }, body: { ...TRUST_ROOT, at } });
+  }
+  expect(witness.takeFaults()).toEqual([]);
+}, 60_000);
 
 test("and each refusal that is published was seen", () => {
   expect(witness.takeFaults()).toEqual([]);

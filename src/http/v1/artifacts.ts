@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import {
+  approveRequest,
   deleteRequest,
   evaluateRequest,
   listRequest,
@@ -12,6 +13,7 @@ import {
 import { scanOf } from "../../api/evidence.ts";
 import { RegistryError } from "../../oci/errors.ts";
 import { type Reference, type RepositoryName, type Tag, parseArtifactReference } from "../../oci/reference.ts";
+import { approve } from "../../registry/approvals.ts";
 import { deleteArtifact } from "../../registry/delete-artifact.ts";
 import { type PromotionRequest, evaluatePromotion } from "../../registry/evaluate.ts";
 import { type FoundArtifact, type TagMeaning, demand, findArtifact } from "../../registry/find-artifact.ts";
@@ -52,6 +54,11 @@ export function artifactDoors(services: TransitionServices): readonly Door[] {
       return after(services, c, artifact, await quarantine(services, caller, artifact, reason ?? null));
     }),
     door("POST", `${REF}/evaluate`, async (c, caller) => evaluate(services, c, caller)),
+    door("POST", `${REF}/approve`, async (c, caller) => {
+      const artifact = await artifactAt(services, c, caller, "pushed");
+      const { reason } = await jsonBody(c, approveRequest);
+      return after(services, c, artifact, await approve(services, caller, artifact, reason ?? null));
+    }),
     door("POST", `${REF}/promote`, async (c, caller) => {
       const artifact = await artifactAt(services, c, caller, "pushed");
       const body = await jsonBody(c, promoteRequest);
@@ -86,12 +93,13 @@ function door(method: CallerDoor["method"], path: string, handle: CallerDoor["ha
 async function evaluate(services: TransitionServices, c: Ask, caller: Caller): Promise<Response> {
   const artifact = await artifactAt(services, c, caller, "pushed");
   demand(artifact.rights, "pull:any", "evaluating");
-  const request = requestOf(artifact, await jsonBody(c, evaluateRequest));
+  const body = await jsonBody(c, evaluateRequest);
+  const request = { ...requestOf(artifact, body), tried: body.policy };
   const { decision } = await evaluatePromotion(services, artifact.repository, artifact, request);
   return c.json(decision);
 }
 
-function requestOf({ refTag }: FoundArtifact, body: z.infer<typeof evaluateRequest>): PromotionRequest {
+function requestOf({ refTag }: FoundArtifact, body: Omit<z.infer<typeof evaluateRequest>, "policy">): PromotionRequest {
   const { tags, covers, evidence } = body;
   return { refTag, tags, covers, evidence, scan: scanOf(body) };
 }

@@ -1,0 +1,183 @@
+import { buffer } from "node:stream/consumers";
+import type { Descriptor } from "../oci/descriptor.ts";
+import { type Digest, algorithmOf, digestOf, digestSchema, encodedOf } from "../oci/digest.ts";
+import type { Manifest } from "../oci/manifest.ts";
+import { STATEMENT_RANK } from "../oci/referrer.ts";
+import { type RepositoryName, tagSchema } from "../oci/reference.ts";
+import {
+  type Candidate,
+  MAX_REFERRERS,
+  type Read,
+  type Skipped,
+  candidatesOf,
+  evidenceLayers,
+  ownCandidatesOf,
+  ownSignatureLayers,
+} from "../trust/candidate.ts";
+import { keys, under } from "../storage/keys.ts";
+import type { Expectation } from "../storage/metadata-store.ts";
+import { type ManifestRecord, blobRecord } from "../storage/records.ts";
+import { isRevoked, loadManifest } from "./closure.ts";
+import { byTurns } from "./covers.ts";
+import type { Services } from "./ports.ts";
+import { type FoundManifest, findManifest } from "./serving.ts";
+import { pushedPointer } from "./tags.ts";
+
+type Needs = Pick<Services, "metadata" | "blobs">;
+
+/** Rows of referrers that are looked at; the rest is reported as not considered. */
+const MAX_SCANNED = 5_000;
+const PAGE = 500;
+/** Bytes that are read of one manifest's evidence, and of all of it: nobody's large junk may take the place of others' evidence. */
+const MAX_BYTES_OF_ONE = 4 * 1_048_576;
+const MAX_BYTES = 64 * 1_048_576;
+
+/** What may be evidence about an artifact, read but not verified. */
+export interface GatheredEvidence {
+  readonly candidates: readonly Candidate[];
+  readonly skipped: readonly Skipped[];
+  /** Manifests that were left out by the bounds: at least so many. */
+  readonly notConsidered: number;
+  /** What says that evidence is still there and in force, by the manifest that it is in. */
+  readonly grounds: ReadonlyMap<Digest, readonly Expectation[]>;
+}
+
+/**
+ * Gathers what may be evidence about an artifact (trust.md §3): its referrers, whatever type they claim, and the tags by which cosign
+ * attached signatures before there were referrers. An index under the tag `sha256-<hex>`, which stands in for the list of referrers
+ * elsewhere, adds nothing here: what it names counts only by its own subject, and is then a referrer. What is named in `first` is considered
+ * first, the rest oldest first, by turns between pushers (RULES 7).
+ */
+export async function gatherEvidence(
+  needs: Needs,
+  repository: RepositoryName,
+  artifact: { readonly record: ManifestRecord; readonly manifest: Manifest },
+  first: readonly Digest[],
+): Promise<GatheredEvidence> {
+  const { record, manifest } = artifact;
+  const attached = await attachedTo(needs, repository, record, first);
+  const chosen = byTurns(attached.found, attached.named).slice(0, MAX_REFERRERS);
+  const reading = new EvidenceReader(needs, repository);
+  reading.add(ownCandidatesOf({ digest: record.digest, manifest, blobs: await reading.load(record.digest, ownSignatureLayers(manifest)) }));
+  for (const { record: of, version } of chosen) {
+    const content = await loadManifest(needs, repository, of);
+    if (content === undefined) continue;
+    reading.expect(of.digest, { key: keys.manifest(repository, of.digest), version });
+    reading.add(candidatesOf({ digest: of.digest, manifest: content, blobs: await reading.load(of.digest, evidenceLayers(content)) }));
+  }
+  const notConsidered = attached.found.length - chosen.length + attached.beyond;
+  return { candidates: reading.candidates, skipped: reading.skipped, notConsidered, grounds: reading.grounds };
+}
+
+interface Attached {
+  readonly found: readonly FoundManifest[];
+  /** Those that were named to be considered first. */
+  readonly named: readonly Digest[];
+  /** Rows that were not looked at. */
+  readonly beyond: number;
+}
+
+async function attachedTo(needs: Needs, repository: RepositoryName, record: ManifestRecord, first: readonly Digest[]): Promise<Attached> {
+  const subjects = [record.digest, record.sha512];
+  const found = new Map<Digest, FoundManifest>();
+  const named = new Set<Digest>();
+  const keep = async (digest: Digest, isAttached: (of: ManifestRecord) => boolean): Promise<FoundManifest | undefined> => {
+    const manifest = await findManifest(needs, repository, digest);
+    if (manifest === undefined || !isAttached(manifest.record) || !(await counts(needs, manifest.record))) return undefined;
+    found.set(manifest.record.digest, manifest);
+    return manifest;
+  };
+  const isReferrer = ({ subject }: ManifestRecord): boolean => subject !== null && subjects.includes(subject);
+  for (const digest of first) {
+    const manifest = await keep(digest, isReferrer);
+    if (manifest !== undefined) named.add(manifest.record.digest);
+  }
+  for (const tag of legacyTags(record.digest)) {
+    const pointer = await pushedPointer(needs, repository, tag);
+    const manifest = pointer && (await keep(pointer.record.digest, () => true));
+    if (manifest !== undefined && first.includes(manifest.record.digest)) named.add(manifest.record.digest);
+  }
+  const rows = await referrersOf(needs, repository, subjects);
+  for (const digest of rows.digests) if (!found.has(digest)) await keep(digest, isReferrer);
+  return { found: [...found.values()], named: [...named], beyond: rows.beyond };
+}
+
+/** Evidence that somebody took back, or holds back, is none; the registry's own statements say nothing about who made the artifact. */
+async function counts(needs: Needs, record: ManifestRecord): Promise<boolean> {
+  return !record.statement && record.state !== "quarantined" && record.state !== "deleted" && !(await isRevoked(needs, record));
+}
+
+/** What cosign called the tags of an artifact's signatures and attestations. */
+function legacyTags(artifact: Digest): readonly ReturnType<typeof tagSchema.parse>[] {
+  return ["sig", "att"].map((kind) => tagSchema.parse(`${algorithmOf(artifact)}-${encodedOf(artifact)}.${kind}`));
+}
+
+async function referrersOf(
+  { metadata }: Needs,
+  repository: RepositoryName,
+  subjects: readonly Digest[],
+): Promise<{ readonly digests: readonly Digest[]; readonly beyond: number }> {
+  const digests: Digest[] = [];
+  for (const subject of subjects) {
+    const prefix = keys.referrers(repository, subject);
+    let after: readonly (string | number)[] = [];
+    for (;;) {
+      const page = await metadata.list(under(prefix, PAGE, after));
+      digests.push(...page.filter(({ key }) => key[3] !== STATEMENT_RANK).map(({ key }) => digestSchema.parse(key[4])));
+      const last = page.at(-1);
+      if (last === undefined || page.length < PAGE || digests.length > MAX_SCANNED) break;
+      after = last.key.slice(prefix.length);
+    }
+  }
+  return { digests: digests.slice(0, MAX_SCANNED), beyond: Math.max(0, digests.length - MAX_SCANNED) };
+}
+
+/** Reads evidence within the bounds of one decision. */
+class EvidenceReader {
+  readonly candidates: Candidate[] = [];
+  readonly skipped: Skipped[] = [];
+  readonly grounds = new Map<Digest, Expectation[]>();
+  readonly #needs: Needs;
+  readonly #repository: RepositoryName;
+  #left = MAX_BYTES;
+
+  constructor(needs: Needs, repository: RepositoryName) {
+    this.#needs = needs;
+    this.#repository = repository;
+  }
+
+  add({ candidates, skipped }: Read): void {
+    this.candidates.push(...candidates);
+    this.skipped.push(...skipped);
+  }
+
+  expect(manifest: Digest, expectation: Expectation): void {
+    this.grounds.set(manifest, [...(this.grounds.get(manifest) ?? []), expectation]);
+  }
+
+  /** The bytes of those of a manifest's layers that the repository has, intact and as large as they are said to be. */
+  async load(manifest: Digest, layers: readonly Descriptor[]): Promise<ReadonlyMap<Digest, Uint8Array>> {
+    const loaded = new Map<Digest, Uint8Array>();
+    let left = MAX_BYTES_OF_ONE;
+    for (const { digest, size } of layers) {
+      if (loaded.has(digest) || size > Math.min(left, this.#left)) continue;
+      const bytes = await this.#bytesOf(manifest, digest, size);
+      if (bytes === undefined) continue;
+      left -= size;
+      this.#left -= size;
+      loaded.set(digest, bytes);
+    }
+    return loaded;
+  }
+
+  async #bytesOf(manifest: Digest, digest: Digest, size: number): Promise<Uint8Array | undefined> {
+    const { metadata, blobs } = this.#needs;
+    const [link, blob] = [await metadata.get(keys.link(this.#repository, digest)), await metadata.get(keys.blob(digest))];
+    if (link === undefined || blob === undefined) return undefined;
+    const { damaged, status, size: stored } = blobRecord.parse(blob.value);
+    if (damaged || status !== "present" || stored !== size) return undefined;
+    this.expect(manifest, { key: link.key, version: link.version });
+    const bytes = await buffer(await blobs.open(digest));
+    return digestOf(bytes, algorithmOf(digest)) === digest ? bytes : undefined;
+  }
+}

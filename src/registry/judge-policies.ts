@@ -1,0 +1,162 @@
+import { setImmediate } from "node:timers/promises";
+import type { Digest } from "../oci/digest.ts";
+import type { Manifest } from "../oci/manifest.ts";
+import type { RepositoryName } from "../oci/reference.ts";
+import type { Requirement } from "../policy/document.ts";
+import { isBuiltIn } from "../policy/promotion.ts";
+import type { ScanEvidence } from "../policy/scan-evidence.ts";
+import {
+  type AcceptedEvidence,
+  type JudgedPolicy,
+  type JudgedRequirement,
+  NOTHING_WRITTEN,
+  type RejectedEvidence,
+  type WrittenPolicy,
+  approvalRequirement,
+  foundEvidence,
+  judge,
+  objectionTo,
+  scanRequirement,
+  signedRequirement,
+} from "../policy/written.ts";
+import type { Candidate } from "../trust/candidate.ts";
+import { type Subject, subjectOf } from "../trust/subject.ts";
+import { keys } from "../storage/keys.ts";
+import type { Expectation } from "../storage/metadata-store.ts";
+import type { ManifestRecord } from "../storage/records.ts";
+import { type GatheredEvidence, gatherEvidence } from "./find-evidence.ts";
+import { policiesFor, policyToTry } from "./policies-in-force.ts";
+import type { Services } from "./ports.ts";
+import { verdictOn } from "./verdict-cache.ts";
+
+type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "settings">;
+
+/** Signatures that one decision verifies at most, and candidates that it looks at however many authorities there are. */
+const MAX_VERIFIED = 4_096;
+const LEAST_CANDIDATES = 16;
+/** After so many others get their turn: one takes up to a few milliseconds. */
+const BATCH = 8;
+
+/** What written policies are held against. */
+export interface JudgedArtifact {
+  readonly record: ManifestRecord;
+  readonly manifest: Manifest;
+  /** Evidence to be considered first (RULES 7). */
+  readonly evidence: readonly Digest[];
+  readonly scan: ScanEvidence;
+  /** Distinct people, none of whom put the artifact there. */
+  readonly approvers: readonly string[];
+  /** A document to be tried in the place of what is in force. */
+  readonly tried: string | undefined;
+}
+
+/** What the written policies say, and what that rests on. */
+export interface JudgedPolicies {
+  readonly written: typeof NOTHING_WRITTEN;
+  readonly expect: readonly Expectation[];
+}
+
+/** Holds an artifact against the written policies of its repository; changes nothing. */
+export async function judgePolicies(needs: Needs, repository: RepositoryName, artifact: JudgedArtifact): Promise<JudgedPolicies> {
+  if (!isBuiltIn(needs.settings.promotionPolicy)) return { written: NOTHING_WRITTEN, expect: [] };
+  const { policies, expect } = await policiesToJudge(needs, repository, artifact.tried);
+  if (policies.length === 0) return { written: NOTHING_WRITTEN, expect };
+  const isSigned = policies.some(({ document }) => document.spec.require.some(({ anyOf }) => anyOf.length > 0));
+  const found = isSigned ? await gatherEvidence(needs, repository, artifact, artifact.evidence) : NO_EVIDENCE;
+  const judging = await Judging.of(needs, repository, artifact, { found, policies });
+  const judged: JudgedPolicy[] = [];
+  for (const policy of policies) judged.push(await judging.judge(policy));
+  const { considered, beyond, grounds } = judging;
+  const evidence = foundEvidence(considered, found.notConsidered + beyond, found.skipped);
+  return { written: { policies: judged, evidence }, expect: [...expect, ...grounds] };
+}
+
+const NO_EVIDENCE: GatheredEvidence = { candidates: [], skipped: [], notConsidered: 0, grounds: new Map() };
+
+async function policiesToJudge(needs: Needs, repository: RepositoryName, tried: string | undefined): ReturnType<typeof policiesFor> {
+  return tried === undefined ? policiesFor(needs, repository) : { policies: [await policyToTry(needs, tried)], expect: [] };
+}
+
+/** One decision's work on evidence. */
+class Judging {
+  readonly grounds: Expectation[] = [];
+  readonly #subject: Subject;
+  readonly #artifact: JudgedArtifact;
+  readonly #found: GatheredEvidence;
+  readonly #candidates: readonly Candidate[];
+  /** Whole seconds: what a decision says of times, it says in them. */
+  readonly #now: number;
+  #done = 0;
+
+  private constructor(subject: Subject, artifact: JudgedArtifact, found: GatheredEvidence, { now, limit }: { now: number; limit: number }) {
+    this.#subject = subject;
+    this.#artifact = artifact;
+    this.#found = found;
+    this.#candidates = found.candidates.slice(0, limit);
+    this.#now = now;
+  }
+
+  static async of(
+    { metadata, clock }: Needs,
+    repository: RepositoryName,
+    artifact: JudgedArtifact,
+    { found, policies }: { readonly found: GatheredEvidence; readonly policies: readonly WrittenPolicy[] },
+  ): Promise<Judging> {
+    const { record } = artifact;
+    const content = await metadata.get(keys.manifestContent(repository, record.digest));
+    const bytes = content?.value instanceof Uint8Array ? content.value : new Uint8Array();
+    const authorities = policies.flatMap(({ document }) => document.spec.require.flatMap(({ anyOf }) => anyOf)).length;
+    const limit = Math.max(LEAST_CANDIDATES, Math.floor(MAX_VERIFIED / Math.max(1, authorities)));
+    return new Judging(subjectOf(bytes, record.mediaType), artifact, found, { now: Math.floor(clock() / 1_000) * 1_000, limit });
+  }
+
+  get considered(): number {
+    return this.#candidates.length;
+  }
+
+  get beyond(): number {
+    return this.#found.candidates.length - this.#candidates.length;
+  }
+
+  async judge(policy: WrittenPolicy): Promise<JudgedPolicy> {
+    const { name, version, digest, document, trustRoots } = policy;
+    const requirements: JudgedRequirement[] = [];
+    for (const requirement of document.spec.require) requirements.push(await this.#judgeRequirement(policy, requirement));
+    const roots = new Set([...trustRoots.values()].map((root) => root.digest));
+    return { name, version, digest, mode: document.spec.mode, trust_roots: [...roots].toSorted(), requirements };
+  }
+
+  async #judgeRequirement(policy: WrittenPolicy, requirement: Requirement): Promise<JudgedRequirement> {
+    const { name, evidence } = requirement;
+    if (evidence.kind === "approvals") return approvalRequirement(name, evidence, this.#artifact.approvers);
+    if (evidence.kind === "scan-results") return scanRequirement(name, evidence, this.#artifact.scan);
+    const judged: (AcceptedEvidence | RejectedEvidence)[] = [];
+    for (const candidate of this.#candidates) judged.push(...(await this.#judgeCandidate(policy, requirement, candidate)));
+    const result = signedRequirement(requirement, judged);
+    for (const { manifest } of result.accepted) this.grounds.push(...(this.#found.grounds.get(manifest) ?? []));
+    return result;
+  }
+
+  /** The first authority that takes it counts; otherwise why each of them does not. */
+  async #judgeCandidate(
+    policy: WrittenPolicy,
+    requirement: Requirement,
+    candidate: Candidate,
+  ): Promise<readonly (AcceptedEvidence | RejectedEvidence)[]> {
+    const objection = objectionTo(candidate, requirement);
+    if (objection !== undefined) return [objection];
+    const { spec } = policy.document;
+    const { evidence, anyOf } = requirement;
+    const unsignedConfig = evidence.kind === "oms" && evidence.unsignedConfig;
+    const grounds = { subject: this.#subject, trustRoots: policy.trustRoots, now: this.#now, unsignedConfig };
+    const rejected: RejectedEvidence[] = [];
+    for (const authority of spec.authorities.filter(({ name }) => anyOf.includes(name))) {
+      if ((this.#done += 1) % BATCH === 0) await setImmediate();
+      const verdict = verdictOn(candidate, authority, grounds);
+      const judged = judge(candidate, verdict, { requirement, authority: authority.name, now: this.#now });
+      if ("signer" in judged) return [judged];
+      rejected.push(judged);
+    }
+    return rejected;
+  }
+}

@@ -1,0 +1,30 @@
+import { z } from "zod";
+import { digestSchema } from "../oci/digest.ts";
+
+/** The records of policies, trust roots and approvals, each with a version as those of `records.ts`. */
+const time = z.number().int().nonnegative();
+
+/** An approval; the person whose it is stands in its key. */
+export const approvalRecord = z.strictObject({ v: z.literal(1), by: z.string(), reason: z.string().nullable(), at: time });
+export type ApprovalRecord = z.infer<typeof approvalRecord>;
+
+/** The last version of a promotion policy: what has to be known to tell whether it decides about a repository. */
+export const policyRecord = z.strictObject({
+  v: z.literal(1),
+  version: z.number().int().positive(),
+  digest: digestSchema,
+  /** Patterns of the repositories that it decides about. */
+  repositories: z.array(z.string()),
+  inForce: z.boolean(),
+  by: z.string(),
+  at: time,
+});
+export type PolicyRecord = z.infer<typeof policyRecord>;
+
+/** A version of a promotion policy as canonical JSON, over which its digest is. */
+export const policyVersionRecord = z.strictObject({ v: z.literal(1), digest: digestSchema, text: z.string(), by: z.string(), at: time });
+export type PolicyVersionRecord = z.infer<typeof policyVersionRecord>;
+
+/** A Sigstore trusted root; its bytes are in a row of their own. */
+export const trustRootRecord = z.strictObject({ v: z.literal(1), size: z.number().int().nonnegative(), by: z.string(), at: time });
+export type TrustRootRecord = z.infer<typeof trustRootRecord>;
