@@ -1,6 +1,5 @@
-import { createHash } from "node:crypto";
+import { X509Certificate, createHash } from "node:crypto";
 import { BUNDLE_V01_MEDIA_TYPE, type Bundle, assertBundleV01, envelopeFromJSON } from "@sigstore/bundle";
-import { pem } from "@sigstore/core";
 import { HashAlgorithm } from "@sigstore/protobuf-specs";
 import { z } from "zod";
 import type { Annotations } from "../oci/descriptor.ts";
@@ -8,7 +7,7 @@ import { JsonError, parseJson } from "../oci/json.ts";
 import { checkBounds } from "./bundle.ts";
 import type { LogEntry } from "./log-entries.ts";
 import { Refusal } from "./reason.ts";
-import { type Subject, isNamedBy } from "./subject.ts";
+import { type Subject, hasDigest } from "./subject.ts";
 
 const SIGNATURE = "dev.cosignproject.cosign/signature";
 const CERTIFICATE = "dev.sigstore.cosign/certificate";
@@ -60,8 +59,7 @@ export function attestationBundle(envelope: Readonly<Record<string, unknown>>, a
 export function checkClaim(payload: Buffer, subject: Subject): void {
   const claim = claimSchema.safeParse(parse(payload));
   if (!claim.success) throw new Refusal("legacy-claim");
-  const [algorithm = "", hex] = claim.data.critical.image["docker-manifest-digest"].split(":", 2);
-  if (!isNamedBy(subject, Object.fromEntries([[algorithm, hex]]))) throw new Refusal("subject-mismatch");
+  if (!hasDigest(subject, claim.data.critical.image["docker-manifest-digest"])) throw new Refusal("subject-mismatch");
 }
 
 function bundleOf(content: Bundle["content"], annotations: Annotations): Bundle {
@@ -73,7 +71,10 @@ function bundleOf(content: Bundle["content"], annotations: Annotations): Bundle 
       content:
         certificate === undefined
           ? { $case: "publicKey", publicKey: { hint: "" } }
-          : { $case: "x509CertificateChain", x509CertificateChain: { certificates: [{ rawBytes: pem.toDER(certificate) }] } },
+          : {
+              $case: "x509CertificateChain",
+              x509CertificateChain: { certificates: [{ rawBytes: ifReadable(() => new X509Certificate(certificate).raw) }] },
+            },
       tlogEntries: logEntriesIn(annotations),
       timestampVerificationData: { rfc3161Timestamps: timestampsIn(annotations) },
     },

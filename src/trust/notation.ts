@@ -5,7 +5,7 @@ import { CONTENT_TYPE, type NotationAlgorithm, type NotationEnvelope } from "./n
 import { Refusal } from "./reason.ts";
 import type { SignedClaim } from "./signed-claim.ts";
 import { contentOf } from "./signed-content.ts";
-import { isNamedBy } from "./subject.ts";
+import { hasDigest } from "./subject.ts";
 import type { Grounds } from "./verdict.ts";
 
 const PAYLOAD_TYPE = "application/vnd.cncf.notary.payload.v1+json";
@@ -24,9 +24,8 @@ const payloadSchema = z.looseObject({
 export function notationClaim(envelope: NotationEnvelope, { subject, now }: Grounds): SignedClaim {
   checkAttributes(envelope, now);
   const { mediaType, digest, size } = targetIn(envelope.payload);
-  const [algorithm = "", hex] = digest.split(":", 2);
-  const isNamed = isNamedBy(subject, Object.fromEntries([[algorithm, hex]]));
-  if (!isNamed || size !== subject.bytes.length || mediaType !== subject.manifest.mediaType) throw new Refusal("subject-mismatch");
+  if (!hasDigest(subject, digest) || size !== subject.bytes.length || mediaType !== subject.manifest.mediaType)
+    throw new Refusal("subject-mismatch");
   const { signature, signedBytes, payload, chain, timestamp } = envelope;
   return {
     content: contentOf({ signature, signedBytes, payload, isSignedBy: (key) => isSignedBy(key, envelope) }),

@@ -1,4 +1,4 @@
-import { digestOf, encodedOf } from "../oci/digest.ts";
+import { algorithmOf, digestOf, encodedOf, isDigest } from "../oci/digest.ts";
 import { type Manifest, parseManifest } from "../oci/manifest.ts";
 
 /** The artifact that evidence must be about. */
@@ -23,4 +23,9 @@ export function subjectOf(bytes: Uint8Array, mediaType: string): Subject {
 export function isNamedBy(subject: Subject, digests: Readonly<Record<string, unknown>>): boolean {
   const known = Object.entries(subject.digests).filter(([algorithm]) => Object.hasOwn(digests, algorithm));
   return known.length > 0 && known.every(([algorithm, hex]) => digests[algorithm] === hex);
+}
+
+/** Is this text a digest of the artifact, `<algorithm>:<hex>`? */
+export function hasDigest(subject: Subject, text: string): boolean {
+  return isDigest(text) && subject.digests[algorithmOf(text)] === encodedOf(text);
 }
