@@ -29,7 +29,9 @@ export async function* listModels(needs: Needs, caller: Caller): AsyncGenerator<
 }
 
 async function isEvidence(needs: Needs, { repository, record }: FoundArtifact): Promise<boolean> {
-  if (record.subject === null || record.state === "deleted") return false;
+  if (record.subject === null) return false;
+  // What was attached to something and is deleted has nothing any more by which it could be a model.
+  if (record.state === "deleted") return true;
   const manifest = await loadManifest(needs, repository, record);
   return manifest !== undefined && evidenceKind(manifest) !== undefined;
 }

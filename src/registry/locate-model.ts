@@ -15,6 +15,8 @@ export interface Located {
   readonly storage_contract: "content-addressed-v1";
 }
 
+const NO_FILES = { files: [] } as const;
+
 /** What any reader is served: nobody's right to untrusted content opens a path to it. */
 const READER = readerOf(new Set(["pull"]));
 
@@ -30,11 +32,12 @@ export async function locateModel(services: Pick<Services, "metadata" | "tree">,
     throw new RegistryError("DENIED", error, { detail: { error } });
   }
   const [folder, manifest] = [await services.tree.pathOf(repository, record.digest), await loadManifest(services, repository, record)];
-  if (folder === undefined || manifest === undefined) {
-    throw new RegistryError("CONFLICT", "content-addressed object failed digest verification");
-  }
-  const { files } = runtimeFiles(manifest);
+  const { files } = manifest === undefined ? NO_FILES : runtimeFiles(manifest);
   const [only, ...more] = files;
+  if (manifest !== undefined && only === undefined) {
+    throw new RegistryError("CONFLICT", "the artifact has no files of its own: ask for one of the manifests in it, by its digest");
+  }
+  if (folder === undefined) throw new RegistryError("CONFLICT", "content-addressed object failed digest verification");
   const { sha256, size_bytes } = await viewOf(services, found);
   const path = only !== undefined && more.length === 0 ? join(folder, only.path) : folder;
   return { path, sha256, size_bytes, storage_contract: "content-addressed-v1" };

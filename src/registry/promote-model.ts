@@ -38,6 +38,7 @@ const MAX_TRIES = 64;
  */
 export async function promoteModel(services: AcquireServices, caller: Caller, promotion: ModelPromotion): Promise<FoundModel> {
   const { name } = promotion.acquisition;
+  demand(rightsOnRegistered(caller.principal, repositoryOfModel(name)), "promote", "promoting");
   const found = await findRegistered(services, caller, name);
   if (found !== undefined) return promoteKnown(services, caller, found, promotion);
   try {
@@ -88,7 +89,6 @@ function wanted({ scan }: ModelPromotion, details: ModelDetails): Promotion {
 
 async function promoteUnknown(services: AcquireServices, caller: Caller, promotion: ModelPromotion): Promise<FoundModel> {
   const { acquisition } = promotion;
-  demand(rightsOnRegistered(caller.principal, repositoryOfModel(acquisition.name)), "promote", "promoting");
   await demandAcquiring(services, caller, acquisition);
   return inTurn(services.metadata, `acquire ${acquisition.name}`, () =>
     withAcquisition(services, caller, acquisition, async (decide) => {

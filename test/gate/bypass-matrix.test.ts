@@ -1,11 +1,14 @@
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { digestOf } from "../../src/oci/digest.ts";
+import { OPERATOR } from "../support/actors.ts";
 import { GateAsker, labelled } from "../support/gate-asker.ts";
-import { type Probe, everyProbe, told } from "../support/gate-probes.ts";
+import { everyProbe } from "../support/gate-every-probe.ts";
+import { type Probe, told } from "../support/gate-probes.ts";
 import { PLACES, PRINCIPALS, actorOf, startScenes } from "../support/gate-scenes.ts";
-import { type GateWorld, type Principal, headerOf } from "../support/gate-world.ts";
+import { type GateWorld, type Principal, TOKEN, headerOf } from "../support/gate-world.ts";
 import { DEFINITIONS, WHATS } from "../support/lifecycle-acts.ts";
+import type { Artifact } from "../support/reference-model.ts";
 import { runs } from "../support/runs.ts";
 
 function sorted(rows: readonly string[][]): string[] {
@@ -19,6 +22,9 @@ beforeAll(async () => {
   asker = new GateAsker(world);
 }, 120_000);
 afterAll(() => world[Symbol.asyncDispose]());
+
+/** Whoever has the service token: on what was pushed by OCI it reads and revokes (RULES 21). */
+const HOLDER: Principal = { name: TOKEN, role: undefined, namespace: "*", models: OPERATOR, others: OPERATOR };
 
 /** Of how many probes one is asked by default, another one each time. With GATE_RUNS of as many, all are. */
 const ONE_OF = { runner: 4, others: 12 } as const;
@@ -37,14 +43,52 @@ describe.each(PLACES)("%s", (_, place) => {
   });
 });
 
+// The predecessor's token opens nothing but `/v1`, where what was registered is its own (RULES 21).
+test.each(PLACES)("%s, to the service token by /v1", async (_, place) => {
+  const registered = world.registered.get(place)?.definition.digest;
+  const probes = await everyProbe(world, place, actorOf(HOLDER, place));
+  const own = sampled(probes, HOLDER).filter(({ path }) => path.startsWith("/v1/"));
+  expect(await asker.faults(HOLDER, place, own)).toEqual([]);
+  expect((await asker.get(HOLDER, `/v2/${place}/manifests/${registered ?? "latest"}`)).status).toBe(401);
+});
+
 const KNOWN = PRINCIPALS.filter(({ name }) => name !== "anonymous");
 const OF_REPOSITORY = [
   "tags/list",
   `manifests/${digestOf("x")}`,
-  "manifests/latest",
+  "manifests/no-such-tag",
   `blobs/${digestOf("x")}`,
   `referrers/${digestOf("x")}`,
 ];
+
+/** What the predecessor's list of models shows. */
+async function modelsOf(principal: Principal): Promise<string[]> {
+  const { body } = await asker.get(principal, "/v1/models");
+  const models = JSON.parse(body.toString("utf8")) as { repository: string; digest: string; state: string }[];
+  return sorted(models.map(({ repository, digest, state }) => [repository, digest, state]));
+}
+
+function expectedModels(principal: Principal): string[] {
+  const shown = PLACES.flatMap(([, place]) => {
+    const [actor, repo] = [actorOf(principal, place), world.model.at(place)];
+    const registered = world.registered.get(place)?.definition.digest;
+    const isShown = ({ definition: { digest }, state, once }: Artifact): boolean => {
+      if (principal.name === "anonymous") return digest === registered;
+      if (actor.pullAny || actor.audits === true) return true;
+      return actor.pull && (state === "trusted" || (state === "revoked" && once));
+    };
+    const models = [...repo.artifacts.values()].filter(({ definition }) => definition.evidence === undefined);
+    return models.filter(isShown).map(({ definition, state }) => [place, definition.digest, state]);
+  });
+  return sorted(shown);
+}
+
+test.each([...PRINCIPALS.filter(({ name }) => name === "anonymous"), HOLDER])(
+  "the list of models of $name holds what it sees",
+  async (principal) => {
+    expect(await modelsOf(principal)).toEqual(expectedModels(principal));
+  },
+);
 
 describe.each(KNOWN)("the lists of $name", (principal) => {
   test("of tags hold what it may see, and tell nothing of what is left out", async () => {
@@ -89,6 +133,10 @@ describe.each(KNOWN)("the lists of $name", (principal) => {
       return (pullAny || audits ? all : pull ? known : []).map(({ definition, state }) => [place, definition.digest, state]);
     });
     expect(sorted(artifacts.map(({ repository, digest, state }) => [repository, digest, state]))).toEqual(sorted(seen));
+  });
+
+  test("of models hold what was registered and the rest of what it sees, but for evidence", async () => {
+    expect(await modelsOf(principal)).toEqual(expectedModels(principal));
   });
 
   test("and all doors answer of a repository in which it sees nothing as of one that does not exist", async () => {

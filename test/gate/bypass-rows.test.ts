@@ -1,10 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { readFileSync, readdirSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { allDoors } from "../../src/http/doors.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { GateAsker } from "../support/gate-asker.ts";
-import { EVERY_CONTENT, type Probe, UNNAMED, blobProbes, everyProbe, manifestProbes } from "../support/gate-probes.ts";
+import { everyProbe } from "../support/gate-every-probe.ts";
+import { EVERY_CONTENT, type Probe, UNNAMED, blobProbes, manifestProbes } from "../support/gate-probes.ts";
 import { ELSEWHERE, MOUNTER, PLACES, PRINCIPALS, type SceneName, actorOf, placeOf, startScenes } from "../support/gate-scenes.ts";
 import { type GateWorld, type Principal, headerOf } from "../support/gate-world.ts";
 import { faultsOf } from "../support/invariants.ts";
@@ -267,63 +266,4 @@ describe("protocol.md §9, ways to the knowledge that something exists:", () => 
     const { services, directory } = world.registry;
     for (const [, place] of PLACES) expect(await faultsOf(services.metadata, repository(place), directory)).toEqual([]);
   });
-});
-
-// Doors that do not exist yet: each gets its rows with the work that adds it (RULES 31).
-describe("the route table", () => {
-  const gatekeeper = { admit: () => Promise.reject(new Error("nobody knocks")) };
-  const serving = { serviceToken: undefined, draining: () => false, insecureDevMode: false, isLocal: true };
-  const paths = (): string[] => allDoors(world.registry.services, gatekeeper, serving).map(({ method, path }) => `${method} ${path}`);
-
-  test("holds the doors that the matrix and the rows ask, and no other", () => {
-    expect(paths().toSorted()).toEqual([...CONTENT, ...LISTS, ...RECORDS, ...CHANGES, ...NOT_OF_ARTIFACTS].toSorted());
-  });
-
-  test.each([
-    ["row 11: no search, events or metrics", /search|event|metric|feed/],
-    ["row 12: no proxy, sync, import or export", /proxy|mirror|sync|import|export|backup|layout/],
-    ["row 13: no redirect and no presigned URL", /redirect|presign|download|share/],
-    ["row 18: no hold that time ends", /hold|delay|schedule|timer|embargo/],
-    ["row 20: no /v1/model/path, no pages and no export of the audit", /\/v1\/model|^GET \/(?:ui)?$|\.html|assets|audit\/export/],
-  ])("has, of %s", (_, absent) => {
-    expect(paths().filter((path) => absent.test(path))).toEqual([]);
-  });
-});
-
-const CONTENT = ["GET /v2/:name/blobs/:digest", "GET /v2/:name/manifests/:reference", "GET /v2/:name/referrers/:digest"];
-const LISTS = ["GET /v1/artifacts", "GET /v2/:name/tags/list", "GET /v2/_catalog"];
-const ARTIFACT = "/v1/artifacts/:ref{[^@:]+(?:[@:]|%40|%3[Aa])[^/]+}";
-const PROMOTED = "/v1/tags/:ref{[^@:]+(?::|%3[Aa])[^/]+}/promoted";
-const RECORDS = [`GET ${ARTIFACT}`, `GET ${ARTIFACT}/history`];
-const CHANGES = [
-  ...["quarantine", "evaluate", "promote", "revoke"].map((event) => `POST ${ARTIFACT}/${event}`),
-  `DELETE ${ARTIFACT}`,
-  `PUT ${PROMOTED}`,
-  `DELETE ${PROMOTED}`,
-  "PUT /v2/:name/manifests/:reference",
-  "DELETE /v2/:name/manifests/:reference",
-  "DELETE /v2/:name/blobs/:digest",
-  "POST /v2/:name/blobs/uploads/",
-  ...["GET", "PATCH", "PUT", "DELETE"].map((method) => `${method} /v2/:name/blobs/uploads/:upload`),
-];
-const NOT_OF_ARTIFACTS = [
-  "GET /v2",
-  "GET /v2/",
-  ...["GET", "POST"].flatMap((method) => [`${method} /auth/token`, `${method} /v1/credentials`, `${method} /v1/namespaces`]),
-  "POST /v1/credentials/:id{[\\w-]+}/rotate",
-  "DELETE /v1/credentials/:id{[\\w-]+}",
-  "GET /v1/audit",
-  "GET /v1/audit/verify",
-  "GET /v1/keys",
-  "POST /v1/keys/rotate",
-  "GET /v1/whoami",
-  "GET /health",
-  "GET /livez",
-  "GET /readyz",
-];
-
-test("every row of protocol.md §9 has a test that bears its number", () => {
-  const texts = readdirSync("test/gate").map((file) => readFileSync(`test/gate/${file}`, "utf8"));
-  const rows = new Set(texts.flatMap((text) => [...text.matchAll(/"row (\d+): /g)].map(([, number]) => Number(number))));
-  expect([...rows].toSorted((a, b) => a - b)).toEqual(Array.from({ length: 22 }, (_, n) => n + 1));
 });

@@ -107,8 +107,7 @@ describe("promoting a name that is not known", () => {
     });
     await expect(promote("m", "m.gguf", broken)).rejects.toThrow("cut off");
     expect((await findRegistered(at.services, TOKEN_HOLDER, "m"))?.record.state).toBe(state);
-    // With its statement, when there is one.
-    expect(await at.services.metadata.list(under(keys.manifests(), 10))).toHaveLength(cut === 1 ? 0 : 3);
+    expect((await at.services.metadata.list(under(keys.manifests(), 10))).length > 0).toBe(state !== undefined);
     expect(await modelFaults(at.services.metadata)).toEqual([]);
     expect((await promote("m", "m.gguf")).record.state).toBe("trusted");
     expect(await faults(at, "models/m")).toEqual([]);

@@ -4,7 +4,7 @@ import { formatOf, modelFilename } from "../../src/oci/model-name.ts";
 import type { Acquisition } from "../../src/registry/acquire.ts";
 import type { Caller } from "../../src/registry/ports.ts";
 import type { Registry } from "../../src/services.ts";
-import { inspectorHere } from "./inspector.ts";
+import { inspectingHere } from "./inspector.ts";
 import { SERVICE_TOKEN } from "./principal.ts";
 
 /** Whoever has the service token. */
@@ -19,7 +19,7 @@ export function acquisitionOf(name: string, filename: string, over: Partial<Acqu
 
 /** The same services with headers read in this process. */
 export function quick(services: Registry): Registry {
-  return { ...services, inspector: inspectorHere(services.inspector) };
+  return inspectingHere(services);
 }
 
 /** Puts a file into a data directory. */

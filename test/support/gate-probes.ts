@@ -3,9 +3,9 @@ import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { keys, under } from "../../src/storage/keys.ts";
 import { statementRecord } from "../../src/storage/records.ts";
 import { type Answer, type Asked, type GateWorld, headerOf } from "./gate-world.ts";
-import { CONTENTS, DEFINITIONS, WHATS, type What } from "./lifecycle-acts.ts";
+import { CONTENTS, DEFINITIONS, type What } from "./lifecycle-acts.ts";
 import { repository } from "./principal.ts";
-import type { Actor, Effect, ReferenceModel } from "./reference-model.ts";
+import type { Actor, Definition, Effect, ReferenceModel } from "./reference-model.ts";
 
 /** Auditors see records. */
 export type ProbingActor = Actor & { readonly audits?: boolean };
@@ -33,6 +33,18 @@ function never(like: Digest): Digest {
   return digestOf(randomBytes(8), like.startsWith("sha512:") ? "sha512" : "sha256");
 }
 
+/** An artifact that is asked for, and the tag that it was pushed with. */
+export interface Subject {
+  readonly about: string;
+  readonly definition: Definition;
+  readonly tag: string;
+}
+
+/** One of the model's definitions, as it is pushed. */
+export function subjectOf(what: What | Subject): Subject {
+  return typeof what === "string" ? { about: what, definition: DEFINITIONS[what], tag: what.toLowerCase() } : what;
+}
+
 // Manifests
 
 function manifestRequests(digest: Digest): Readonly<Record<string, { readonly asked: Asked; readonly statuses: readonly number[] }>> {
@@ -46,9 +58,9 @@ function manifestRequests(digest: Digest): Readonly<Record<string, { readonly as
   };
 }
 
-export function manifestProbes(place: string, label: What): Probe[] {
-  const { digest, sha512 } = DEFINITIONS[label];
-  const tag = label.toLowerCase();
+export function manifestProbes(place: string, what: What | Subject): Probe[] {
+  const { about, definition, tag } = subjectOf(what);
+  const { digest, sha512 } = definition;
   const names = [
     { by: "tag", name: tag, miss: "no-such-tag", of: (model: ReferenceModel, actor: Actor) => model.tagged(actor, model.at(place), tag) },
     { by: "sha256", name: digest, miss: never(digest), of: () => digest },
@@ -57,7 +69,7 @@ export function manifestProbes(place: string, label: What): Probe[] {
   return names.flatMap(({ by, name, miss, of }) =>
     Object.entries(manifestRequests(digest)).map(([how, { asked, statuses }]) => ({
       door: `manifest by ${by}: ${how}`,
-      about: label,
+      about,
       path: `/v2/${place}/manifests/${name}`,
       asked,
       miss: `/v2/${place}/manifests/${miss}`,
@@ -78,23 +90,26 @@ function isManifest({ body }: Answer, digest: Digest | undefined): string[] {
   return digestOf(body) === digest ? [] : ["other bytes"];
 }
 
-/** Statements of the registry about an artifact, as manifests and as their payloads. */
-async function statementProbes(world: GateWorld, place: string, label: What): Promise<Probe[]> {
-  const about = DEFINITIONS[label].digest;
-  const rows = await world.registry.services.metadata.list(under(keys.statements(repository(place), about), 100));
-  const written = rows.map(({ value }) => statementRecord.parse(value)).filter(({ manifest }) => manifest !== null);
-  const contents = written.flatMap(({ manifest, digest }) => [
+/** Statements of the registry about an artifact and summaries of them, as manifests and as their bundles. */
+export async function statementProbes(world: GateWorld, place: string, { about, definition: { digest: of } }: Subject): Promise<Probe[]> {
+  const rows = await world.registry.services.metadata.list(under(keys.statements(repository(place), of), 100));
+  const links = rows.map(({ value }) => statementRecord.parse(value)).filter(({ manifest }) => manifest !== null);
+  const written = links.flatMap(({ manifest, bundle, digest, summary }) => [
+    { manifest, bundle, digest },
+    ...(summary === undefined ? [] : [{ ...summary, digest }]),
+  ]);
+  const contents = written.flatMap(({ manifest, bundle, digest }) => [
     { what: "manifest", path: `manifests/${manifest}`, miss: `manifests/${never(digest)}` },
-    { what: "payload", path: `blobs/${digest}`, miss: `blobs/${never(digest)}` },
+    { what: "bundle", path: `blobs/${bundle}`, miss: `blobs/${never(digest)}` },
   ]);
   return contents.flatMap(({ what, path, miss }) =>
     ["GET", "HEAD"].map((method) => ({
       door: `statement's ${what}: ${method}`,
-      about: label,
+      about,
       path: `/v2/${place}/${path}`,
       asked: { method },
       miss: `/v2/${place}/${miss}`,
-      effect: (model, actor) => model.statement(actor, model.at(place), about),
+      effect: (model, actor) => model.statement(actor, model.at(place), of),
       allowed: (answer) => [...expected("status", answer.status, [200]), ...cached(answer)],
     })),
   );
@@ -154,9 +169,10 @@ export function blobProbes(place: string, content: string): Probe[] {
 
 // The native API
 
-function recordProbes(place: string, label: What): Probe[] {
-  const { digest, sha512 } = DEFINITIONS[label];
-  const tag = label.toLowerCase();
+/** The native API's records of an artifact. */
+export function recordProbes(place: string, what: What | Subject): Probe[] {
+  const { about, definition, tag } = subjectOf(what);
+  const { digest, sha512 } = definition;
   const names = [
     { by: "sha256", name: `@${digest}`, miss: `@${never(digest)}`, of: () => digest },
     { by: "sha512", name: `@${sha512}`, miss: `@${never(sha512)}`, of: () => digest },
@@ -165,7 +181,7 @@ function recordProbes(place: string, label: What): Probe[] {
   return names.flatMap(({ by, name, miss, of }) =>
     ["", "/history"].map((rest) => ({
       door: `record by ${by}${rest}`,
-      about: label,
+      about,
       path: `/v1/artifacts/${place}${name}${rest}`,
       asked: {},
       miss: `/v1/artifacts/${place}${miss}${rest}`,
@@ -187,7 +203,7 @@ const BODIES: Readonly<Record<string, string | undefined>> = {
 };
 
 /** Transitions by who may do none: what it cannot see is missing, all else is forbidden. */
-function forbiddenProbes(place: string, label: What): Probe[] {
+export function forbiddenProbes(place: string, label: What): Probe[] {
   const { digest } = DEFINITIONS[label];
   return Object.entries(BODIES).map(([event, body]) => {
     const rest = body === undefined ? "" : `/${event}`;
@@ -205,7 +221,7 @@ function forbiddenProbes(place: string, label: What): Probe[] {
 }
 
 /** Changes by who may make none: answered alike whatever is there. */
-function blindProbes(place: string, label: What): Probe[] {
+export function blindProbes(place: string, label: What): Probe[] {
   const { digest, blobs } = DEFINITIONS[label];
   const blob = blobs.at(-1) ?? digest;
   const tag = label.toLowerCase();
@@ -251,18 +267,6 @@ function expected(what: string, found: number, wanted: readonly number[]): strin
 function cached(answer: Answer): string[] {
   const control = headerOf(answer, "cache-control") ?? "";
   return /\bprivate\b/.test(control) && /\bno-(?:store|cache)\b/.test(control) ? [] : [`Cache-Control is "${control}"`];
-}
-
-/** All of them that somebody can ask in a repository without changing anything. */
-export async function everyProbe(world: GateWorld, place: string, { pullAny, quarantine }: Actor): Promise<Probe[]> {
-  const statements = await Promise.all(WHATS.map((label) => statementProbes(world, place, label)));
-  const isPowerless = !pullAny && !quarantine;
-  return [
-    ...WHATS.flatMap((label) => [...manifestProbes(place, label), ...recordProbes(place, label)]),
-    ...statements.flat(),
-    ...EVERY_CONTENT.flatMap((content) => blobProbes(place, content)),
-    ...(isPowerless ? WHATS.flatMap((label) => [...forbiddenProbes(place, label), ...blindProbes(place, label)]) : []),
-  ];
 }
 
 /** What is wrong with the answer to a probe, when `miss` is what the same door answers to what never was. */

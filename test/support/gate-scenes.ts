@@ -1,3 +1,4 @@
+import { repositoryOfModel } from "../../src/oci/model-name.ts";
 import { NOBODY, OPERATOR, PUBLISHER, READER, REVIEWER, SCANNER } from "./actors.ts";
 import { EVERY_CONTENT, type ProbingActor } from "./gate-probes.ts";
 import { GateWorld, type Principal } from "./gate-world.ts";
@@ -119,6 +120,21 @@ export function placeOf(name: SceneName): string {
   return `models/scene-${names.indexOf(name)}`;
 }
 
+/** Every state of what was registered by the predecessor's API, as steps that lead there. */
+const REGISTERED = {
+  "registered: acquired": [],
+  "registered: quarantined": ["quarantine"],
+  "registered: trusted": ["promote"],
+  "registered: promoted out of quarantine": ["quarantine", "promote"],
+  "registered: revoked after trust": ["promote", "revoke"],
+  "registered: revoked and never trusted": ["revoke"],
+  "registered: reinstated": ["promote", "revoke", "promote"],
+  "registered: deleted after trust": ["promote", "delete"],
+  "registered: deleted and never trusted": ["delete"],
+  "registered: deleted and acquired again": ["promote", "delete", "acquire"],
+  "registered: revoked, deleted and acquired again": ["promote", "revoke", "delete", "acquire"],
+} as const satisfies Readonly<Record<string, readonly ("acquire" | "quarantine" | "promote" | "revoke" | "delete")[]>>;
+
 export const ELSEWHERE = "others/same-bytes";
 /** Two repositories of one index that was trusted in both, and revoked everywhere from the first; it is in no other one. */
 const WIDE = { here: "models/revoked-everywhere", elsewhere: "others/revoked-everywhere" } as const;
@@ -126,6 +142,7 @@ const WIDE = { here: "models/revoked-everywhere", elsewhere: "others/revoked-eve
 /** What each repository shows, and where it is. */
 export const PLACES: readonly (readonly [string, string])[] = [
   ...names.map((name) => [name, placeOf(name)] as const),
+  ...Object.keys(REGISTERED).map((name) => [name, repositoryOfModel(name)] as const),
   ["the same bytes in another repository", ELSEWHERE],
   ["revoked everywhere from here", WIDE.here],
   ["revoked everywhere from elsewhere", WIDE.elsewhere],
@@ -138,6 +155,10 @@ export async function startScenes(): Promise<GateWorld> {
     const scene = new Scene(world, placeOf(name as SceneName));
     await scene.blobs(...EVERY_CONTENT);
     await script(scene);
+  }
+  for (const [name, steps] of Object.entries(REGISTERED)) {
+    await world.register(name);
+    for (const step of steps) await (step === "acquire" ? world.register(name) : world.move(repositoryOfModel(name), step));
   }
   await (await new Scene(world, ELSEWHERE).blobs(...CONTENTS)).push(...EVERYTHING);
   for (const place of Object.values(WIDE)) {

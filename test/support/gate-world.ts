@@ -1,4 +1,6 @@
+import { writeFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { AuditEvent } from "../../src/audit/event.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
@@ -6,7 +8,8 @@ import { keys, under } from "../../src/storage/keys.ts";
 import { identityRecord } from "../../src/storage/records.ts";
 import { OPERATOR, PUBLISHER } from "./actors.ts";
 import { DEFINITIONS, type What } from "./lifecycle-acts.ts";
-import { type Actor, type Outcome, ReferenceModel } from "./reference-model.ts";
+import { inspectingHere } from "./inspector.ts";
+import { type Actor, type Definition, type Outcome, ReferenceModel } from "./reference-model.ts";
 import { type TestRegistry, startTestRegistry } from "./server.ts";
 
 /** A whole registry with an identity of every kind, whose artifacts are put there and moved through its doors, and a model beside it. */
@@ -37,11 +40,25 @@ export interface Principal {
   readonly audits?: boolean;
 }
 
+/** An artifact that was registered by the predecessor's API. */
+export interface Registered {
+  readonly name: string;
+  readonly filename: string;
+  readonly definition: Definition;
+  /** Of its blobs. */
+  readonly contents: readonly string[];
+}
+
+/** Whoever has the service token, which only `/v1` knows. */
+export const TOKEN = "service-token";
+
 const AT_RANDOM: ReadonlySet<string> = new Set(["date", "x-request-id"]);
 
 export class GateWorld implements AsyncDisposable {
   readonly model = new ReferenceModel();
   readonly registry: TestRegistry;
+  /** By their repositories. */
+  readonly registered = new Map<string, Registered>();
   readonly #secrets: ReadonlyMap<string, string>;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 16 });
 
@@ -51,7 +68,7 @@ export class GateWorld implements AsyncDisposable {
   }
 
   static async start(principals: readonly Principal[]): Promise<GateWorld> {
-    const registry = await startTestRegistry();
+    const registry = await startTestRegistry({ around: inspectingHere });
     const post = async (path: string, body: object): Promise<Record<string, unknown>> => {
       const headers = { "Content-Type": "application/json" };
       const answer = await registry.fetchAs("operator", path, { method: "POST", headers, body: JSON.stringify(body) });
@@ -75,6 +92,7 @@ export class GateWorld implements AsyncDisposable {
 
   /** The value of `Authorization` for a principal; undefined for nobody. */
   authorization(name: string): string | undefined {
+    if (name === TOKEN) return `Bearer ${this.registry.credentials.serviceToken}`;
     const key = this.#secrets.get(name);
     return key === undefined ? undefined : `Basic ${Buffer.from(`${name}:${key}`).toString("base64")}`;
   }
@@ -143,7 +161,48 @@ export class GateWorld implements AsyncDisposable {
     const outcome = EVENTS[event](this.model, place, digest, asked);
     if (outcome !== "done") throw new Error(`the model says ${outcome} of ${event} ${what} in ${place}`);
   }
+
+  /** Registers a file under a name, or again, by the predecessor's API. */
+  async register(name: string): Promise<void> {
+    const [filename, content] = [`${name}.gguf`, `the content of ${name}`];
+    await writeFile(join(this.registry.directory, filename), content);
+    const asked = { method: "POST", body: JSON.stringify({ name, filename }) };
+    const { body } = await this.#must(201, TOKEN, "/v1/model/acquire", asked);
+    const { repository, digest } = JSON.parse(body.toString("utf8")) as { repository: string; digest: Digest };
+    const manifest = (await this.#must(200, "producer", `/v2/${repository}/manifests/${digest}`, {})).body;
+    const { config, layers } = JSON.parse(manifest.toString("utf8")) as Record<"config", Named> & Record<"layers", readonly Named[]>;
+    const blobs = [config.digest, ...layers.map((layer) => layer.digest)];
+    const configText = (await this.#must(200, "producer", `/v2/${repository}/blobs/${config.digest}`, {})).body.toString("utf8");
+    const definition = {
+      manifest: {},
+      digest,
+      sha512: digestOf(manifest, "sha512"),
+      children: [],
+      blobs,
+      subject: undefined,
+      evidence: undefined,
+    };
+    const [repo, actor] = [this.model.at(repository), { ...PUBLISHER, name: TOKEN }];
+    for (const blob of blobs) this.model.pushBlob(actor, repo, blob);
+    this.model.push(actor, repo, definition, ["latest"]);
+    this.registered.set(repository, { name, filename, definition, contents: [configText, content] });
+  }
+
+  /** A transition of a registered artifact by the predecessor's API. */
+  async move(place: string, event: Event): Promise<void> {
+    const { name, filename, definition, contents } = this.registered.get(place) ?? {};
+    if (name === undefined || definition === undefined) throw new TypeError(`nothing was registered in ${place}`);
+    const sha256 = digestOf(contents?.at(-1) ?? "").slice("sha256:".length);
+    const promotion = { method: "POST", body: JSON.stringify({ name, filename, sha256 }) };
+    const path = `/v1/model/${event}`;
+    if (event === "promote") await this.#must(201, TOKEN, path, promotion);
+    else await this.#must(200, TOKEN, `${path}?name=${encodeURIComponent(name)}`, { method: event === "delete" ? "DELETE" : "POST" });
+    const outcome = EVENTS[event](this.model, place, definition.digest, {});
+    if (outcome !== "done") throw new Error(`the model says ${outcome} of ${event} ${name}`);
+  }
 }
+
+type Named = { readonly digest: Digest };
 
 type Event = "quarantine" | "promote" | "revoke" | "delete";
 

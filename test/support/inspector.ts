@@ -4,6 +4,11 @@ import { memorySource } from "../../src/formats/byte-source.ts";
 import { factsOf, readModelFile } from "../../src/formats/model-facts.ts";
 import type { Inspector } from "../../src/scan/inspector.ts";
 
+/** The same services with headers read in this process. */
+export function inspectingHere<T extends { readonly inspector: Inspector }>(services: T): T {
+  return { ...services, inspector: inspectorHere(services.inspector) };
+}
+
 /** Reads headers in this process: for tests with many small files, since to start a process for each takes longer than all else. */
 export function inspectorHere(inspector: Inspector): Inspector {
   return {

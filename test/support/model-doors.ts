@@ -1,4 +1,4 @@
-import { inspectorHere } from "./inspector.ts";
+import { inspectingHere } from "./inspector.ts";
 import { type Asking, Models, type Said, inJson, sha256Of } from "./models.ts";
 import type { TestRegistryOptions } from "./server.ts";
 
@@ -7,7 +7,7 @@ export const FORBIDDEN = inJson(403, '{"error":"forbidden: invalid service token
 
 /** A registry that reads the headers of files in this process. */
 export async function startModels(options: TestRegistryOptions = {}): Promise<Models> {
-  return Models.start({ ...options, around: (services) => ({ ...services, inspector: inspectorHere(services.inspector) }) });
+  return Models.start({ ...options, around: inspectingHere });
 }
 
 /** The five doors that change something, each with a request that would. */

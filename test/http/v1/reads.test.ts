@@ -82,7 +82,12 @@ describe("the list of models", () => {
     const headers = { "Content-Type": subject.mediaType };
     const pushed = await models.ask("PUT", "/v2/models/trusted/manifests/signature", { as: "publisher", body: manifest, headers });
     expect(pushed.status).toBe(201);
-    expect((await listed("serviceToken")).map(({ name }) => name)).not.toContain("models/trusted:signature");
+    const before = await listed("serviceToken");
+    expect(before.filter(({ name }) => name.startsWith("models/trusted"))).toEqual([]);
+    // Nor when they are deleted, and nothing tells any more what they were.
+    const path = `/v2/models/trusted/manifests/${pushed.headers["docker-content-digest"] as string}`;
+    expect((await models.ask("DELETE", path, { as: "operator" })).status).toBe(202);
+    expect(await listed("serviceToken")).toEqual(before);
   });
 });
 
