@@ -14,6 +14,8 @@ export interface NativeAsk {
   readonly query?: Readonly<Record<string, string | number | undefined>>;
   /** Sent as JSON; members that are undefined are left out. */
   readonly body?: Readonly<Record<string, unknown>>;
+  /** Sent as they are instead of a body; `headers` say of what type. */
+  readonly bytes?: Uint8Array;
   readonly headers?: Readonly<Record<string, string>>;
   /** Statuses whose body is an answer and no refusal, beside those of success. */
   readonly answers?: readonly number[];
@@ -29,7 +31,7 @@ export class NativeClient {
   }
 
   /** Sends a request and reads its answer; whatever is not a success is thrown in the registry's own words. */
-  async request<T>({ method, path, query, body, headers, answers = [], time }: NativeAsk, schema: z.ZodType<T>): Promise<T> {
+  async request<T>({ method, path, query, body, bytes, headers, answers = [], time }: NativeAsk, schema: z.ZodType<T>): Promise<T> {
     const parameters = new URLSearchParams();
     for (const [name, value] of Object.entries(query ?? {})) if (value !== undefined) parameters.set(name, String(value));
     const ask = {
@@ -37,11 +39,16 @@ export class NativeClient {
       path: parameters.size === 0 ? path : `${path}?${parameters.toString()}`,
       headers: { Accept: "application/json", ...(body !== undefined && { "Content-Type": "application/json" }), ...headers },
       ...(time !== undefined && { time }),
-      ...(body !== undefined && { body: bytesBody(Buffer.from(JSON.stringify(body))) }),
+      ...sent(body, bytes),
     };
     const answer = await this.#client.send(ask, "", [200, 201, 202, ...answers]);
     return readJson(answer, MAX_ANSWER_BYTES, schema);
   }
+}
+
+function sent(body: NativeAsk["body"], bytes: Uint8Array | undefined): { readonly body?: ReturnType<typeof bytesBody> } {
+  if (bytes !== undefined) return { body: bytesBody(bytes) };
+  return body === undefined ? {} : { body: bytesBody(Buffer.from(JSON.stringify(body))) };
 }
 
 /** The door of an artifact, or of one of its actions. */

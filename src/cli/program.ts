@@ -14,6 +14,7 @@ import { addList } from "./commands/list.ts";
 import { addLock } from "./commands/lock.ts";
 import { addNamespace } from "./commands/namespace.ts";
 import { addPath } from "./commands/path.ts";
+import { addPolicy } from "./commands/policy.ts";
 import { addPromote } from "./commands/promote.ts";
 import { addPull } from "./commands/pull.ts";
 import { addPush } from "./commands/push.ts";
@@ -22,6 +23,7 @@ import { addRevoke } from "./commands/revoke.ts";
 import { addSigningKey } from "./commands/signing-key.ts";
 import { addStatus } from "./commands/status.ts";
 import { addTag } from "./commands/tag.ts";
+import { addTrust } from "./commands/trust.ts";
 import { addVerifyAll } from "./commands/verify-all.ts";
 import { addVerifyManifest } from "./commands/verify-manifest.ts";
 import { addVerify } from "./commands/verify.ts";
@@ -63,6 +65,8 @@ const COMMANDS = [
   addLock,
   addAudit,
   addKey,
+  addPolicy,
+  addTrust,
   addNamespace,
   addSigningKey,
   addStatus,

@@ -1,7 +1,5 @@
 import type { Command } from "commander";
-import { refText } from "../artifact-ref.ts";
 import { artifactPath, recordSchema } from "../client.ts";
-import { CliError, EXIT } from "../failure.ts";
 import { reasonOption, refArgument } from "../options.ts";
 import type { OpenSession } from "../session.ts";
 import { findRef } from "../target.ts";
@@ -20,13 +18,7 @@ export function addApprove(program: Command, open: OpenSession): void {
       const { ref } = await findRef(session, "operator", text);
       const client = await session.native("operator");
       const ask = { method: "POST", path: artifactPath(ref, "approve"), body: { reason: options.reason } } as const;
-      const record = await client.request(ask, recordSchema).catch((error: unknown) => {
-        const status = error instanceof CliError ? error.answer?.status : undefined;
-        if (status !== 404 && status !== 405) throw error;
-        throw new CliError(EXIT.notFound, `There is no ${refText(ref)} that you may see, or this registry does not take approvals.`, {
-          cause: error,
-        });
-      });
+      const record = await client.request(ask, recordSchema);
       session.show(record, () => `Approved: ${record.repository}@${record.digest}`);
     });
 }

@@ -1,0 +1,84 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { stringify } from "yaml";
+import { CI, PolicyRegistry, policyOf } from "../support/policy-registry.ts";
+import { statementOf } from "../support/private-sigstore.ts";
+import { type Ran, runSecurectl } from "../support/securectl.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+let world: PolicyRegistry;
+let folder: string;
+beforeAll(async () => {
+  world = await PolicyRegistry.start();
+  folder = await mkdtemp(join(tmpdir(), "securectl-policy-"));
+});
+afterAll(async () => {
+  await world.registry.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+function securectl(...args: readonly string[]): Promise<Ran> {
+  return runSecurectl(args, { HOME: folder, REGISTRY_URL: world.registry.url, REGISTRY_DIR: world.registry.directory });
+}
+
+async function file(name: string, text: string): Promise<string> {
+  const path = join(folder, name);
+  await writeFile(path, text);
+  return path;
+}
+
+test("trust add keeps a root that trust list shows with the one that comes with the registry", async () => {
+  const added = await securectl("trust", "add", "corp-root", await file("root.json", world.sigstore.root), "--json");
+  expect(added.exit).toBe(0);
+  expect(JSON.parse(added.out)).toMatchObject({ name: "corp-root", digest: world.root });
+  const { out } = await securectl("trust", "list");
+  expect(out).toMatch(new RegExp(`public-good.*\n(?:.*\n)*corp-root +${world.root}`));
+});
+
+test("policy apply puts a policy in force, which test tries beforehand, explain tells of, and delete ends", async () => {
+  const artifact = await world.push("models/cli");
+  const path = await file("cli.yaml", stringify(world.signedPolicy("cli", "models/cli")));
+  const tried = await securectl("policy", "test", path, artifact.ref);
+  expect(tried.exit).toBe(4);
+  expect(tried.out).toContain("Promotion is refused by cli@1.");
+  expect((await securectl("policy", "explain", artifact.ref)).exit).toBe(0);
+
+  const applied = await securectl("policy", "apply", path);
+  expect(applied).toMatchObject({ exit: 0, out: expect.stringMatching(/^In force: cli@1, sha256:/) as string });
+  expect((await securectl("policy", "list")).out).toMatch(/^cli +1 +sha256:/m);
+  await world.attach(artifact, await world.sigstore.keyless("https://git.corp.example/other", statementOf(artifact.digest)));
+  const refused = await securectl("policy", "explain", artifact.ref);
+  expect(refused.exit).toBe(4);
+  expect(refused.out).toMatch(/NOT MET +publisher/);
+  expect(refused.out).toMatch(/refused +sha256:.*release-ci +identity-mismatch: the certificate is that of another identity/);
+
+  const right = await world.attach(artifact, await world.sigstore.keyless(CI, statementOf(artifact.digest)));
+  const allowed = await securectl("policy", "explain", artifact.ref);
+  expect(allowed.exit).toBe(0);
+  expect(allowed.out).toMatch(new RegExp(`counts +${right.slice(0, 19)} +release-ci: ${CI.slice(0, 20)}`));
+  expect((await securectl("policy", "show", "cli", "--at", "1")).out).toContain('"mode": "enforce"');
+
+  expect(await securectl("policy", "delete", "cli", "--yes")).toMatchObject({ exit: 0, out: "Ended: cli@1\n" });
+  expect((await securectl("policy", "show", "cli")).exit).toBe(5);
+  expect((await securectl("policy", "list")).out).toBe("No policies: the built-in one decides.\n");
+});
+
+test("policy apply tells what is invalid without asking the registry", async () => {
+  const bad = await file("bad.yaml", stringify(policyOf("bad", "Models/*", { require: [] })));
+  const { exit, err } = await securectl("policy", "apply", bad, "--server", "http://127.0.0.1:1");
+  expect(exit).toBe(2);
+  expect(err).toContain("spec.match.repositories[0]: must be a repository or a pattern");
+});
+
+test("approve is an approval that the record shows", async () => {
+  const artifact = await world.push("models/approved-by-hand");
+  const made = await world.send("operator", "POST /v1/credentials", '{"name":"ann","role":"reviewer","namespace":"models"}');
+  const token = await file("ann", (made.json as { readonly key: string }).key);
+  const approved = await securectl("approve", artifact.ref, "--reason", "read", "--token-file", token, "--json");
+  expect(approved.exit).toBe(0);
+  expect(JSON.parse(approved.out)).toMatchObject({ approvals: [{ by: "ann", reason: "read" }] });
+  expect((await securectl("approve", artifact.ref)).exit).toBe(4);
+});
