@@ -11,7 +11,7 @@ import { type Decided, decideAndCommit } from "./commit.ts";
 import { demand } from "./find-artifact.ts";
 import type { Caller, Services } from "./ports.ts";
 import { findManifest, readerOf, serveManifest } from "./serving.ts";
-import { type Target, movePointer, promotedPointer } from "./tags.ts";
+import { type Target, demandRoomForTags, movePointer, promotedPointer } from "./tags.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "newId">;
 
@@ -45,6 +45,9 @@ async function decide(
   if (digest === null && old === null) throw new RegistryError("NOT_FOUND", "the tag is not promoted");
   const move = { repository, tag, which: "promoted" as const, by: caller.principal.name, at: services.clock() };
   const target = digest === null ? NO_TARGET : await trustedTarget(services, repository, digest);
+  if (target.pointer !== undefined) {
+    await demandRoomForTags(services, { repository, manifest: target.pointer.canonical }, "promoted", [tag]);
+  }
   const moved = await movePointer(services, move, target.pointer);
   const said = { digest, old, reason, at: { repository, tag } };
   const promoted = digest && { v: 1 as const, digest, by: move.by, at: move.at };

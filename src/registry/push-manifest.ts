@@ -16,7 +16,7 @@ import { refuseReservedTag, refuseRevival } from "./reserved-tag.ts";
 import { type FoundManifest, findManifest, isRevokedContent, revokedEverywhere } from "./serving.ts";
 import { refuseDigestLikeName } from "./start-upload.ts";
 import { linkRow, nextLink } from "./statements.ts";
-import { movePointer, pushedPointer } from "./tags.ts";
+import { demandRoomForTags, movePointer, pushedPointer } from "./tags.ts";
 
 type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "settings">;
 
@@ -234,6 +234,8 @@ async function tagRows(
   { push, record, named }: { readonly push: ManifestPush; readonly record: ManifestRecord; readonly named: Digest },
 ): Promise<Rows> {
   const rows = { expect: [] as Expectation[], put: [] as Put[], remove: [] as Key[] };
+  if (push.tags.length > 0)
+    await demandRoomForTags(services, { repository: push.repository, manifest: record.digest }, "pushed", push.tags);
   for (const tag of new Set(push.tags)) {
     const old = await pushedPointer(services, push.repository, tag);
     if (old?.record.digest === named && old.record.by === caller.principal.name) continue;

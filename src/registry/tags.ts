@@ -1,10 +1,12 @@
 import { z } from "zod";
 import type { Digest } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
 import { type RepositoryName, type Tag, tagSchema } from "../oci/reference.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { Expectation, Key, Put } from "../storage/metadata-store.ts";
 import { type TagRecord, tagRecord } from "../storage/records.ts";
 import type { Services } from "./ports.ts";
+import { RESERVED_TAG } from "./reserved-tag.ts";
 import { findManifest } from "./serving.ts";
 
 type Needs = Pick<Services, "metadata">;
@@ -66,6 +68,34 @@ export interface PointerMove {
 
 const POINTER_KEY = { pushed: keys.tagPushed, promoted: keys.tagPromoted } as const;
 type Which = keyof typeof POINTER_KEY;
+
+/**
+ * Tags of one artifact in a repository, by either pointer. A transition changes the rows of all of them in one commit, so that whoever makes
+ * more and more of them could make it impossible. Pushes may fill the first number; roll-backs, which no publisher is to prevent, go on to
+ * the second.
+ */
+const MAX_TAGS: Readonly<Record<Which, number>> = { pushed: 1_000, promoted: 2_000 };
+
+/**
+ * Throws DENIED when a manifest would have too many tags with these. It holds when several come at once, since each of them expects the
+ * record of the manifest as it was read before this, and puts it (`movePointer`). The tag of a registered name always has its place.
+ */
+export async function demandRoomForTags(
+  { metadata }: Needs,
+  { repository, manifest }: { readonly repository: RepositoryName; readonly manifest: Digest },
+  which: Which,
+  tags: readonly Tag[],
+): Promise<void> {
+  let added = 0;
+  for (const tag of new Set(tags)) {
+    if (tag !== RESERVED_TAG && (await metadata.get(keys.tagOf(repository, manifest, tag))) === undefined) added += 1;
+  }
+  if (added === 0) return;
+  const held = added > MAX_TAGS[which] ? [] : await metadata.list(under(keys.tagsOf(repository, manifest), MAX_TAGS[which]));
+  if (held.length + added <= MAX_TAGS[which]) return;
+  const rule = `an artifact may have at most ${MAX_TAGS[which]} tags in a repository: delete some of its tags first, or push another artifact`;
+  throw new RegistryError("DENIED", rule);
+}
 
 interface Move {
   readonly repository: RepositoryName;
