@@ -8,12 +8,6 @@ beforeAll(async () => {
 });
 afterAll(() => world.registry.stop());
 
-/** A reviewer with a key of its own. */
-async function reviewer(name: string): Promise<`amr_${string}`> {
-  const made = await world.send("operator", "POST /v1/credentials", JSON.stringify({ name, role: "reviewer", namespace: "models" }));
-  return z.object({ key: z.string() }).parse(made.json).key as `amr_${string}`;
-}
-
 async function approve(who: Who, artifact: Artifact): Promise<{ readonly status: number; readonly by: readonly string[] }> {
   const { status, json } = await world.send(who, `POST /v1/artifacts/${artifact.ref}/approve`, JSON.stringify({ reason: "read" }));
   const { approvals } = z.looseObject({ approvals: z.array(z.object({ by: z.string() })).default([]) }).parse(json);
@@ -26,7 +20,7 @@ describe("approvals", () => {
       policyOf("approved", "models/approved", { require: [{ name: "people", evidence: { kind: "approvals", minimum: 2 } }] }),
     );
     const artifact = await world.push("models/approved");
-    const [ann, bob] = [await reviewer("ann"), await reviewer("bob")];
+    const [ann, bob] = [await world.identity("ann", "reviewer"), await world.identity("bob", "reviewer")];
     expect(await approve("publisher", artifact)).toMatchObject({ status: 403 });
     expect(await approve("runtime", artifact)).toMatchObject({ status: 404 });
     expect(await approve(ann, artifact)).toEqual({ status: 200, by: ["ann"] });
@@ -45,7 +39,7 @@ describe("approvals", () => {
       policyOf("once-approved", "models/once-approved", { require: [{ name: "people", evidence: { kind: "approvals", minimum: 1 } }] }),
     );
     const artifact = await world.push("models/once-approved");
-    const [cat, dan] = [await reviewer("cat"), await reviewer("dan")];
+    const [cat, dan] = [await world.identity("cat", "reviewer"), await world.identity("dan", "reviewer")];
     await approve(cat, artifact);
     expect(await world.act(artifact, "promote")).toMatchObject({ status: 200 });
     await world.send("operator", `POST /v1/artifacts/${artifact.ref}/revoke`, JSON.stringify({ reason: "poisoned" }));

@@ -63,7 +63,7 @@ export class PolicyRegistry {
   /** Pushes an artifact of its own under `v1`. */
   async push(repository: string): Promise<Artifact> {
     const file = `weights of ${repository}`;
-    for (const bytes of ["{}", file]) await this.#pushBlob(repository, bytes);
+    for (const bytes of ["{}", file]) await this.pushBlob(repository, bytes);
     const manifest = JSON.stringify({
       schemaVersion: 2,
       mediaType: IMAGE,
@@ -76,15 +76,26 @@ export class PolicyRegistry {
   }
 
   /** Attaches a bundle as a referrer; the referrer's digest. */
-  async attach({ repository, digest, size, mediaType }: Artifact, bundle: string): Promise<string> {
-    await this.#pushBlob(repository, bundle);
-    const manifest = bundleManifest({ digest, size, mediaType }, bundle);
-    await this.pushManifest(repository, digestOf(manifest), manifest);
+  async attach({ repository, digest, size, mediaType }: Artifact, bundle: string, more: Attached = {}): Promise<string> {
+    const { who = "publisher", note = "" } = more;
+    await this.pushBlob(repository, bundle, who);
+    const manifest = bundleManifest({ digest, size, mediaType }, bundle, note);
+    await this.pushManifest(repository, digestOf(manifest), manifest, who);
     return digestOf(manifest);
   }
 
-  async pushManifest(repository: string, reference: string, manifest: string): Promise<void> {
-    await this.#made(`PUT /v2/${repository}/manifests/${reference}`, manifest, IMAGE);
+  async pushManifest(repository: string, reference: string, manifest: string, who: Who = "publisher"): Promise<void> {
+    await this.#made(who, `PUT /v2/${repository}/manifests/${reference}`, manifest, IMAGE);
+  }
+
+  async pushBlob(repository: string, bytes: string, who: Who = "publisher"): Promise<void> {
+    await this.#made(who, `POST /v2/${repository}/blobs/uploads/?digest=${digestOf(bytes)}`, bytes, "application/octet-stream");
+  }
+
+  /** An identity with one role on `models`, by its key. */
+  async identity(name: string, role: string): Promise<`amr_${string}`> {
+    const { json } = await this.send("operator", "POST /v1/credentials", JSON.stringify({ name, role, namespace: "models" }));
+    return z.object({ key: z.templateLiteral(["amr_", z.string()]) }).parse(json).key;
   }
 
   /** Evaluates or promotes as operator. */
@@ -132,14 +143,16 @@ export class PolicyRegistry {
     });
   }
 
-  async #pushBlob(repository: string, bytes: string): Promise<void> {
-    await this.#made(`POST /v2/${repository}/blobs/uploads/?digest=${digestOf(bytes)}`, bytes, "application/octet-stream");
+  async #made(...asked: Parameters<PolicyRegistry["send"]>): Promise<void> {
+    const { status, text } = await this.send(...asked);
+    if (status !== 201) throw new Error(`${asked[1]}: ${text}`);
   }
+}
 
-  async #made(what: string, body: string, type: string): Promise<void> {
-    const { status, text } = await this.send("publisher", what, body, type);
-    if (status !== 201) throw new Error(`${what}: ${text}`);
-  }
+interface Attached {
+  readonly who?: Who;
+  /** Makes another referrer of the same bundle. */
+  readonly note?: string;
 }
 
 interface Policy {

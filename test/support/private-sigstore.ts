@@ -72,13 +72,16 @@ export async function startPrivateSigstore(): Promise<PrivateSigstore> {
 export interface KeySigner {
   /** SPKI. */
   readonly pem: string;
+  /** A DSSE bundle over a statement. */
   bundle(payload: Buffer): string;
+  sign(bytes: Buffer): Buffer;
 }
 
 export function keySigner(): KeySigner {
   const { publicKey, privateKey } = ec();
   return {
     pem: publicKey.export({ format: "pem", type: "spki" }),
+    sign: (bytes) => sign("sha256", bytes, privateKey),
     bundle: (payload) =>
       bundle(payload, sign("sha256", pae(payload), privateKey), { publicKey: { hint: base64(sha256(spki(publicKey))) } }),
   };
@@ -103,6 +106,7 @@ function bundle(payload: Buffer, signature: Buffer, verificationMaterial: object
 export function bundleManifest(
   artifact: { readonly digest: string; readonly size: number; readonly mediaType: string },
   bytes: string,
+  note = "",
 ): string {
   return JSON.stringify({
     schemaVersion: 2,
@@ -111,6 +115,6 @@ export function bundleManifest(
     config: { mediaType: "application/vnd.oci.empty.v1+json", digest: `sha256:${sha256("{}").toString("hex")}`, size: 2 },
     layers: [{ mediaType: BUNDLE, digest: `sha256:${sha256(bytes).toString("hex")}`, size: Buffer.byteLength(bytes) }],
     subject: artifact,
-    annotations: { "dev.sigstore.bundle.content": "dsse-envelope" },
+    annotations: { "dev.sigstore.bundle.content": "dsse-envelope", ...(note !== "" && { note }) },
   });
 }
