@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { auditPageSchema, auditVerificationSchema, auditEntrySchema, linkOf } from "../../src/api/audit.ts";
+import { auditPageSchema, auditVerificationSchema, linkOf } from "../../src/api/audit.ts";
 import { verify } from "../../src/audit/chain.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { OCI_EMPTY, OCI_IMAGE } from "../../src/oci/media-types.ts";
@@ -79,12 +79,11 @@ test.each([
   for (const path of ["/v1/audit", "/v1/audit/verify"]) expect((await registry.fetchAs(who, path)).status).toBe(status);
 });
 
-test("the service token without parameters gets the predecessor's plain array, of what happened to artifacts", async () => {
+test("the service token without parameters gets the predecessor's plain array, which is of registered artifacts alone", async () => {
   const answer = await registry.fetchAs("serviceToken", "/v1/audit");
   expect(answer.status).toBe(200);
   expect(answer.headers.get("content-type")).toBe("application/json");
-  const events = auditEntrySchema.array().parse(await answer.json());
-  expect(events.map(({ type }) => type)).toEqual(["artifact.promote"]);
+  expect(await answer.json()).toEqual([]);
 });
 
 test("the service token with parameters gets pages, of artifacts only, whatever type it asks for", async () => {
