@@ -6,6 +6,7 @@ import { type Realm, realmChooser } from "./identity/realm.ts";
 import type { Logger } from "./log.ts";
 import type { Services } from "./registry/ports.ts";
 import { type RefusalLog, createRefusalLog } from "./registry/refusals.ts";
+import { RegistryError } from "./oci/errors.ts";
 import { prepareSigningKey } from "./registry/attestation-keys.ts";
 import { type ServiceTokenPlace, placeOfServiceToken } from "./registry/service-token.ts";
 import { createInspector } from "./scan/inspector.ts";
@@ -18,7 +19,7 @@ import { openLmdb } from "./storage/lmdb.ts";
 import type { MetadataStore } from "./storage/metadata-store.ts";
 import { type SecretFile, SecretFileError, readPrivateFile, readSecretFile } from "./storage/secret-file.ts";
 import { openSigningCommand } from "./storage/signing-command.ts";
-import type { SigningKeys } from "./storage/signing-keys.ts";
+import { SigningError, type SigningKeys } from "./storage/signing-keys.ts";
 
 /** One process's registry: what use cases are given, and what its doors need besides. */
 export interface Registry extends Services {
@@ -68,7 +69,7 @@ export async function openRegistry(config: Config, port: number, log: Logger): P
       promotionPolicy: config.promotionPolicy,
     },
   };
-  await prepareSigningKey(services);
+  await prepareSigningKey(services).catch(tellOperator);
   const refusals = createRefusalLog(services);
   const place = await placeOfServiceToken(config.serviceTokenPath, join(paths.credentials, "service-token"));
   // Who turns the development mode on wants no token to be demanded.
@@ -101,6 +102,11 @@ async function openMetadata(directory: string, log: Logger): Promise<MetadataSto
     log.fatal({ err: error }, "the metadata store is broken for this process until it is opened anew: ending at once");
     die();
   });
+}
+
+/** At a start nobody asks for anything yet: why nothing can be signed is for the operator, in words. */
+function tellOperator(error: unknown): never {
+  throw error instanceof RegistryError && error.cause instanceof SigningError ? error.cause : error;
 }
 
 /** The signing keys that the registry keeps, or the program that signs for it. */
