@@ -66,6 +66,7 @@ function isFingerprint(value: object): boolean {
     nodes += 1;
     if (nodes > MAX_NODES) return false;
     if (typeof each === "string") return isLine(each, MAX_TEXT);
+    if (typeof each === "number") return Number.isFinite(each);
     if (typeof each !== "object" || each === null) return each !== undefined;
     const members = Object.entries(each);
     if (depth >= MAX_DEPTH || members.length > MAX_MEMBERS) return false;

@@ -6,7 +6,8 @@ import type { Services } from "./ports.ts";
 
 type Needs = Pick<Services, "metadata" | "clock">;
 
-const PAGE = 1000;
+/** Links may be large, for what a scanner found stands in them. */
+const PAGE = 64;
 
 /** What happened to a registered artifact, in the words of the predecessor's audit chain. */
 export interface ModelHappening {

@@ -1,3 +1,5 @@
+import { goJson } from "../oci/go-json.ts";
+
 /** How the rest of an encoded value is to be read. */
 const JSON_TEXT = 0;
 const BYTES = 1;
@@ -15,11 +17,13 @@ const MARK = "\0";
  */
 export function encodeRecord(value: unknown): Buffer {
   if (value instanceof Uint8Array) return recordOf(BYTES, value);
-  return holdsBytes(value) ? encodeWithBytes(value) : encodeText(value);
+  const parts = partsOf(value);
+  if (parts.bytes) return encodeWithBytes(value);
+  // JSON.stringify would lose the sign, and with it the hash of what was hashed before.
+  return encodeText(parts.negativeZero ? goJson(value) : JSON.stringify(value));
 }
 
-function encodeText(value: unknown): Buffer {
-  const text = JSON.stringify(value);
+function encodeText(text: string): Buffer {
   const record = Buffer.allocUnsafe(VALUE_AT + Buffer.byteLength(text));
   record[KIND_AT] = JSON_TEXT;
   record.write(text, VALUE_AT);
@@ -32,20 +36,30 @@ function recordOf(kind: number, ...parts: readonly Uint8Array[]): Buffer {
   return Buffer.concat([head, ...parts]);
 }
 
-/** Checks that a value can be encoded; is there a `Uint8Array` anywhere in it? */
-function holdsBytes(value: unknown): boolean {
-  if (value === null || typeof value !== "object") return checkScalar(value);
-  if (value instanceof Uint8Array) return true;
-  let found = false;
-  for (const member of membersOf(value)) found = holdsBytes(member) || found;
-  return found;
+/** What is in a value that JSON.stringify does not write. */
+interface Parts {
+  bytes: boolean;
+  negativeZero: boolean;
 }
 
-/** False for a value without parts that JSON can hold; throws for any other. */
-function checkScalar(value: unknown): false {
+/** Checks that a value can be encoded, and tells what takes more than JSON.stringify. */
+function partsOf(value: unknown): Parts {
+  const parts = { bytes: false, negativeZero: false };
+  look(value, parts);
+  return parts;
+}
+
+function look(value: unknown, parts: Parts): void {
+  if (value === null || typeof value !== "object") lookAtScalar(value, parts);
+  else if (value instanceof Uint8Array) parts.bytes = true;
+  else for (const member of membersOf(value)) look(member, parts);
+}
+
+/** Throws for what JSON cannot hold. */
+function lookAtScalar(value: unknown, parts: Parts): void {
   const holds = value === null || typeof value === "string" || typeof value === "boolean" || Number.isFinite(value);
   if (!holds) throw new TypeError(`a record cannot hold this ${typeof value}`);
-  return false;
+  if (Object.is(value, -0)) parts.negativeZero = true;
 }
 
 function membersOf(value: object): unknown[] {

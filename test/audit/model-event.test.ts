@@ -149,6 +149,7 @@ describe("a fingerprint", () => {
     ["two lines", { a: "x\ny" }],
     ["a longer name", { ["x".repeat(257)]: 1 }],
     ["no name", { "": 1 }],
+    ["a number that no double holds", { a: Infinity }],
     ["a list by itself", [1]],
     ["null", null],
   ])("refuses %s", (_, value) => {

@@ -145,6 +145,22 @@ describe("one record by both doors", () => {
     expect(await modelFaults(models.registry.services.metadata)).toEqual([]);
   });
 
+  test("is told of to the last number and name in a fingerprint, so that its hash is right whenever it is read", async () => {
+    const sha256 = await models.put("exact.gguf", "exact");
+    const fingerprint =
+      '{"neg":-0,"int":9007199254740993,"__proto__":{"x":1},"10":1,"9":2,"e":1e21,"tiny":1e-7,"l":[1,[-0,{}]],"nul":null}';
+    const body = `{"name":"exact","filename":"exact.gguf","sha256":"${sha256}","gguf_guard_fingerprint":${fingerprint}}`;
+    const answer = await models.ask("POST", "/v1/model/promote", { body });
+    expect(answer.text).toContain(
+      '"gguf_guard_fingerprint":{"10":1,"9":2,"__proto__":{"x":1},"e":1e+21,"int":9007199254740992,"l":[1,[-0,{}]],"neg":-0,"nul":null,"tiny":1e-7}',
+    );
+    expect((await models.byName("GET", "/v1/model", "exact")).text).toBe(answer.text);
+    const events = z.array(modelEventSchema).parse((await models.ask("GET", "/v1/audit")).json());
+    expect(chainFaults(events)).toEqual([]);
+    const infinite = `{"name":"exact","filename":"exact.gguf","sha256":"${sha256}","gguf_guard_fingerprint":{"a":1e400}}`;
+    expect(await models.said("POST", "/v1/model/promote", { body: infinite })).toEqual(plainly(400, "invalid promotion metadata"));
+  });
+
   test("is history to both: who, when and why, which the predecessor's chain does not tell", async () => {
     const { digest } = await models.info("moved");
     const answer = await models.ask("GET", `/v1/artifacts/models/moved@${digest}/history`, { as: "operator" });
