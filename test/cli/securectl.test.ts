@@ -82,6 +82,7 @@ test("the main job: push, refused, evaluate, promote, pull by digest, discover, 
     .parse(await json(["discover", ref]));
   const states = tree.referrers.map(({ annotations }) => annotations["dev.ai-model-registry.lifecycle.state"]);
   expect(states).toEqual(expect.arrayContaining(["acquired", "trusted"]));
+  expect((await securectl(["discover", ref])).out).toMatch(/\[trusted, [^\]]+\][^]*\[PASSED, |\[PASSED, [^\]]+\][^]*\[trusted, /);
 
   const revoked = await securectl(["revoke", ref, "--reason", "poisoned"]);
   expect(revoked).toMatchObject({ exit: 0, out: `Revoked: ${ref}\n` });
