@@ -5,6 +5,7 @@ import { auditEvent } from "./audit-event.ts";
 import { decideAndCommit } from "./commit.ts";
 import type { Caller, Services } from "./ports.ts";
 import { refuseReservedTag } from "./reserved-tag.ts";
+import { giveWay } from "./right-of-way.ts";
 import { movePointer, promotedPointer, pushedPointer } from "./tags.ts";
 
 /** What a person should know after a tag was deleted. */
@@ -21,6 +22,7 @@ export async function deleteTag(
   // By its live roles: a token for DELETE need not cover reads.
   const maySee = liveRightsOn(principal, repository).has("pull:any");
   return decideAndCommit(services, async () => {
+    const way = await giveWay(services, repository);
     const free = await refuseReservedTag(services, { repository, tags: [tag] });
     const pushed = maySee ? await pushedPointer(services, repository, tag) : undefined;
     if (pushed === undefined) throw new RegistryError("MANIFEST_UNKNOWN");
@@ -40,6 +42,6 @@ export async function deleteTag(
     ];
     const warning =
       promoted && `readers still get ${promoted.record.digest} under this tag: a maintainer can remove that with securectl tag remove`;
-    return { change: { ...moved, expect: [...moved.expect, ...free], audit }, result: { warning } };
+    return { change: { ...moved, expect: [way, ...moved.expect, ...free], audit }, result: { warning } };
   });
 }

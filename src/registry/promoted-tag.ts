@@ -10,6 +10,7 @@ import { auditEvent } from "./audit-event.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
 import { demand } from "./find-artifact.ts";
 import type { Caller, Services } from "./ports.ts";
+import { giveWay } from "./right-of-way.ts";
 import { findManifest, readerOf, serveManifest } from "./serving.ts";
 import { type Target, demandRoomForTags, movePointer, promotedPointer } from "./tags.ts";
 
@@ -41,6 +42,7 @@ async function decide(
   { repository, tag }: { readonly repository: RepositoryName; readonly tag: Tag },
   { digest, reason }: { readonly digest: Digest | null; readonly reason: string | null },
 ): Promise<Decided<TagPointers>> {
+  const way = await giveWay(services, repository);
   const old = (await promotedPointer(services, repository, tag))?.record.digest ?? null;
   if (digest === null && old === null) throw new RegistryError("NOT_FOUND", "the tag is not promoted");
   const move = { repository, tag, which: "promoted" as const, by: caller.principal.name, at: services.clock() };
@@ -54,7 +56,7 @@ async function decide(
   return {
     change: {
       ...moved,
-      expect: [...moved.expect, ...target.expect],
+      expect: [way, ...moved.expect, ...target.expect],
       put: [...moved.put, ...target.put],
       audit: [movedEvent(services, caller, said)],
     },

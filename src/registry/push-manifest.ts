@@ -13,6 +13,7 @@ import type { Caller, Services } from "./ports.ts";
 import { ensureRepository } from "./repository.ts";
 import { demandRoom } from "./reserve.ts";
 import { refuseReservedTag, refuseRevival } from "./reserved-tag.ts";
+import { giveWay } from "./right-of-way.ts";
 import { type FoundManifest, findManifest, isRevokedContent, revokedEverywhere } from "./serving.ts";
 import { refuseDigestLikeName } from "./start-upload.ts";
 import { linkRow, nextLink } from "./statements.ts";
@@ -73,6 +74,7 @@ export interface CheckedPush {
 export async function decideManifest(services: Needs, caller: Caller, checked: CheckedPush): Promise<Decided<PushedManifest>> {
   const { push, manifest, named, sha256 } = checked;
   const { repository } = push;
+  const way = await giveWay(services, repository);
   const everywhere = await revokedEverywhere(services, sha256);
   if (everywhere !== undefined) {
     throw new RegistryError("DENIED", `this digest was revoked in every repository: ${everywhere}. Push a corrected artifact`);
@@ -89,6 +91,7 @@ export async function decideManifest(services: Needs, caller: Caller, checked: C
     expect: [
       { key, version: found?.version ?? "absent" },
       { key: keys.revokedEverywhere(sha256), version: "absent" },
+      way,
       ...rows.expect,
       ...tags.expect,
     ],

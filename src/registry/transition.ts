@@ -8,10 +8,11 @@ import type { Expectation } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";
 import type { BuiltTransition } from "./change-state.ts";
 import { loadManifest } from "./closure.ts";
-import { decideAndCommit } from "./commit.ts";
+import { type Decided, decideAndCommit } from "./commit.ts";
 import type { FoundArtifact } from "./find-artifact.ts";
 import type { Services } from "./ports.ts";
 import { isServedByAnother } from "./reach.ts";
+import { commitFirst, giveWay } from "./right-of-way.ts";
 import { syncIfPending, syncRuntimeFolders } from "./runtime-folders.ts";
 import { inTurn } from "./turns.ts";
 
@@ -51,18 +52,21 @@ export function unchanged(record: ManifestRecord): BuiltTransition {
 
 /**
  * Decides and commits a transition, then brings `trusted/` in line before anybody is answered (RULES 23). Those of one kind in one
- * repository take turns; a revocation thus never waits for the promotion of something large.
+ * repository take turns; a revocation thus never waits for the promotion of something large, and all others give it way.
  */
 export async function commitTransition(
   services: TransitionServices,
   { repository, event }: { readonly repository: RepositoryName; readonly event: LifecycleEvent },
   decide: () => Promise<BuiltTransition>,
 ): Promise<ManifestRecord> {
+  const decision = async (): Promise<Decided<BuiltTransition>> => {
+    const way = event === "revoke" ? [] : [await giveWay(services, repository)];
+    const decided = await decide();
+    if (decided.change === undefined) return { result: decided };
+    return { change: { ...decided.change, expect: [...decided.change.expect, ...way] }, result: decided };
+  };
   const built = await inTurn(services.metadata, `${event} ${repository}`, () =>
-    decideAndCommit(services, async () => {
-      const decided = await decide();
-      return { ...(decided.change === undefined ? {} : { change: decided.change }), result: decided };
-    }),
+    event === "revoke" ? commitFirst(services, repository, decision) : decideAndCommit(services, decision),
   );
   if (built.change === undefined) await syncIfPending(services, { repository, manifest: built.record.digest });
   const folders = [...built.folders].map((manifest) => ({ repository, manifest }));

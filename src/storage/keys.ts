@@ -70,13 +70,23 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   policy-epoch                      raised by every change of what is in force
  *   trust-root/<name>/<d>             a Sigstore trusted root under the name that policies give it
  *   trust-root-content/<d>            its bytes
+ *   right-of-way/<repo>             * a revocation there that others were quicker than, which they have to wait for now
  *   serving-epoch                     raised by every change that can end a download
  *   lease/<job>                     * who runs a job
  *   job/<name>                      * how far a job has come
  *
  * Keys marked * are operational: a change of these alone needs no audit event.
  */
-const OPERATIONAL: ReadonlySet<string> = new Set(["credential-use", "lockout", "link-use", "blob-damage", "tree-pending", "lease", "job"]);
+const OPERATIONAL: ReadonlySet<string> = new Set([
+  "credential-use",
+  "lockout",
+  "link-use",
+  "blob-damage",
+  "tree-pending",
+  "right-of-way",
+  "lease",
+  "job",
+]);
 
 /** May a change of this key go without an audit event? */
 export function isOperational(key: Key): boolean {
@@ -228,6 +238,7 @@ export const keys = {
   trustRoot: (name: string, digest: Digest): Key => ["trust-root", name, digest],
   trustRoots: (): Key => ["trust-root"],
   trustRootContent: (digest: Digest): Key => ["trust-root-content", digest],
+  rightOfWay: (repository: RepositoryName): Key => ["right-of-way", repository],
   servingEpoch: (): Key => ["serving-epoch"],
   lease: (job: string): Key => ["lease", job],
   job: (name: string): Key => ["job", name],

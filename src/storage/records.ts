@@ -256,6 +256,9 @@ export type ModelDetails = z.infer<typeof modelDetailsRecord>;
 export const firstModelsRecord = z.strictObject({ v: z.literal(1), digest: digestSchema, status: z.enum(["under-way", "done"]), at: time });
 export type FirstModelsRecord = z.infer<typeof firstModelsRecord>;
 
+/** Until when other changes of a repository wait for a revocation there. */
+export const rightOfWayRecord = z.strictObject({ v: z.literal(1), until: time });
+
 /** Who runs a job, until when, and when it is due again: a lease that ran out is anybody's. */
 export const leaseRecord = z.strictObject({ v: z.literal(1), holder: z.string().nullable(), until: time, dueAt: time });
 export type LeaseRecord = z.infer<typeof leaseRecord>;
