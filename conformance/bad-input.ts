@@ -161,7 +161,13 @@ async function tryAll(schemathesis: string, folder: string): Promise<readonly st
   } finally {
     await registry.dispose();
   }
-  return [...wrong, ...registry.output().split("\n").filter((line) => /"level":(?:50|60)/.test(line))];
+  return [
+    ...wrong,
+    ...registry
+      .output()
+      .split("\n")
+      .filter((line) => /"level":(?:50|60)/.test(line)),
+  ];
 }
 
 const folder = await mkdtemp(join(tmpdir(), "ai-model-registry-bad-input-"));

@@ -22,7 +22,9 @@ afterEach(async () => {
 });
 
 /** Few keys, so that changes meet. */
-const someKey: fc.Arbitrary<Key> = fc.tuple(fc.constant("link"), fc.constantFrom("a", "b", "c", 1, 2)).map(([first, rest]) => [first, rest]);
+const someKey: fc.Arbitrary<Key> = fc
+  .tuple(fc.constant("link"), fc.constantFrom("a", "b", "c", 1, 2))
+  .map(([first, rest]) => [first, rest]);
 const someChange: fc.Arbitrary<Pick<Change, "put" | "remove">> = fc.record({
   put: fc.array(fc.record({ key: someKey, value: fc.nat() }), { maxLength: 3 }),
   remove: fc.array(someKey, { maxLength: 2 }),
@@ -77,7 +79,10 @@ describe("a store with a pending change", () => {
   });
 
   test("conflicts when what was decided over it changed, and is stale when what it rests on did", async () => {
-    const [mine, other]: Key[] = [["link", "mine"], ["link", "other"]];
+    const [mine, other]: Key[] = [
+      ["link", "mine"],
+      ["link", "other"],
+    ];
     if (mine === undefined || other === undefined) throw new Error("two keys");
     const over = withPendingChange(store, change({ expect: [{ key: mine, version: "absent" }], put: [{ key: mine, value: 1 }] }));
     await store.commit(change({ put: [{ key: other, value: 2 }] }));
