@@ -136,6 +136,26 @@ describe("rotation", () => {
     expect(await files(at)).toHaveLength(1);
   });
 
+  test("that comes between the decision and its commit has the new key sign: the old one signs nothing more", async () => {
+    await using at = await started();
+    await at.manifest(publisher, AT, MODEL);
+    const { metadata } = at.services;
+    let rotated: PublicAttestationKey | undefined;
+    const overtaken: Registry["metadata"] = {
+      get: (key) => metadata.get(key),
+      list: (range) => metadata.list(range),
+      close: () => metadata.close(),
+      commit: async (change) => {
+        rotated ??= await rotateSigningKey(at.services, operator, null);
+        return metadata.commit(change);
+      },
+    };
+    await at.through({ ...at.services, metadata: overtaken }).promote(operator, AT, digestIn(MODEL));
+    const links = await writtenStatements(at, AT, digestIn(MODEL));
+    const signers = await Promise.all(links.map(async ({ bundle }) => (await statementIn(at, bundle)).key.id));
+    expect(signers).toEqual([rotated?.id, rotated?.id]);
+  });
+
   test("is told by the audit, and its statements name each other", async () => {
     await using at = await started();
     await rotateSigningKey(at.services, operator, "one");
