@@ -1,8 +1,10 @@
 import { once } from "node:events";
 import { type IncomingMessage, request } from "node:http";
+import { networkInterfaces } from "node:os";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { isFromThisMachine, isLoopbackAddress } from "../../src/http/local-reader.ts";
+import type { Ask } from "../../src/http/route.ts";
 import { type Edge, startEdge } from "../support/edge.ts";
 
 let edge: Edge;
@@ -31,6 +33,20 @@ describe("a program of this machine", () => {
   ])("may be %s", async (_, headers) => {
     expect(await isLocal(headers)).toBe("true");
   });
+});
+
+test("a program of another machine is none, whatever it calls the registry, and neither is one that comes by this machine's own address", async ({
+  skip,
+}) => {
+  const addresses = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+  const own = addresses.find(({ family, internal }) => family === "IPv4" && !internal)?.address;
+  if (own === undefined) return skip("this machine has no address but loopback");
+  const door = { method: "GET", path: "/who", action: "open", handle: (c: Ask) => c.text(String(isFromThisMachine(c))) } as const;
+  const open = await startEdge({ doors: [door], host: "0.0.0.0" });
+  const asked = request(`http://${own}:${open.port}/who`, { headers: { host: `127.0.0.1:${open.port}` } }).end();
+  const [answer] = (await once(asked, "response")) as [IncomingMessage];
+  expect(await text(answer)).toBe("false");
+  await open.stop();
 });
 
 describe("none is", () => {

@@ -40,9 +40,18 @@ export interface EdgeOptions extends Partial<Pick<Edges, "gatekeeper" | "limiter
   readonly bounds?: Partial<Bounds>;
   readonly publicUrl?: string;
   readonly tls?: { readonly cert: string; readonly key: string };
+  /** Where it listens, beside being called by loopback; that alone by default. */
+  readonly host?: string;
 }
 
-export async function startEdge({ doors, bounds, publicUrl = "http://127.0.0.1", tls, ...rest }: EdgeOptions): Promise<Edge> {
+export async function startEdge({
+  doors,
+  bounds,
+  publicUrl = "http://127.0.0.1",
+  tls,
+  host = "127.0.0.1",
+  ...rest
+}: EdgeOptions): Promise<Edge> {
   const logged: Record<string, unknown>[] = [];
   const sink = new Writable({
     write(chunk: Buffer, _, done) {
@@ -53,7 +62,7 @@ export async function startEdge({ doors, bounds, publicUrl = "http://127.0.0.1",
   const services = { log: pino({ level: "trace" }, sink), newId: v7, settings: { publicUrl } };
   const app = createApp({ doors, gatekeeper: simpleGatekeeper, services, ...rest });
   const server = createHttpServer(app, { bounds: { ...DEFAULT_BOUNDS, ...bounds }, newId: v7, tls });
-  server.listen(0, "127.0.0.1");
+  server.listen(0, host);
   await once(server, "listening");
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
