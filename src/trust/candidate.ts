@@ -15,7 +15,7 @@ export const MAX_EVIDENCE_LAYERS = 64;
 const MAX_OWN_SIGNATURES = 4;
 
 /** How a candidate is packed, as policies name it. */
-export type EvidenceFormat = "bundle" | "cosign-legacy" | "notation";
+type EvidenceFormat = "bundle" | "cosign-legacy" | "notation";
 
 /** Something that may be evidence, read but not verified: who made it and whether it is true is open. */
 export interface Candidate {

@@ -3,7 +3,7 @@ export type CborValue = number | string | Buffer | boolean | null | readonly Cbo
 /** A map whose keys are whole numbers and texts. */
 export type CborMap = ReadonlyMap<number | string, CborValue>;
 /** A tagged item. */
-export interface CborTag {
+interface CborTag {
   readonly tag: number;
   readonly value: CborValue;
 }

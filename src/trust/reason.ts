@@ -1,5 +1,5 @@
 /** Why a piece of evidence counts for nothing: stable codes, each with what it means to whoever reads a decision. */
-export const REASONS = {
+const REASONS = {
   // What was found is not read.
   "too-large": "it has more bytes than evidence may have",
   "too-many-layers": "its manifest has more layers than are considered",

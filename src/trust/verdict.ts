@@ -20,7 +20,7 @@ export type Signer =
   | { readonly type: "certificate"; readonly subject: string; /** SHA-256 of the pinned certificate. */ readonly root: Digest };
 
 /** What evidence says of the artifact: that it is signed, something else about it, or which files it has. */
-export type EvidenceVerdictKind = "signature" | "attestation" | "oms";
+type EvidenceVerdictKind = "signature" | "attestation" | "oms";
 
 /** Evidence that counts. The same evidence, authority, trust roots and time always give the same. */
 export interface Verified {
@@ -38,7 +38,7 @@ export interface Verified {
 }
 
 /** Evidence that counts for nothing, and why. */
-export interface Refused {
+interface Refused {
   readonly ok: false;
   readonly code: Reason;
   /** For people: at most a few hundred characters, none of them from the evidence. */

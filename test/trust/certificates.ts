@@ -37,7 +37,7 @@ export function der(tag: number, ...parts: readonly Buffer[]): Buffer {
 export const sequence = (...parts: readonly Buffer[]): Buffer => der(0x30, ...parts);
 
 /** An object identifier in DER. */
-export function oid(dotted: string): Buffer {
+function oid(dotted: string): Buffer {
   const [first = 0, second = 0, ...rest] = dotted.split(".").map(Number);
   return der(0x06, Buffer.from([first * 40 + second, ...rest.flatMap(base128)]));
 }

@@ -9,14 +9,14 @@ import { type EntryKind, TransparencyLog, entryBody, signatureIn } from "./trans
 /** Where certificates of the instance say that their holders were authenticated, and one of these holders. */
 export const ISSUER = "https://issuer.corp.example";
 export const WORKFLOW = "https://git.corp.example/ml/demo/.ci/release.yml@refs/heads/main";
-export const IN_TOTO = "application/vnd.in-toto+json";
+const IN_TOTO = "application/vnd.in-toto+json";
 export const ISSUER_V1 = "1.3.6.1.4.1.57264.1.1";
 export const ISSUER_V2 = "1.3.6.1.4.1.57264.1.8";
 const SCT_LIST = "1.3.6.1.4.1.11129.2.4.2";
 const VALIDITY = { start: "2020-01-01T00:00:00Z" };
 const TEN_MINUTES = 600_000;
 
-export const sha256 = (bytes: Buffer | string): Buffer => createHash("sha256").update(bytes).digest();
+const sha256 = (bytes: Buffer | string): Buffer => createHash("sha256").update(bytes).digest();
 const base64 = (bytes: ArrayBufferView | Buffer): string => bytesOf(bytes).toString("base64");
 const bytesOf = (bytes: ArrayBufferView): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 const newKeys = (namedCurve = "P-256"): x509.KeyPair => generateKeyPairSync("ec", { namedCurve });
