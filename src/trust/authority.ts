@@ -75,8 +75,6 @@ const identitySchema = z.strictObject({
   /** Extensions of the certificate by object identifier, each with the text it must have. */
   extensions: z.record(z.string().regex(/^\d+(?:\.\d+){3,31}$/, "must be an object identifier"), textSchema).optional(),
 });
-/** Who a certificate of a keyless signature must be of. */
-
 const keylessAuthoritySchema = z.strictObject({
   type: z.literal("keyless"),
   name: trustNameSchema,
