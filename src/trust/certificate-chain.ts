@@ -2,7 +2,7 @@ import { X509Certificate } from "node:crypto";
 import { X509Certificate as Certificate } from "@sigstore/core";
 import { type Digest, digestOf } from "../oci/digest.ts";
 import { type DistinguishedName, subjectNameOf } from "./distinguished-name.ts";
-import { type Leaf, purposesOf, readLeaf } from "./leaf.ts";
+import { type Leaf, ifWellFormed, purposesOf, readLeaf } from "./leaf.ts";
 import { isAcceptedKey } from "./public-key.ts";
 import { Refusal } from "./reason.ts";
 
@@ -31,6 +31,10 @@ interface Link {
  * throws a `Refusal`. Which time it must have been valid at is left open: `isValidAt` tells.
  */
 export function followChain(chain: readonly Buffer[], roots: readonly string[]): CertificatePath {
+  return ifWellFormed(() => pathOf(chain, roots));
+}
+
+function pathOf(chain: readonly Buffer[], roots: readonly string[]): CertificatePath {
   const [first] = chain;
   if (first === undefined || chain.length > MAX_CHAIN) throw new Refusal("malformed-certificate");
   const leaf = readLeaf(first);
@@ -103,9 +107,5 @@ function isSame(one: Link, other: Link): boolean {
 }
 
 function linkOf(der: Buffer): Link {
-  try {
-    return { node: new X509Certificate(der), parsed: Certificate.parse(Buffer.from(der)) };
-  } catch {
-    throw new Refusal("malformed-certificate");
-  }
+  return { node: new X509Certificate(der), parsed: Certificate.parse(Buffer.from(der)) };
 }

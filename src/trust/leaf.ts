@@ -47,8 +47,13 @@ export interface LeafIdentity {
 
 /** Reads a certificate for signing code; throws a `Refusal` for any other. The library checks none of that (trust.md §2.3, 5). */
 export function readLeaf(der: Buffer): Leaf {
+  return ifWellFormed(() => checkedLeaf(Certificate.parse(Buffer.from(der)), new X509Certificate(der)));
+}
+
+/** What some reading of certificates gives. The library reads each part when it is asked for, and throws errors of its own. */
+export function ifWellFormed<Result>(read: () => Result): Result {
   try {
-    return checkedLeaf(Certificate.parse(Buffer.from(der)), new X509Certificate(der));
+    return read();
   } catch (error) {
     if (error instanceof Refusal) throw error;
     throw new Refusal("malformed-certificate");

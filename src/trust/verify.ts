@@ -10,7 +10,7 @@ import {
 import type { Candidate } from "./candidate.ts";
 import { followChain } from "./certificate-chain.ts";
 import { hasAttributes, nameText } from "./distinguished-name.ts";
-import { type Leaf, type LeafIdentity, checkCodeSigning, identityOf, readLeaf } from "./leaf.ts";
+import { type Leaf, type LeafIdentity, checkCodeSigning, identityOf, ifWellFormed, readLeaf } from "./leaf.ts";
 import { fingerprintOf, publicKeyFrom } from "./public-key.ts";
 import { Refusal } from "./reason.ts";
 import { type SignedClaim, claimAbout } from "./signed-claim.ts";
@@ -113,8 +113,10 @@ function identityHolder({ chain }: SignedClaim, { identities, tlog, ctlog, times
   const der = chain?.[0];
   if (der === undefined) throw new Refusal("other-signer-type");
   const leaf = readLeaf(der);
-  checkCodeSigning(leaf);
-  const identity = identityOf(leaf);
+  const identity = ifWellFormed(() => {
+    checkCodeSigning(leaf);
+    return identityOf(leaf);
+  });
   // By ourselves: the library takes a pattern for a regular expression without anchors, and an empty one for anybody (trust.md §2.3, 3).
   if (!identities.some((wanted) => isIdentity(wanted, identity, leaf))) throw new Refusal("identity-mismatch");
   return {
