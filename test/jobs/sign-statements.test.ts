@@ -159,6 +159,27 @@ describe("a store of the version before signatures", () => {
     expect(await faultsOf(at.services.metadata, AT, at.directory)).toEqual([]);
   });
 
+  test("keeps nothing of a root that is deleted between the decision to sign and its commit", async () => {
+    await using at = await old();
+    const { metadata } = at.services;
+    let deleted: Promise<unknown> | undefined;
+    const overtaken: MetadataStore = {
+      get: (key) => metadata.get(key),
+      list: (range) => metadata.list(range),
+      close: () => metadata.close(),
+      commit: async (change) => {
+        if (change.audit.some(({ target }) => target?.digest === digestIn(TRUSTED)) && deleted === undefined) {
+          deleted = at.delete(operator, AT, digestIn(TRUSTED));
+          await deleted;
+        }
+        return metadata.commit(change);
+      },
+    };
+    await signStatements({ ...at.services, metadata: overtaken });
+    expect(deleted).toBeDefined();
+    expect(await faultsOf(metadata, AT, at.directory)).toEqual([]);
+  });
+
   test("can be changed while it is being signed", async () => {
     await using at = await old();
     const acts = [

@@ -7,6 +7,7 @@ import { describe, expect, test } from "vitest";
 import { preAuthEncoding } from "../../src/lifecycle/dsse.ts";
 import type { Digest } from "../../src/oci/digest.ts";
 import { listAttestationKeys } from "../../src/registry/attestation-keys.ts";
+import { liftedSummaries } from "../../src/registry/lifted-summaries.ts";
 import { listReferrers } from "../../src/registry/list-referrers.ts";
 import { findManifest, readerOf, serveBlob, serveManifest } from "../../src/registry/serving.ts";
 import { SigningError, type SigningKeys } from "../../src/storage/signing-keys.ts";
@@ -200,14 +201,19 @@ describe("verification summaries", () => {
   test("of a permanent revocation are listed for ever, also when the artifact is deleted and pushed again", async () => {
     await using at = await pushed();
     await at.promote(operator, AT, IT);
+    await at.revoke(operator, AT, IT);
+    expect(await liftedSummaries(at.services, AT, IT)).not.toEqual([]);
+    await at.promote(operator, AT, IT);
     await at.revoke(operator, AT, IT, { permanent: true });
+    const [, , , , barred] = await writtenStatements(at, AT, IT);
+    expect((await liftedSummaries(at.services, AT, IT)).map((key) => key.at(-1))).not.toContain(barred?.summary?.manifest);
     await expect(at.promote(operator, AT, IT)).rejects.toMatchObject({ code: "CONFLICT" });
-    expect(await results(at)).toEqual(["FAILED", "PASSED"]);
+    expect(await results(at)).toEqual(["FAILED", "PASSED", "PASSED"]);
     await at.delete(operator, AT, IT);
     await at.blob(publisher, AT, "weights");
     await at.manifest(publisher, AT, MODEL);
     await expect(at.promote(operator, AT, IT)).rejects.toMatchObject({ code: "CONFLICT" });
-    expect(await results(at)).toEqual(["FAILED", "PASSED"]);
+    expect(await results(at)).toEqual(["FAILED", "PASSED", "PASSED"]);
   });
 });
 
