@@ -37,13 +37,19 @@ export function messageContent(message: Buffer, signature: Buffer): SignedConten
 
 /** A signature whose algorithm its envelope has fixed. */
 export function contentOf({ signature, signedBytes, payload, isSignedBy: check }: Parts): SignedContent {
+  // Asked for twice, by us as the cheapest look and by the verifier as its last.
+  let signedBy: KeyObject | undefined;
+  const verifySignature = (key: KeyObject): boolean => {
+    if (signedBy?.equals(key) !== true && ifNotThrown(() => check(key, signedBytes, signature))) signedBy = key;
+    return signedBy?.equals(key) === true;
+  };
   return {
     signature,
     signed: digestOf(signedBytes),
     compareSignature: (other) => isSame(signature, other),
     compareDigest: (digest) => isDigestOf(digest, payload),
     compareSignedDigest: (digest) => isDigestOf(digest, signedBytes),
-    verifySignature: (key) => ifNotThrown(() => check(key, signedBytes, signature)),
+    verifySignature,
   };
 }
 

@@ -20,6 +20,8 @@ export interface Actor {
   readonly pushAny: boolean;
   readonly quarantine: boolean;
   readonly promote: boolean;
+  /** Does it promote what it has put there itself, too? */
+  readonly promotesOwn?: true;
   readonly revoke: boolean;
   readonly revokeEverywhere: boolean;
   readonly reinstate: boolean;
@@ -108,7 +110,10 @@ export class ReferenceModel {
 
   /** The same once more, to try what would come of something. */
   clone(): ReferenceModel {
-    const copy = new ReferenceModel();
+    return this.copiedTo(new ReferenceModel());
+  }
+
+  protected copiedTo<T extends ReferenceModel>(copy: T): T {
     for (const [name, repo] of this.repositories) {
       const own = copy.at(name);
       own.exists = repo.exists;
@@ -295,7 +300,7 @@ export class ReferenceModel {
     if (asked.tags.some((tag) => repo.pushed.get(tag)?.digest !== digest)) return "conflict";
     const closure = this.#below(repo, [{ ...found, covers: [] }], () => true);
     const parts = [...closure.manifests].map((part) => repo.artifacts.get(part)).filter((part) => part !== undefined);
-    if (parts.some(({ uploaders }) => uploaders.has(actor.name))) return "denied";
+    if (actor.promotesOwn !== true && parts.some(({ uploaders }) => uploaders.has(actor.name))) return "denied";
     const covers = this.#covers(repo, parts, asked.covers);
     if (covers === undefined || !this.#isSound(repo, found, parts)) return "refused";
     if (found.state === "revoked") found.closed = new Set();
