@@ -76,7 +76,7 @@ function defined(manifest: object, blobs: Definition["blobs"], rest: Partial<Def
   return { manifest, ...names, children: [], blobs, subject: undefined, evidence: undefined, ...rest };
 }
 
-export const FILES = {
+const FILES = {
   "a one": registered("a", "one.gguf", "one"),
   "a two": registered("a", "two.gguf", "two"),
   "b one": registered("b", "one.gguf", "one"),
