@@ -45,6 +45,7 @@ interface Times {
   readonly collectGrace: number;
   /** Zero: never. */
   readonly verifyInterval: number;
+  readonly workerTimeout: number;
   readonly shutdownGrace: number;
   readonly headers: number;
   readonly keepAlive: number;
@@ -156,6 +157,7 @@ function configOf(chosen: Settings): Config {
       collectInterval: chosen.registry_gc_interval,
       collectGrace: chosen.registry_gc_grace,
       verifyInterval: chosen.registry_verify_interval,
+      workerTimeout: chosen.registry_worker_timeout,
       shutdownGrace: chosen.registry_shutdown_grace,
       headers: chosen.registry_headers_timeout,
       keepAlive: chosen.registry_keep_alive_timeout,

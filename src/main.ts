@@ -6,10 +6,13 @@ import { parseArgs } from "node:util";
 import { z } from "zod";
 import { type Config, ConfigError, loadConfig } from "./config.ts";
 import { createLogger } from "./log.ts";
-import { StartError, runPrimary } from "./primary.ts";
+import { takePassedSockets } from "./passed-sockets.ts";
+import { runPrimary } from "./primary.ts";
 import { FirstModelsError } from "./registry/first-models-file.ts";
 import { recoverOperator } from "./registry/recover.ts";
+import { openServiceManager, takeNotification } from "./service-manager.ts";
 import { openRegistry } from "./services.ts";
+import { StartError } from "./start-error.ts";
 import { DataDirectoryError } from "./storage/data-directory.ts";
 import { SecretFileError } from "./storage/secret-file.ts";
 import { SigningError } from "./storage/signing-keys.ts";
@@ -40,7 +43,9 @@ async function main(): Promise<number> {
   if (positionals.length > 1 || ![undefined, "recover"].includes(positionals[0])) return complain(HELP, EXIT_USAGE);
   const config = loadConfig();
   if (positionals[0] === "recover") return recover(config);
-  await runPrimary(config, createLogger(config.logLevel));
+  const log = createLogger(config.logLevel);
+  const sockets = takePassedSockets(process.env, process.pid);
+  await runPrimary(config, { log, sockets, manager: openServiceManager(takeNotification(process.env, process.pid), log) });
   return 0;
 }
 

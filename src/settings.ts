@@ -129,6 +129,7 @@ export const settings = z.strictObject({
     .describe("content that no artifact names is kept for so long after its last use; longer than a push takes"),
   registry_verify_interval: durationOrNever.prefault("7d").describe("time between two checks of all blobs that nobody asked for; 0: never"),
   registry_verify_rate: count(0, 1_000_000_000_000).prefault(52_428_800).describe("bytes a second that such a check reads at most; 0: any"),
+  registry_worker_timeout: timerDuration.prefault("60s").describe("a worker that does not answer the others for so long is replaced"),
   registry_shutdown_grace: timerDuration.prefault("30s").describe("time that requests get to end when the server stops"),
   registry_min_upload_rate: count(0, 1_000_000_000).prefault(4096).describe("bytes a second that a request body must keep up; 0: any"),
   registry_upload_window: timerDuration.prefault("30s").describe("time over which that rate is averaged, and the grace at the beginning"),
@@ -205,7 +206,8 @@ export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
 }
 
-function isWildcard(host: string): boolean {
+/** Is this host every address of the machine? */
+export function isWildcard(host: string): boolean {
   return host === "" || host === "0.0.0.0" || /^[0:]+$/.test(host);
 }
 

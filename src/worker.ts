@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { Server } from "node:http";
 import { Server as SecureServer } from "node:https";
 import { z } from "zod";
@@ -9,6 +8,7 @@ import { DEFAULT_BOUNDS, createHttpServer, drain } from "./http/server.ts";
 import { followCertificate, readCertificate } from "./http/tls.ts";
 import { registryJobs } from "./jobs/registry-jobs.ts";
 import { type Scheduler, startScheduler } from "./jobs/scheduler.ts";
+import { type Listening, listen } from "./listening.ts";
 import { createLogger } from "./log.ts";
 import { finishWithdrawals } from "./registry/revoke-everywhere.ts";
 import { repairRuntimeTree } from "./registry/runtime-folders.ts";
@@ -16,15 +16,17 @@ import { type Registry, openRegistry } from "./services.ts";
 
 /** What the primary tells a worker, and a worker the primary. */
 export type Order =
-  | { readonly order: "prepare"; readonly config: Config; readonly port: number }
-  | { readonly order: "listen" }
-  | { readonly order: "drain" };
-type Report = { readonly report: "prepared" } | { readonly report: "ready" } | { readonly report: "failed"; readonly reason: string };
+  | { readonly order: "prepare"; readonly config: Config; readonly listening: Listening }
+  | { readonly order: "listen" | "ping" | "drain" };
+type Report = { readonly report: "prepared" | "ready" | "alive" } | { readonly report: "failed"; readonly reason: string };
 
 const orderSchema = z.discriminatedUnion("order", [
-  z.object({ order: z.literal("prepare"), config: z.custom<Config>((value) => typeof value === "object"), port: z.number() }),
-  z.object({ order: z.literal("listen") }),
-  z.object({ order: z.literal("drain") }),
+  z.object({
+    order: z.literal("prepare"),
+    config: z.custom<Config>((value) => typeof value === "object"),
+    listening: z.object({ port: z.number(), descriptor: z.number().optional() }),
+  }),
+  z.object({ order: z.enum(["listen", "ping", "drain"]) }),
 ]);
 type Stop = () => Promise<void>;
 
@@ -49,8 +51,9 @@ export function runWorker(): void {
   process.on("SIGINT", () => void end());
   process.on("message", (message) => {
     const order = orderSchema.parse(message);
-    if (order.order === "prepare") running = begin(order.config, order.port, { draining: () => stopping, toListen: toListen.promise });
+    if (order.order === "prepare") running = begin(order.config, order.listening, { draining: () => stopping, toListen: toListen.promise });
     else if (order.order === "listen") toListen.resolve();
+    else if (order.order === "ping") report({ report: "alive" });
     else void end();
   });
 }
@@ -61,22 +64,21 @@ interface Cues {
   readonly toListen: Promise<void>;
 }
 
-async function begin(config: Config, port: number, cues: Cues): Promise<Stop | undefined> {
+async function begin(config: Config, listening: Listening, cues: Cues): Promise<Stop | undefined> {
   const log = createLogger(config.logLevel);
   process.on("uncaughtException", (error) => {
     log.fatal({ err: error }, "worker failed");
     die();
   });
   try {
-    const registry = await openRegistry(config, port, log);
+    const registry = await openRegistry(config, listening.port, log);
     const server = await serverOf(registry, config, cues.draining);
     // What a crash left between a commit and its folder is made good before anybody is answered (RULES 23).
     await repairRuntimeTree(registry);
     await finishWithdrawals(registry);
     report({ report: "prepared" });
     await cues.toListen;
-    server.listen({ host: config.bind.host === "" ? undefined : config.bind.host, port });
-    await once(server, "listening");
+    await listen(server, config.bind.host, listening);
     const scheduler = startScheduler(registry, registryJobs(registry, { ...config.times, verifyRate: config.verifyRate }));
     report({ report: "ready" });
     return () => stopServing({ server, registry, scheduler }, config);

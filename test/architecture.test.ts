@@ -32,9 +32,25 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   die: [],
   services: [...FOLDERS, "config", "die", "log"],
   "next-steps": [],
-  worker: [...FOLDERS, "config", "die", "services", "log"],
-  primary: [...FOLDERS, "settings", "config", "services", "next-steps", "worker", "log"],
-  main: [...FOLDERS, "config", "services", "primary", "worker", "log"],
+  "start-error": [],
+  "passed-sockets": ["start-error"],
+  "service-manager": ["log"],
+  listening: ["settings"],
+  worker: [...FOLDERS, "config", "die", "services", "listening", "log"],
+  workers: ["config", "listening", "worker", "start-error", "log"],
+  primary: [
+    ...FOLDERS,
+    "settings",
+    "config",
+    "services",
+    "next-steps",
+    "workers",
+    "start-error",
+    "passed-sockets",
+    "service-manager",
+    "log",
+  ],
+  main: [...FOLDERS, "config", "services", "start-error", "passed-sockets", "service-manager", "primary", "worker", "log"],
 };
 /** What pure folders may take from Node, and what they must not touch: clocks, chance, the process, the network. */
 const PURE_NODE = new Set(["node:crypto", "node:util", "node:assert"]);

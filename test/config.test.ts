@@ -62,6 +62,7 @@ describe("without any setting", () => {
         collectInterval: 3_600_000,
         collectGrace: 86_400_000,
         verifyInterval: 604_800_000,
+        workerTimeout: 60_000,
         shutdownGrace: 30_000,
         headers: 30_000,
         keepAlive: 75_000,

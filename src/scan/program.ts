@@ -18,11 +18,17 @@ const READABLE: readonly string[] = [CODE, join(dirname(CODE), "package.json"), 
 export function sandboxFlags(heapMegabytes: number): readonly string[] {
   return [
     `--max-old-space-size=${heapMegabytes}`,
+    ...inherited(),
     "--permission",
     ...READABLE.map((path) => `--allow-fs-read=${path}`),
     // To follow a symbolic link, Node would look at folders that the program may not open.
     "--preserve-symlinks",
   ];
+}
+
+/** Where memory may not be written and executed, a process that compiles dies, and no child is ever free of that. */
+function inherited(): readonly string[] {
+  return process.execArgv.includes("--jitless") ? ["--jitless"] : [];
 }
 
 /** Where Node finds a package from here. */

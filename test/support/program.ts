@@ -25,13 +25,22 @@ export interface Program {
 
 /** Starts the program with an environment of its own; nothing of the caller's settings leaks into it. */
 export function runProgram(env: Readonly<Record<string, string>>, args: readonly string[] = []): Program {
-  const child = spawn(process.execPath, [MAIN, ...args], {
-    env,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  return follow(spawn(process.execPath, [MAIN, ...args], { env, stdio: ["ignore", "pipe", "pipe"] }));
+}
+
+/** Starts the program as a service manager does that listens for it: the descriptors come as 3, 4, … and are said to be for this process. */
+export function runActivated(env: Readonly<Record<string, string>>, descriptors: readonly number[]): Program {
+  const told = { LISTEN_FDS: String(descriptors.length), ...env };
+  const command = 'LISTEN_PID=$$ exec "$@"';
+  return follow(
+    spawn("/bin/sh", ["-c", command, "sh", process.execPath, MAIN], { env: told, stdio: ["ignore", "pipe", "pipe", ...descriptors] }),
+  );
+}
+
+function follow(child: ChildProcess): Program {
   const [out, err]: [string[], string[]] = [[], []];
-  child.stdout.setEncoding("utf8").on("data", (text: string) => out.push(text));
-  child.stderr.setEncoding("utf8").on("data", (text: string) => err.push(text));
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => out.push(text));
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => err.push(text));
   let over = false;
   const ended = once(child, "close").then(([code, signal]: unknown[]) => {
     over = true;
