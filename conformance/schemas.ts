@@ -10,6 +10,7 @@ import { openApiDocument } from "../src/api/openapi.ts";
 import { lockFileSchema } from "../src/audit/lock-file.ts";
 import { modelEventSchema } from "../src/audit/model-event.ts";
 import { tensorManifestSchema } from "../src/formats/tensor-manifest.ts";
+import { policyDiffSchema } from "../src/policy/diff.ts";
 import { trustPolicySchema } from "../src/policy/document.ts";
 import { fileSchema } from "../src/settings.ts";
 
@@ -23,6 +24,11 @@ const DOCUMENTS = {
     schema: modelEventSchema,
     title: "Model event",
     description: "a link of the predecessor's audit chain, as `GET /v1/audit` answers it to the service token",
+  },
+  "policy-diff": {
+    schema: policyDiffSchema,
+    title: "Policy difference",
+    description: "what is different between two versions of a policy, as `securectl policy diff --json` prints it",
   },
   "tensor-manifest": {
     schema: tensorManifestSchema,

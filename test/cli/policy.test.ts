@@ -1,8 +1,11 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { AnySchema } from "ajv";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { stringify } from "yaml";
+import { createValidator } from "../support/contract.ts";
 import { CI, PolicyRegistry, policyOf } from "../support/policy-registry.ts";
 import { statementOf } from "../support/private-sigstore.ts";
 import { type Ran, runSecurectl } from "../support/securectl.ts";
@@ -71,6 +74,44 @@ test("policy apply tells what is invalid without asking the registry", async () 
   const { exit, err } = await securectl("policy", "apply", bad, "--server", "http://127.0.0.1:1");
   expect(exit).toBe(2);
   expect(err).toContain("spec.match.repositories[0]: must be a repository or a pattern");
+});
+
+test("policy diff tells what changed between versions and files, in words and by the published schema", async () => {
+  const [first, second] = [
+    world.scannedPolicy("compared", "models/compared"),
+    world.scannedPolicy("compared", "models/compared", { mode: "warn" }),
+  ];
+  await world.putPolicy(first);
+  const path = await file("compared.yaml", stringify(second));
+  expect((await securectl("policy", "diff", "compared")).exit).toBe(2);
+  const proposed = await securectl("policy", "diff", "compared", path);
+  expect(proposed).toMatchObject({
+    exit: 0,
+    out: expect.stringMatching(/^From compared@1 \(sha256:\w+\) to the file \(sha256:/) as string,
+  });
+  expect(proposed.out).toMatch(/^looser +spec\.mode +policy: its mode is warn instead of enforce$/m);
+  expect(proposed.out).toMatch(/^Together: looser/m);
+
+  const { digest } = await world.putPolicy(second);
+  const validate = createValidator().compile(JSON.parse(readFileSync("schemas/policy-diff.schema.json", "utf8")) as AnySchema);
+  for (const sides of [[], ["1"], ["1", "2"], ["1", path]]) {
+    const { exit, out } = await securectl("policy", "diff", "compared", ...sides, "--json");
+    const diff: unknown = JSON.parse(out);
+    expect([exit, validate(diff), validate.errors]).toEqual([0, true, null]);
+    expect(diff).toMatchObject({ before: { version: 1 }, after: { digest }, effect: "looser", changes: [{ path: "spec.mode" }] });
+  }
+  expect((await securectl("policy", "diff", "compared", "2", path)).out).toMatch(/nothing that decisions depend on\.$/m);
+  expect((await securectl("policy", "diff", "compared", path, "2")).exit).toBe(2);
+  expect((await securectl("policy", "diff", "compared", "1", "2", "3")).exit).toBe(2);
+  expect((await securectl("policy", "diff", "compared", "3")).exit).toBe(5);
+  const other = await securectl(
+    "policy",
+    "diff",
+    "compared",
+    await file("other.yaml", stringify(policyOf("other", "models/x", second.spec))),
+  );
+  expect(other).toMatchObject({ exit: 2, err: expect.stringContaining("is the policy other, not compared") as string });
+  await securectl("policy", "delete", "compared", "--yes");
 });
 
 test("approve is an approval that the record shows", async () => {

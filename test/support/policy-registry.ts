@@ -157,9 +157,10 @@ interface Attached {
 
 interface Policy {
   readonly metadata: { readonly name: string };
+  readonly spec: object;
 }
 
-export function policyOf(name: string, repositories: string, spec: object): Policy & { readonly spec: object } {
+export function policyOf(name: string, repositories: string, spec: object): Policy {
   const kind = { apiVersion: "trust.ai-model-registry.dev/v1", kind: "TrustPolicy" };
   return { ...kind, metadata: { name }, spec: { match: { repositories: [repositories] }, ...spec } };
 }

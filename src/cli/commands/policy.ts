@@ -6,11 +6,10 @@ import { decisionText } from "../decision.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { parseCount, refArgument, withYes } from "../options.ts";
 import { judgedText, policiesText } from "../policy-text.ts";
-import { readSmallFile } from "../read-file.ts";
+import { policyPath, readPolicyFile } from "../policy-file.ts";
 import type { OpenSession, Session } from "../session.ts";
 import { findRef } from "../target.ts";
-
-const MAX_BYTES = 262_144;
+import { addDiff } from "./policy-diff.ts";
 
 const HELP = `
 A policy that matches a repository must pass whole before anything there becomes trusted; where several match, all of them must. What a
@@ -20,7 +19,8 @@ Examples:
   securectl policy apply prod-models.yaml
   securectl policy test prod-models.yaml models/phi-3:v1
   securectl policy explain models/phi-3:v1
-  securectl policy show prod-models --at 2`;
+  securectl policy show prod-models --at 2
+  securectl policy diff prod-models prod-models.yaml`;
 
 /** `policy`: what has to hold before something becomes trusted. */
 export function addPolicy(program: Command, open: OpenSession): void {
@@ -35,6 +35,7 @@ export function addPolicy(program: Command, open: OpenSession): void {
   addDelete(policy, open);
   addTest(policy, open);
   addExplain(policy, open);
+  addDiff(policy, open);
 }
 
 function addApply(policy: Command, open: OpenSession): void {
@@ -45,25 +46,13 @@ function addApply(policy: Command, open: OpenSession): void {
     .argument("<file>", "the policy, in YAML or JSON")
     .action(async (file: string, _options: object, command: Command) => {
       const session = open(command);
-      const bytes = await readSmallFile(file, MAX_BYTES);
-      const { name, notation } = await read(bytes);
+      const { bytes, document, notation } = await readPolicyFile(file);
+      const { name } = document.metadata;
       const headers = { "Content-Type": `application/${notation}` };
-      const ask = { method: "PUT", path: pathOf(name), bytes, headers } as const;
+      const ask = { method: "PUT", path: policyPath(name), bytes, headers } as const;
       const put = await (await session.native("operator")).request(ask, policyVersionView);
       session.show(put, () => `In force: ${put.name}@${put.version}, ${put.digest}`);
     });
-}
-
-/** What a policy is called; what is invalid is told here already. Loaded when it is needed: it takes longer than most commands. */
-async function read(bytes: Buffer): Promise<{ readonly name: string; readonly notation: "json" | "yaml" }> {
-  const { parsePolicy } = await import("../../policy/document.ts");
-  const { notationOf } = await import("../../policy/document-text.ts");
-  const notation = notationOf(bytes.toString("utf8"));
-  try {
-    return { name: parsePolicy(bytes, notation).metadata.name, notation };
-  } catch (error) {
-    throw new CliError(EXIT.usage, error instanceof Error ? error.message : "the policy is invalid", { cause: error });
-  }
 }
 
 function addList(policy: Command, open: OpenSession): void {
@@ -87,7 +76,7 @@ function addShow(policy: Command, open: OpenSession): void {
     .option("--at <version>", "which version (default: the one in force)", parseCount)
     .action(async (name: string, { at }: { readonly at?: number }, command: Command) => {
       const session = open(command);
-      const ask = { method: "GET", path: pathOf(name), query: { version: at } } as const;
+      const ask = { method: "GET", path: policyPath(name), query: { version: at } } as const;
       const shown = await (await session.native("operator")).request(ask, policyView);
       session.show(shown, () => `${JSON.stringify(shown.document, null, 2)}\n\n${shown.name}@${shown.version}, ${shown.digest}`);
     });
@@ -100,7 +89,7 @@ function addDelete(policy: Command, open: OpenSession): void {
     .action(async (name: string, { yes }: { readonly yes?: boolean }, command: Command) => {
       const session = open(command);
       await session.confirm(`What the policy ${name} asks for is asked for no more.`, yes);
-      const ended = await (await session.native("operator")).request({ method: "DELETE", path: pathOf(name) }, policyVersionView);
+      const ended = await (await session.native("operator")).request({ method: "DELETE", path: policyPath(name) }, policyVersionView);
       session.show(ended, () => `Ended: ${ended.name}@${ended.version}`);
     });
 }
@@ -115,8 +104,7 @@ function addTest(policy: Command, open: OpenSession): void {
     .argument("<file>", "the policy, in YAML or JSON")
     .addArgument(refArgument())
     .action(async (file: string, ref: string, _options: object, command: Command) => {
-      const bytes = await readSmallFile(file, MAX_BYTES);
-      await read(bytes);
+      const { bytes } = await readPolicyFile(file);
       await evaluate(open(command), ref, bytes.toString("utf8"));
     });
 }
@@ -138,8 +126,4 @@ async function evaluate(session: Session, text: string, policy: string | undefin
   const decision = await (await session.native("operator")).request(ask, decisionAnswer);
   session.show(decision, () => `${decisionText(decision)}\n\n${judgedText(decision)}`);
   if (!decision.allowed) throw new CliError(EXIT.denied, "A promotion would be refused.");
-}
-
-function pathOf(name: string): string {
-  return `/v1/policies/${encodeURIComponent(name)}`;
 }
