@@ -1,0 +1,293 @@
+import { execFile } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import { ORAS, installGoTool } from "./go-tool.ts";
+import { CHECKOUT, type RunningRegistry, plainEnvironment } from "./registry-process.ts";
+
+const COMMAND_LIMIT_MS = 120_000;
+const SERVER_WORDS = 4000;
+const REPOSITORY = "models/main-job";
+const REASON = "weights withdrawn by their author";
+const STATE = "dev.ai-model-registry.lifecycle.state";
+const MODEL = "application/vnd.cncf.model.manifest.v1+json";
+const WEIGHTS = "application/vnd.cncf.model.weight.v1.raw";
+
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+interface Command {
+  readonly input?: string;
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Runs a program to its end, whatever its exit code. */
+function run(file: string, args: readonly string[], { input = "", cwd = CHECKOUT, env = {} }: Command = {}): Promise<Ran> {
+  return new Promise((resolve) => {
+    const options = { cwd, env: plainEnvironment(env), timeout: COMMAND_LIMIT_MS, maxBuffer: 64 * 1024 * 1024 };
+    const child = execFile(file, args, options, (error, out, err) => {
+      const code = error === null ? 0 : typeof error.code === "number" ? error.code : 1;
+      resolve({ code, out, err });
+    });
+    child.stdin?.end(input);
+  });
+}
+
+function must(held: boolean, complaint: string): asserts held {
+  if (!held) throw new Error(complaint);
+}
+
+function mustSucceed({ code, out, err }: Ran): string {
+  must(code === 0, `exit code ${code}\n${out}${err}`);
+  return out;
+}
+
+/** A refusal is a non-zero exit code together with the words that say why; anything else that went wrong is no refusal. */
+function mustBeRefused({ code, out, err }: Ran, words: RegExp): void {
+  must(code !== 0, `succeeded, though it must be refused\n${out}`);
+  must(words.test(out + err), `failed for another reason than ${words}\n${out}${err}`);
+}
+
+const pushed = z.object({ digest: z.string() });
+const manifest = z.object({ layers: z.array(z.object({ digest: z.string(), mediaType: z.string() })) });
+const referrer = z.object({ digest: z.string(), annotations: z.record(z.string(), z.string()).optional() });
+const discovered = z.object({ referrers: z.array(referrer) });
+const index = z.object({ manifests: z.array(referrer) });
+
+function statesOf(referrers: readonly z.infer<typeof referrer>[]): readonly string[] {
+  return referrers.flatMap(({ annotations }) => annotations?.[STATE] ?? []);
+}
+
+/** A registry that the main job is done against; its data directory lies on this machine, and is read by whoever runs the job. */
+export type Subject = Pick<RunningRegistry, "url" | "host" | "dataDirectory" | "output" | "key">;
+
+/** One person's view: oras with a credential file of its own, and securectl. */
+class Person {
+  readonly #registry: Subject;
+  readonly #oras: string;
+  readonly #name: string;
+  readonly #folder: string;
+
+  constructor(registry: Subject, oras: string, name: string, folder: string) {
+    this.#registry = registry;
+    this.#oras = oras;
+    this.#name = name;
+    this.#folder = folder;
+  }
+
+  async login(): Promise<void> {
+    const input = await readFile(join(this.#registry.dataDirectory, "credentials", this.#name), "utf8");
+    mustSucceed(await this.oras(["login", this.#registry.host, "--username", this.#name, "--password-stdin"], { input }));
+  }
+
+  oras(args: readonly string[], command: Command = {}): Promise<Ran> {
+    const config = ["--registry-config", join(this.#folder, `${this.#name}.json`)];
+    return run(this.#oras, [...args, "--plain-http", ...config], { cwd: this.#folder, ...command });
+  }
+
+  async securectl(args: readonly string[]): Promise<Ran> {
+    const env = { REGISTRY_URL: this.#registry.url, SECURECTL_TOKEN: await this.#registry.key(this.#name) };
+    return run(process.execPath, ["src/cli/main.ts", ...args], { env });
+  }
+
+  /** A bare request with the key as Basic credentials, for what oras does not show. */
+  async get(path: string): Promise<Response> {
+    const basic = Buffer.from(`${this.#name}:${await this.#registry.key(this.#name)}`).toString("base64");
+    return fetch(`${this.#registry.url}${path}`, { headers: { authorization: `Basic ${basic}` } });
+  }
+}
+
+/** What a step found out and a later one needs. */
+interface Story {
+  registry: Subject;
+  /** Ends the server in order, and starts it again at the same address over the same data. */
+  readonly restart: () => Promise<Subject>;
+  readonly folder: string;
+  readonly publisher: Person;
+  readonly runtime: Person;
+  readonly operator: Person;
+  readonly files: Readonly<Record<string, Buffer>>;
+  first: { digest: string; weights: string };
+}
+
+const named = (story: Story, reference: string): string =>
+  `${story.registry.host}/${REPOSITORY}${reference.includes(":") ? "@" : ":"}${reference}`;
+
+async function pushModel(story: Story, tag: string, files: Readonly<Record<string, Buffer>>): Promise<string> {
+  const folder = await mkdtemp(join(story.folder, "push-"));
+  for (const [name, bytes] of Object.entries(files)) await writeFile(join(folder, name), bytes);
+  const layers = ["weights.gguf:" + WEIGHTS, "card.md:text/markdown"];
+  const args = ["push", named(story, tag), "--artifact-type", MODEL, "--format", "json", ...layers];
+  return pushed.parse(JSON.parse(mustSucceed(await story.publisher.oras(args, { cwd: folder })))).digest;
+}
+
+async function pullAndCompare(story: Story, reference: string): Promise<void> {
+  const folder = await mkdtemp(join(story.folder, "pull-"));
+  mustSucceed(await story.runtime.oras(["pull", named(story, reference), "--output", folder]));
+  for (const [name, bytes] of Object.entries(story.files)) {
+    must(bytes.equals(await readFile(join(folder, name))), `${name} came back with other bytes`);
+  }
+}
+
+function tryPull(story: Story, reference: string): Promise<Ran> {
+  return story.runtime.oras(["pull", named(story, reference), "--output", join(story.folder, "refused")]);
+}
+
+function tryBlob(story: Story): Promise<Ran> {
+  const output = join(story.folder, "refused", "blob");
+  return story.runtime.oras(["blob", "fetch", named(story, story.first.weights), "--output", output]);
+}
+
+/** Where a runtime that shares the machine finds the files of the first push, while they are trusted. */
+function trustedFolder({ registry, first }: Story): string {
+  return join(registry.dataDirectory, "trusted", REPOSITORY, first.digest.replace(":", "-"));
+}
+
+async function discoveredStates(person: Person, story: Story): Promise<readonly string[]> {
+  const out = mustSucceed(await person.oras(["discover", named(story, story.first.digest), "--format", "json"]));
+  return statesOf(discovered.parse(JSON.parse(out)).referrers);
+}
+
+const STEPS: readonly (readonly [string, (story: Story) => Promise<void>])[] = [
+  [
+    "publisher, runtime and operator log in from their credential files",
+    async ({ publisher, runtime, operator }) => {
+      for (const person of [publisher, runtime, operator]) await person.login();
+    },
+  ],
+  [
+    "publisher pushes weights and a card with oras",
+    async (story) => {
+      const digest = await pushModel(story, "v1", story.files);
+      const out = mustSucceed(await story.publisher.oras(["manifest", "fetch", named(story, digest)]));
+      const weights = manifest.parse(JSON.parse(out)).layers.find(({ mediaType }) => mediaType === WEIGHTS)?.digest;
+      must(weights !== undefined, `the pushed manifest has no layer of type ${WEIGHTS}`);
+      story.first = { digest, weights };
+    },
+  ],
+  [
+    "operator cannot push: it holds the trust and makes nothing",
+    async ({ operator, registry, folder }) => {
+      await writeFile(join(folder, "mine.txt"), "mine\n");
+      mustBeRefused(await operator.oras(["push", `${registry.host}/models/mine:v1`, "mine.txt:text/plain"]), /denied|unauthorized/i);
+    },
+  ],
+  [
+    "runtime finds nothing by tag, by digest or by the digest of the weights",
+    async (story) => {
+      mustBeRefused(await tryPull(story, "v1"), /not found/i);
+      mustBeRefused(await tryPull(story, story.first.digest), /not found/i);
+      mustBeRefused(await tryBlob(story), /not found/i);
+    },
+  ],
+  [
+    "operator promotes by digest with securectl",
+    async (story) => {
+      mustSucceed(await story.operator.securectl(["promote", `${REPOSITORY}@${story.first.digest}`, "--reason", "scanned and reviewed"]));
+    },
+  ],
+  ["runtime pulls by digest and gets the bytes that were pushed", (story) => pullAndCompare(story, story.first.digest)],
+  ["runtime pulls by tag, which the promotion moved", (story) => pullAndCompare(story, "v1")],
+  [
+    "a runtime on the same machine finds the files below trusted/",
+    async (story) => {
+      for (const [name, bytes] of Object.entries(story.files)) {
+        must(bytes.equals(await readFile(join(trustedFolder(story), name))), `trusted/ holds other bytes as ${name}`);
+      }
+    },
+  ],
+  [
+    "oras discover shows the statements that made it trusted",
+    async (story) => {
+      const states = await discoveredStates(story.runtime, story);
+      must(states.includes("trusted"), `discover shows the states ${states.join(", ") || "none"}`);
+    },
+  ],
+  [
+    "publisher pushes another model to the same tag, and no reader moves",
+    async (story) => {
+      const second = await pushModel(story, "v1", { ...story.files, "weights.gguf": randomBytes(64 * 1024) });
+      must(second !== story.first.digest, "the second push made the same manifest");
+      await pullAndCompare(story, "v1");
+      mustBeRefused(await tryPull(story, second), /not found/i);
+    },
+  ],
+  [
+    "operator revokes with a reason",
+    async (story) => {
+      const ref = `${REPOSITORY}@${story.first.digest}`;
+      mustSucceed(await story.operator.securectl(["revoke", ref, "--reason", REASON, "--yes"]));
+    },
+  ],
+  [
+    "runtime is refused with DENIED and the reason, by digest, by tag and by the digest of the weights",
+    async (story) => {
+      const words = new RegExp(`denied[^]*${REASON}`, "i");
+      const answer = await story.runtime.get(`/v2/${REPOSITORY}/manifests/${story.first.digest}`);
+      const body = await answer.text();
+      must(answer.status === 403 && words.test(body), `GET of the manifest answered ${answer.status} ${body}`);
+      for (const refused of [await tryPull(story, story.first.digest), await tryPull(story, "v1"), await tryBlob(story)]) {
+        mustBeRefused(refused, /denied|403|forbidden/i);
+      }
+    },
+  ],
+  [
+    "the files below trusted/ are gone",
+    async (story) => must(!existsSync(join(trustedFolder(story), "weights.gguf")), "the weights are still there"),
+  ],
+  [
+    "a restart changes nothing: the server ends by itself, and the runtime is refused as before",
+    async (story) => {
+      story.registry = await story.restart();
+      mustBeRefused(await tryPull(story, story.first.digest), /denied|403|forbidden/i);
+    },
+  ],
+  [
+    "the statements stay: oras discover as operator, the referrers as runtime",
+    async (story) => {
+      const shown = await discoveredStates(story.operator, story);
+      must(shown.includes("revoked") && shown.includes("trusted"), `discover shows the states ${shown.join(", ") || "none"}`);
+      const answer = await story.runtime.get(`/v2/${REPOSITORY}/referrers/${story.first.digest}`);
+      must(answer.status === 200, `referrers answered ${answer.status}`);
+      const seen = statesOf(index.parse(await answer.json()).manifests);
+      must(seen.includes("revoked"), `the runtime sees the states ${seen.join(", ") || "none"}`);
+    },
+  ],
+];
+
+/** Tells the steps in order and stops at the first that fails; answers whether none did. */
+async function tellStory(story: Story): Promise<boolean> {
+  for (const [title, step] of STEPS) {
+    try {
+      await step(story);
+    } catch (error) {
+      const words = story.registry.output().slice(-SERVER_WORDS);
+      process.stdout.write(`FAILED ${title}\n${String(error)}\n--- the server's last words ---\n${words}\n`);
+      return false;
+    }
+    process.stdout.write(`ok     ${title}\n`);
+  }
+  return true;
+}
+
+/** Does the main job with the real oras, printing a line a step; answers whether all of it went as it must. */
+export async function doMainJob(registry: Subject, restart: () => Promise<Subject>): Promise<boolean> {
+  const oras = await installGoTool(ORAS);
+  const folder = await mkdtemp(join(tmpdir(), "ai-model-registry-main-job-"));
+  try {
+    const person = (name: string): Person => new Person(registry, oras, name, folder);
+    const files = { "weights.gguf": randomBytes(3 * 1024 * 1024), "card.md": Buffer.from("# A model\n\nFor the main job.\n") };
+    const people = { publisher: person("publisher"), runtime: person("runtime"), operator: person("operator") };
+    await mkdir(dirname(join(folder, "refused", "blob")), { recursive: true });
+    return await tellStory({ registry, restart, folder, files, first: { digest: "", weights: "" }, ...people });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
