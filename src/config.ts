@@ -43,6 +43,7 @@ interface Times {
   readonly uploadWindow: number;
   readonly collectInterval: number;
   readonly collectGrace: number;
+  readonly snapshotLifetime: number;
   /** Zero: never. */
   readonly verifyInterval: number;
   readonly workerTimeout: number;
@@ -156,6 +157,7 @@ function configOf(chosen: Settings): Config {
       uploadWindow: chosen.registry_upload_window,
       collectInterval: chosen.registry_gc_interval,
       collectGrace: chosen.registry_gc_grace,
+      snapshotLifetime: chosen.registry_snapshot_lifetime,
       verifyInterval: chosen.registry_verify_interval,
       workerTimeout: chosen.registry_worker_timeout,
       shutdownGrace: chosen.registry_shutdown_grace,

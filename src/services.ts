@@ -66,6 +66,7 @@ export async function openRegistry(config: Config, port: number, log: Logger): P
       publicUrl: publicUrlOf(listening),
       duties: config.duties,
       collectGrace: config.times.collectGrace,
+      snapshotLifetime: config.times.snapshotLifetime,
       promotionPolicy: config.promotionPolicy,
     },
   };

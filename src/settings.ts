@@ -122,6 +122,9 @@ export const settings = z.strictObject({
     .optional()
     .register(computed, { fallback: "derived from the registry's secret" })
     .describe("file with the passphrase of the signing key that the registry keeps"),
+  registry_snapshot_lifetime: duration
+    .prefault("30d")
+    .describe("an export may be relied on for so long: what is revoked meanwhile, whoever checks it offline cannot know"),
   registry_upload_expiry: duration.prefault("7d").describe("an upload that nobody went on with for so long is removed"),
   registry_gc_interval: duration.prefault("1h").describe("time between two runs of the collector"),
   registry_gc_grace: duration

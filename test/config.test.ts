@@ -61,6 +61,7 @@ describe("without any setting", () => {
         uploadWindow: 30_000,
         collectInterval: 3_600_000,
         collectGrace: 86_400_000,
+        snapshotLifetime: 30 * 86_400_000,
         verifyInterval: 604_800_000,
         workerTimeout: 60_000,
         shutdownGrace: 30_000,

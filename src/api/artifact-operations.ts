@@ -16,6 +16,7 @@ import {
 import { decisionAnswer } from "./decision.ts";
 import type { Operation } from "./operation.ts";
 import { refusedPromotion } from "./problem.ts";
+import { snapshotAnswer, snapshotRequest } from "./snapshot.ts";
 
 const MAX_REF = 400;
 const tagOf = `${NAME_PATTERN}:${TAG_PATTERN}`;
@@ -66,6 +67,18 @@ export const artifactOperations: readonly Operation[] = [
     summary: "Show all transitions of an artifact",
     answers: { 200: { says: "its transitions, oldest first", schema: artifactHistory } },
     refuses: ["NOT_FOUND"],
+  },
+  {
+    ...one,
+    method: "GET",
+    path: "/v1/artifacts/{ref}/snapshot",
+    id: "getArtifactSnapshot",
+    summary: "Show where the chains of an artifact end, signed, for proofs that need no registry",
+    query: snapshotRequest.shape,
+    // What is signed is kept, so that it need not be signed again.
+    isReading: false,
+    answers: { 200: { says: "the snapshot, and which statements it rests on", schema: snapshotAnswer } },
+    refuses: ["NOT_FOUND", "CONFLICT"],
   },
   {
     ...one,

@@ -40,6 +40,7 @@ import { policyOperations } from "./policy-operations.ts";
 import { policyDocument, policyList, policyVersionView, policyView, trustRootDocument, trustRootList, trustRootView } from "./policies.ts";
 import { predecessorError, predecessorRefusal, problem, refusedPromotion } from "./problem.ts";
 import { registryOperations } from "./registry-operations.ts";
+import { snapshotAnswer } from "./snapshot.ts";
 import { timeSchema } from "./time.ts";
 import { whoamiAnswer } from "./whoami.ts";
 
@@ -127,6 +128,7 @@ export const answers: Named = {
   PublicKeyList: publicKeyList,
   RefusedPromotion: refusedPromotion,
   ScanEvidence: scanEvidence,
+  Snapshot: snapshotAnswer,
   Stats: statsAnswer,
   TensorManifestVerified: tensorManifestAnswer,
   TrustRoot: trustRootView,

@@ -141,8 +141,12 @@ async function reachRows(services: Needs, decided: DecidedTransition, statements
   return changes;
 }
 
-/** What the last promotion of a root covers. */
-async function coversOf({ metadata }: Pick<Services, "metadata">, repository: RepositoryName, root: Digest): Promise<readonly Digest[]> {
+/** What the last promotion of a root covers, by canonical digest. */
+export async function coversOf(
+  { metadata }: Pick<Services, "metadata">,
+  repository: RepositoryName,
+  root: Digest,
+): Promise<readonly Digest[]> {
   const entry = await metadata.get(keys.covers(repository, root));
   return entry === undefined ? [] : coversRecord.parse(entry.value).digests;
 }

@@ -37,6 +37,8 @@ interface Settings {
   readonly duties: "standard" | "strict";
   /** For how long (ms) the collector spares what nothing refers to. */
   readonly collectGrace: number;
+  /** For how long (ms) a signed snapshot of artifacts' states may be relied on. */
+  readonly snapshotLifetime: number;
   /** What decides promotions. */
   readonly promotionPolicy: PromotionPolicy;
 }

@@ -37,7 +37,7 @@ export interface StatementSigner {
 export async function statementSigner(services: Needs): Promise<StatementSigner> {
   const active = await activeKey(services);
   const signer = active && (await available(services, () => services.signing.open(active.record.id)));
-  if (active === undefined || signer === undefined) throw unavailable("the key is not there");
+  if (active === undefined || signer === undefined) throw noSigningKey();
   return { unchanged: active.unchanged, bundle: (payload) => signedBundle(services, signer, payload) };
 }
 
@@ -45,6 +45,11 @@ export async function statementSigner(services: Needs): Promise<StatementSigner>
 export async function signedBundle(services: Pick<Needs, "log">, signer: Signer, payload: string): Promise<Uint8Array> {
   const signature = await available(services, () => signer.sign(preAuthEncoding(payload)));
   return sigstoreBundle(payload, signature, signer.keyId);
+}
+
+/** There is no key with which anything could be signed. */
+export function noSigningKey(): RegistryError {
+  return unavailable("the key is not there");
 }
 
 async function available<T>({ log }: Pick<Needs, "log">, use: () => Promise<T>): Promise<T> {

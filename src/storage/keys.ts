@@ -32,6 +32,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   artifact-state/<state>/<repo>/<m> artifacts by state
  *   artifact-recalled/<repo>/<m>      the revoked ones that were trusted: readers know of them
  *   statement/<repo>/<m>/<seq>        the lifecycle chain, payloads included
+ *   snapshot/<repo>/<m>             * the last signed snapshot of an artifact's chains
  *   decision/<repo>/<m>/<digest>      a promotion decision that was taken
  *   covers/<repo>/<m>                 what the promotion of a root covers
  *   referrer/<repo>/<d>/<rank>/<m>    referrers of a subject, evidence first
@@ -82,6 +83,7 @@ const OPERATIONAL: ReadonlySet<string> = new Set([
   "lockout",
   "link-use",
   "blob-damage",
+  "snapshot",
   "tree-pending",
   "right-of-way",
   "lease",
@@ -158,6 +160,7 @@ export const keys = {
   statement: (repository: RepositoryName, manifest: Digest, sequence: number): Key => ["statement", repository, manifest, sequence],
   statements: (repository: RepositoryName, manifest: Digest): Key => ["statement", repository, manifest],
   allStatements: (): Key => ["statement"],
+  snapshot: (repository: RepositoryName, manifest: Digest): Key => ["snapshot", repository, manifest],
   decision: (repository: RepositoryName, manifest: Digest, decision: Digest): Key => ["decision", repository, manifest, decision],
   covers: (repository: RepositoryName, manifest: Digest): Key => ["covers", repository, manifest],
   referrer: (repository: RepositoryName, subject: Digest, rank: number, manifest: Digest): Key => [

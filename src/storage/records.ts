@@ -193,6 +193,18 @@ export const statementRecord = z.strictObject({
 });
 export type StatementRecord = z.infer<typeof statementRecord>;
 
+/** A snapshot of chains that was signed. */
+export const snapshotRecord = z.strictObject({
+  v: z.literal(1),
+  /** Of what it says, but for its times. */
+  heads: digestSchema,
+  takenAt: time,
+  expiresAt: time,
+  /** A Sigstore bundle. */
+  bundle: z.string(),
+});
+export type SnapshotRecord = z.infer<typeof snapshotRecord>;
+
 /** Value of an edge. A closed one shows the blob to nobody: it was revoked content when the manifest was pushed (RULES 14). */
 export const edgeRecord = z.strictObject({ closed: z.literal(true).exactOptional() });
 export type EdgeRecord = z.infer<typeof edgeRecord>;

@@ -161,7 +161,7 @@ describe("every answer of a running registry is as published:", () => {
     const digest = await push("models/oci", "v1", "weights");
     const path = { ref: "models/oci:v1" };
     await ask("listArtifacts", 200, { as: operator, query: { repository: "models/oci" } });
-    await ask("getArtifact", 200, { as: operator, path });
+    for (const id of ["getArtifact", "getArtifactSnapshot"]) await ask(id, 200, { as: operator, path });
     await ask("quarantineArtifact", 200, { as: operator, path, body: { reason: "to be scanned" } });
     const reviewer = await ask<{ key: string }>("createCredential", 201, {
       as: operator,
@@ -189,7 +189,9 @@ describe("every answer of a running registry is as published:", () => {
     });
     await ask("getArtifact", 200, { as: runtime, path: { ref: `models/oci@${digest}` } });
     await ask("deleteArtifact", 200, { as: operator, path: { ref: `models/oci@${digest}` }, query: { reason: "gone" } });
-    await ask("getArtifactHistory", 200, { as: operator, path: { ref: `models/oci@${digest}` } });
+    for (const id of ["getArtifactHistory", "getArtifactSnapshot"]) {
+      await ask(id, 200, { as: operator, path: { ref: `models/oci@${digest}` } });
+    }
     expect(witness.takeFaults()).toEqual([]);
   });
 

@@ -57,8 +57,8 @@ async function ask(id: string, status: number, asked: Asked = {}): Promise<strin
 }
 
 /** Pushes an index of its own under a tag; its digest. */
-async function push(name: string, tag: string, note: string): Promise<string> {
-  const body = JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests: [], annotations: { note } });
+async function push(name: string, tag: string, note: string, manifests: readonly object[] = []): Promise<string> {
+  const body = JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests, annotations: { note } });
   const headers = { "Content-Type": INDEX };
   const { status } = await registry.fetchAs("publisher", `/v2/${name}/manifests/${tag}`, { method: "PUT", headers, body });
   expect(status).toBe(201);
@@ -107,6 +107,7 @@ function soundRequests(): Readonly<Record<string, Asked>> {
     listArtifacts: { as: operator },
     getArtifact: { as: operator, path: OPEN },
     getArtifactHistory: { as: operator, path: OPEN },
+    getArtifactSnapshot: { as: operator, path: OPEN },
     quarantineArtifact: { as: operator, path: { ref: "models/held:v1" }, body: {} },
     evaluatePromotion: { as: operator, path: OPEN, body: {} },
     approveArtifact: { as: reviewer, path: OPEN, body: {} },
@@ -191,6 +192,7 @@ describe("what the registry refuses is refused as published:", () => {
     for (const id of [
       "getArtifact",
       "getArtifactHistory",
+      "getArtifactSnapshot",
       "quarantineArtifact",
       "evaluatePromotion",
       "approveArtifact",
@@ -200,6 +202,13 @@ describe("what the registry refuses is refused as published:", () => {
       await ask(id, 404, { as: operator, path: NONE, body: id.startsWith("get") ? undefined : {} });
       await ask(id, 400, { as: operator, path: { ref: "models/None:v1" } });
     }
+    await ask("getArtifactSnapshot", 400, { as: operator, path: OPEN, query: { max_age: "0" } });
+    let deep = await push("models/deep", "v0", "0");
+    for (let depth = 1; depth < 10; depth += 1) {
+      const { length: size } = JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests: [], annotations: { note: "0" } });
+      deep = await push("models/deep", `v${depth}`, String(depth), [{ mediaType: INDEX, digest: deep, size }]);
+    }
+    await ask("getArtifactSnapshot", 409, { as: operator, path: { ref: `models/deep@${deep}` } });
     await ask("revokeArtifact", 404, { as: operator, path: NONE, body: { reason: "x" } });
     await ask("listArtifacts", 400, { as: operator, query: { limit: "0" } });
     for (const id of ["quarantineArtifact", "evaluatePromotion", "approveArtifact", "promoteArtifact", "deleteArtifact"]) {

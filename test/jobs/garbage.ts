@@ -43,7 +43,13 @@ export async function openWorld(given?: string): Promise<World> {
       clock: () => Date.now() + world.ahead,
       newId: v7,
       log: createLogger("silent"),
-      settings: { publicUrl: "http://127.0.0.1", duties: "standard", collectGrace: HOUR, promotionPolicy: "closure" } as const,
+      settings: {
+        publicUrl: "http://127.0.0.1",
+        duties: "standard",
+        collectGrace: HOUR,
+        snapshotLifetime: 86_400_000,
+        promotionPolicy: "closure",
+      } as const,
     },
     [Symbol.asyncDispose]: async () => {
       await metadata.close();

@@ -44,7 +44,13 @@ afterEach(async () => {
 const REACH = { v: 1, via: [], statement: false };
 
 function services(): Parameters<typeof pullBlob>[0] {
-  const settings = { publicUrl: "http://127.0.0.1", duties: "standard", collectGrace: 1000, promotionPolicy: "closure" } as const;
+  const settings = {
+    publicUrl: "http://127.0.0.1",
+    duties: "standard",
+    collectGrace: 1000,
+    snapshotLifetime: 86_400_000,
+    promotionPolicy: "closure",
+  } as const;
   return { metadata: store.metadata, blobs, clock: () => 1, newId: v7, settings, refusals: { note: () => undefined } };
 }
 

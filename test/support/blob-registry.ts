@@ -109,7 +109,13 @@ export async function startBlobRegistry({ directory: given, around, ...edgeOptio
     random: (bytes: number) => randomBytes(bytes),
     secretFor: (purpose: string) => createHmac("sha256", SECRET).update(purpose).digest(),
     log: createLogger("silent"),
-    settings: { publicUrl: "http://127.0.0.1", duties: "standard", collectGrace: GRACE, promotionPolicy: "closure" } as const,
+    settings: {
+      publicUrl: "http://127.0.0.1",
+      duties: "standard",
+      collectGrace: GRACE,
+      snapshotLifetime: 86_400_000,
+      promotionPolicy: "closure",
+    } as const,
     refusals: { note: (event: AuditEvent) => void noted.push(event) },
   };
   const edge = await startEdge({ doors: [...uploadDoors(services), ...blobDoors(services)], gatekeeper, ...edgeOptions });

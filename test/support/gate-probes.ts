@@ -179,7 +179,7 @@ export function recordProbes(place: string, what: What | Subject): Probe[] {
     { by: "tag", name: `:${tag}`, miss: ":no-such-tag", of: (model: ReferenceModel, actor: Actor) => meant(model, actor, place, tag) },
   ];
   return names.flatMap(({ by, name, miss, of }) =>
-    ["", "/history"].map((rest) => ({
+    ["", "/history", "/snapshot"].map((rest) => ({
       door: `record by ${by}${rest}`,
       about,
       path: `/v1/artifacts/${place}${name}${rest}`,

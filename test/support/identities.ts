@@ -56,7 +56,13 @@ export async function startIdentities(): Promise<Identities> {
     random: (bytes) => randomBytes(bytes),
     secretFor: (purpose) => createHmac("sha256", root).update(purpose).digest(),
     log: createLogger("silent"),
-    settings: { publicUrl: "https://models.example", duties: "standard", collectGrace: 86_400_000, promotionPolicy: "closure" },
+    settings: {
+      publicUrl: "https://models.example",
+      duties: "standard",
+      collectGrace: 86_400_000,
+      snapshotLifetime: 86_400_000,
+      promotionPolicy: "closure",
+    },
   });
   const services = again();
   const change = async (part: Partial<Change>): Promise<void> => {

@@ -11,6 +11,7 @@ import {
   revokeRequest,
 } from "../../api/artifacts.ts";
 import { scanOf } from "../../api/evidence.ts";
+import { snapshotRequest } from "../../api/snapshot.ts";
 import { RegistryError } from "../../oci/errors.ts";
 import { type Reference, type RepositoryName, type Tag, parseArtifactReference } from "../../oci/reference.ts";
 import { approve } from "../../registry/approvals.ts";
@@ -24,15 +25,18 @@ import { setPromotedTag } from "../../registry/promoted-tag.ts";
 import { quarantine } from "../../registry/quarantine.ts";
 import { revokeAndFollow } from "../../registry/revoke-everywhere.ts";
 import { type ShownArtifact, artifactHistory, showArtifact } from "../../registry/show-artifact.ts";
+import { takeSnapshot } from "../../registry/snapshot.ts";
 import type { TransitionServices } from "../../registry/transition.ts";
 import { conform, jsonBody } from "../body.ts";
 import type { Ask, CallerDoor, Door } from "../route.ts";
+import { shownSnapshot } from "./snapshot.ts";
 
 /**
  * A repository's name, then `@` and a digest or `:` and a tag; an action follows as a path component of its own. Clients that are made from
  * the API's description encode what stands in a path, the two separators included.
  */
 const REF = "/v1/artifacts/:ref{[^@:]+(?:[@:]|%40|%3[Aa])[^/]+}";
+const SECOND = 1000;
 const PROMOTED_TAG = "/v1/tags/:ref{[^@:]+(?::|%3[Aa])[^/]+}/promoted";
 
 /** The doors to artifacts and their lifecycle (interface.md §5). Use cases ask for the rights: what a caller may not see is absent first. */
@@ -47,6 +51,11 @@ export function artifactDoors(services: TransitionServices): readonly Door[] {
       const { repository, record } = await artifactAt(services, c, caller, "seen");
       const history = await artifactHistory(services, repository, record.digest);
       return c.json({ repository, digest: record.names[0] ?? record.digest, history });
+    }),
+    door("GET", `${REF}/snapshot`, async (c, caller) => {
+      const artifact = await artifactAt(services, c, caller, "seen");
+      const { max_age: seconds } = conform(snapshotRequest, c.req.query());
+      return c.json(shownSnapshot(await takeSnapshot(services, artifact, seconds === undefined ? undefined : seconds * SECOND)));
     }),
     door("POST", `${REF}/quarantine`, async (c, caller) => {
       const artifact = await artifactAt(services, c, caller, "pushed");
