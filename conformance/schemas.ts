@@ -7,6 +7,7 @@ import { decisionAnswer } from "../src/api/decision.ts";
 import { documentOf } from "../src/api/json-schema.ts";
 import { modelAnswer } from "../src/api/models.ts";
 import { openApiDocument } from "../src/api/openapi.ts";
+import { policyReplay } from "../src/api/policy-replay.ts";
 import { lockFileSchema } from "../src/audit/lock-file.ts";
 import { modelEventSchema } from "../src/audit/model-event.ts";
 import { tensorManifestSchema } from "../src/formats/tensor-manifest.ts";
@@ -29,6 +30,11 @@ const DOCUMENTS = {
     schema: policyDiffSchema,
     title: "Policy difference",
     description: "what is different between two versions of a policy, as `securectl policy diff --json` prints it",
+  },
+  "policy-replay": {
+    schema: policyReplay,
+    title: "Policy replay",
+    description: "which artifacts a policy would change something for, as `securectl policy replay --json` prints it",
   },
   "tensor-manifest": {
     schema: tensorManifestSchema,

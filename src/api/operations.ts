@@ -38,6 +38,7 @@ import { createNamespaceRequest, namespaceList, namespaceView } from "./namespac
 import type { Operation } from "./operation.ts";
 import { policyOperations } from "./policy-operations.ts";
 import { policyDocument, policyList, policyVersionView, policyView, trustRootDocument, trustRootList, trustRootView } from "./policies.ts";
+import { replayPage, replayRequest } from "./policy-replay.ts";
 import { predecessorError, predecessorRefusal, problem, refusedPromotion } from "./problem.ts";
 import { registryOperations } from "./registry-operations.ts";
 import { snapshotAnswer } from "./snapshot.ts";
@@ -81,6 +82,7 @@ export const requests: Named = {
   PromoteModel: promoteModelRequest,
   QuarantineArtifact: quarantineRequest,
   RemovePromotedTag: removePromotedTagRequest,
+  ReplayPolicy: replayRequest,
   RevokeArtifact: revokeRequest,
   RotateCredential: rotateCredentialRequest,
   RotateSigningKey: rotateSigningKeyRequest,
@@ -118,6 +120,7 @@ export const answers: Named = {
   NotReady: notReadyAnswer,
   Policy: policyView,
   PolicyList: policyList,
+  PolicyReplayPage: replayPage,
   PolicyVersion: policyVersionView,
   PredecessorError: predecessorError,
   PredecessorRefusal: predecessorRefusal,

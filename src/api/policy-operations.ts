@@ -1,4 +1,5 @@
 import type { Operation } from "./operation.ts";
+import { replayPage, replayRequest } from "./policy-replay.ts";
 import {
   policyDocument,
   policyList,
@@ -55,6 +56,17 @@ export const policyOperations: readonly Operation[] = [
     summary: "End a promotion policy; its versions stay",
     access: change,
     answers: { 200: { says: "the policy's last version", schema: policyVersionView } },
+    refuses: ["NOT_FOUND"],
+  },
+  {
+    ...policy,
+    method: "POST",
+    path: "/v1/policies/{name}/replay",
+    id: "replayPolicy",
+    summary: "Tell which trusted artifacts would fail under a policy, and which others would pass, a page at a time",
+    access: change,
+    body: { schema: replayRequest, required: false },
+    answers: { 200: { says: "a page of the artifacts for which something would change", schema: replayPage } },
     refuses: ["NOT_FOUND"],
   },
   {

@@ -1,3 +1,4 @@
+import { policyName } from "../api/policies.ts";
 import type { Notation } from "../policy/document-text.ts";
 import type { TrustPolicy } from "../policy/document.ts";
 import { CliError, EXIT } from "./failure.ts";
@@ -27,6 +28,11 @@ export async function readPolicyFile(file: string): Promise<PolicyFile> {
   } catch (error) {
     throw new CliError(EXIT.usage, error instanceof Error ? error.message : "the policy is invalid", { cause: error });
   }
+}
+
+/** Can a policy be called so? */
+export function isPolicyName(text: string): boolean {
+  return policyName.safeParse(text).success;
 }
 
 /** The door of a policy. */

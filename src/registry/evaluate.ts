@@ -12,7 +12,7 @@ import { approvalsOf } from "./approvals.ts";
 import { type Closure, type ClosureManifest, ClosureWalk, NO_OVERLAY, isRevoked } from "./closure.ts";
 import { blobFaults } from "./closure-faults.ts";
 import { type CoverRequest, type Covers, gatherCovers } from "./covers.ts";
-import { type JudgedArtifact, judgePolicies } from "./judge-policies.ts";
+import { type JudgedArtifact, type TriedPolicy, judgePolicies } from "./judge-policies.ts";
 import type { Services } from "./ports.ts";
 import { runtimeFiles } from "./runtime-files.ts";
 import { type FoundManifest, findManifest } from "./serving.ts";
@@ -28,8 +28,8 @@ export interface PromotionRequest extends CoverRequest {
   readonly tags: readonly Tag[];
   /** What whoever asks states of scans; the policy says whether any of it is demanded. */
   readonly scan: ScanEvidence;
-  /** A policy's document that decides instead of those in force, to see what it would say; never for a promotion. */
-  readonly tried?: string | undefined;
+  /** A policy that is tried, to see what it would say; never for a promotion. */
+  readonly tried?: TriedPolicy | undefined;
 }
 
 /** A decision with what it rests on, so that a commit can hold it to that. */

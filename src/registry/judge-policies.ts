@@ -25,7 +25,7 @@ import { keys } from "../storage/keys.ts";
 import type { Expectation } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";
 import { type GatheredEvidence, gatherEvidence } from "./find-evidence.ts";
-import { policiesFor, policyToTry } from "./policies-in-force.ts";
+import { policiesFor } from "./policies-in-force.ts";
 import type { Services } from "./ports.ts";
 import { verdictOn } from "./verdict-cache.ts";
 
@@ -46,8 +46,14 @@ export interface JudgedArtifact {
   readonly scan: ScanEvidence;
   /** Distinct people, none of whom put the artifact there. */
   readonly approvers: readonly string[];
-  /** A document to be tried in the place of what is in force. */
-  readonly tried: string | undefined;
+  readonly tried: TriedPolicy | undefined;
+}
+
+/** A policy that is judged although it is not in force. */
+export interface TriedPolicy {
+  readonly policy: WrittenPolicy;
+  /** `alone`: nothing else is asked; `with-others`: it takes the place of the one in force of its name, if there is one. */
+  readonly beside: "alone" | "with-others";
 }
 
 /** What the written policies say, and what that rests on. */
@@ -73,8 +79,12 @@ export async function judgePolicies(needs: Needs, repository: RepositoryName, ar
 
 const NO_EVIDENCE: GatheredEvidence = { candidates: [], skipped: [], notConsidered: 0, grounds: new Map() };
 
-async function policiesToJudge(needs: Needs, repository: RepositoryName, tried: string | undefined): ReturnType<typeof policiesFor> {
-  return tried === undefined ? policiesFor(needs, repository) : { policies: [await policyToTry(needs, tried)], expect: [] };
+async function policiesToJudge(needs: Needs, repository: RepositoryName, tried: TriedPolicy | undefined): ReturnType<typeof policiesFor> {
+  if (tried?.beside === "alone") return { policies: [tried.policy], expect: [] };
+  const inForce = await policiesFor(needs, repository);
+  if (tried === undefined) return inForce;
+  const others = inForce.policies.filter(({ name }) => name !== tried.policy.name);
+  return { ...inForce, policies: [...others, tried.policy].toSorted((one, other) => (one.name < other.name ? -1 : 1)) };
 }
 
 /** One decision's work on evidence. */

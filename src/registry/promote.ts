@@ -5,6 +5,7 @@ import type { RepositoryName } from "../oci/reference.ts";
 import type { Decision } from "../policy/promotion.ts";
 import { keys } from "../storage/keys.ts";
 import type { Change, Expectation, Key, Put } from "../storage/metadata-store.ts";
+import type { RefusalRecord } from "../storage/policy-records.ts";
 import { type ManifestRecord, type ModelDetails, everywhereRecord } from "../storage/records.ts";
 import { staleApprovals } from "./approvals.ts";
 import { auditEvent } from "./audit-event.ts";
@@ -165,7 +166,7 @@ async function trustedTransition(services: TransitionServices, caller: Caller, a
     also: {
       expect: [...expect, ...tags.expect],
       put: [...tags.put, decisionRow(repository, record, decision)],
-      remove: [...tags.remove, ...lifted, ...stale],
+      remove: [...tags.remove, ...lifted, ...stale, keys.refusal(repository, record.digest)],
     },
     audit: [
       auditEvent(services, caller.actor, {
@@ -188,7 +189,7 @@ function refusal(
 ): BuiltTransition {
   const change: Change = {
     expect: [{ key: keys.manifest(repository, record.digest), version }],
-    put: [decisionRow(repository, record, decision)],
+    put: [decisionRow(repository, record, decision), refusalRow(services, repository, record, decision)],
     remove: [],
     audit: [
       auditEvent(services, caller.actor, {
@@ -202,6 +203,16 @@ function refusal(
     ],
   };
   return { change, record, folders: new Set(), pending: "" };
+}
+
+function refusalRow(
+  { clock }: TransitionServices,
+  repository: RepositoryName,
+  { digest, generation }: ManifestRecord,
+  decision: Decision,
+): Put {
+  const value: RefusalRecord = { v: 1, decision: decision.digest, generation, at: clock() };
+  return { key: keys.refusal(repository, digest), value };
 }
 
 function decisionRow(repository: RepositoryName, record: ManifestRecord, decision: Decision): Put {

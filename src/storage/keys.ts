@@ -34,6 +34,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   statement/<repo>/<m>/<seq>        the lifecycle chain, payloads included
  *   snapshot/<repo>/<m>             * the last signed snapshot of an artifact's chains
  *   decision/<repo>/<m>/<digest>      a promotion decision that was taken
+ *   refusal/<repo>/<m>                the last decision that refused it, since it was trusted last
  *   covers/<repo>/<m>                 what the promotion of a root covers
  *   referrer/<repo>/<d>/<rank>/<m>    referrers of a subject, evidence first
  *   referrer-served/<repo>/<d>/<rank>/<m>  those that readers see: covered, trusted, or the registry's own
@@ -162,6 +163,7 @@ export const keys = {
   allStatements: (): Key => ["statement"],
   snapshot: (repository: RepositoryName, manifest: Digest): Key => ["snapshot", repository, manifest],
   decision: (repository: RepositoryName, manifest: Digest, decision: Digest): Key => ["decision", repository, manifest, decision],
+  refusal: (repository: RepositoryName, manifest: Digest): Key => ["refusal", repository, manifest],
   covers: (repository: RepositoryName, manifest: Digest): Key => ["covers", repository, manifest],
   referrer: (repository: RepositoryName, subject: Digest, rank: number, manifest: Digest): Key => [
     "referrer",

@@ -25,6 +25,10 @@ export type PolicyRecord = z.infer<typeof policyRecord>;
 export const policyVersionRecord = z.strictObject({ v: z.literal(1), digest: digestSchema, text: z.string(), by: z.string(), at: time });
 export type PolicyVersionRecord = z.infer<typeof policyVersionRecord>;
 
+/** The last promotion of an artifact that was refused; what is of another generation says nothing of this one. */
+export const refusalRecord = z.strictObject({ v: z.literal(1), decision: digestSchema, generation: z.number().int().positive(), at: time });
+export type RefusalRecord = z.infer<typeof refusalRecord>;
+
 /** A Sigstore trusted root; its bytes are in a row of their own. */
 export const trustRootRecord = z.strictObject({ v: z.literal(1), size: z.number().int().nonnegative(), by: z.string(), at: time });
 export type TrustRootRecord = z.infer<typeof trustRootRecord>;

@@ -22,6 +22,12 @@ export function matchesGlob(pattern: string, text: string): boolean {
   return ends[text.length] === 1;
 }
 
+/** What every text that matches the pattern begins with. */
+export function literalPrefix(pattern: string): string {
+  const [first = ""] = partsOf(pattern);
+  return isWildcard(first) ? "" : first;
+}
+
 function partsOf(pattern: string): readonly string[] {
   return pattern.match(/\*\*|\*|[^*]+/g) ?? [];
 }

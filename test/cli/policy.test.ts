@@ -114,6 +114,32 @@ test("policy diff tells what changed between versions and files, in words and by
   await securectl("policy", "delete", "compared", "--yes");
 });
 
+test("policy replay tells what a policy would change, and fails when a trusted artifact would", async () => {
+  const [bare, late] = [await world.push("models/replayed/bare"), await world.push("models/replayed/late")];
+  expect(await world.act(bare, "promote")).toMatchObject({ status: 200 });
+  const policy = world.signedPolicy("replayed", "models/replayed/*");
+  const path = await file("replayed.yaml", stringify(policy));
+  await world.putPolicy(policy);
+  expect(await world.act(late, "promote")).toMatchObject({ status: 422 });
+  await world.attach(late, await world.sigstore.keyless(CI, statementOf(late.digest)));
+
+  const replayed = await securectl("policy", "replay", path);
+  expect(replayed).toMatchObject({ exit: 4, err: expect.stringContaining("Trusted artifacts that would fail: 1.") as string });
+  expect(replayed.out).toMatch(/^replayed@1: 1 trusted artifacts and 2 others were decided about\.$/m);
+  expect(replayed.out).toMatch(new RegExp(`^models/replayed/bare@${bare.digest} +policy/replayed/publisher `, "m"));
+  expect(replayed.out).toMatch(/^Not trusted that would pass: 1, of which 1 were refused$/m);
+  expect(replayed.out).toMatch(new RegExp(`^models/replayed/late@${late.digest} +acquired +sha256:`, "m"));
+
+  const validate = createValidator().compile(JSON.parse(readFileSync("schemas/policy-replay.schema.json", "utf8")) as AnySchema);
+  const inForce = await securectl("policy", "replay", "replayed", "--repository", "**/late", "--json");
+  const replay: unknown = JSON.parse(inForce.out);
+  expect([inForce.exit, validate(replay), validate.errors]).toEqual([0, true, null]);
+  expect(replay).toMatchObject({ examined: { trusted: 0, others: 2 }, artifacts: [{ outcome: "would-pass", digest: late.digest }] });
+  expect((await securectl("policy", "replay", path, "--at", "1")).exit).toBe(2);
+  expect((await securectl("policy", "replay", "replayed", "--at", "2")).exit).toBe(5);
+  await securectl("policy", "delete", "replayed", "--yes");
+});
+
 test("approve is an approval that the record shows", async () => {
   const artifact = await world.push("models/approved-by-hand");
   const made = await world.send("operator", "POST /v1/credentials", '{"name":"ann","role":"reviewer","namespace":"models"}');

@@ -71,6 +71,7 @@ const NOT_OF_ARTIFACTS = [
   "GET /v1/keys",
   "POST /v1/keys/rotate",
   "GET /v1/policies",
+  "POST /v1/policies/:name/replay",
   "GET /v1/trust-roots",
   "PUT /v1/trust-roots/:name",
   ...["GET", "PUT", "DELETE"].map((method) => `${method} /v1/policies/:name`),

@@ -152,6 +152,7 @@ describe("every answer of a running registry is as published:", () => {
     await ask("putPolicy", 200, { as: operator, path, body: policy });
     await ask("listPolicies", 200, { as: runtime });
     await ask("getPolicy", 200, { as: runtime, path, query: { version: "1" } });
+    await ask("replayPolicy", 200, { as: operator, path, body: { repository: "team/*", limit: 1 } });
     await ask("deletePolicy", 200, { as: operator, path });
     expect(witness.takeFaults()).toEqual([]);
   });

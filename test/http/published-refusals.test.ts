@@ -129,6 +129,7 @@ function soundRequests(): Readonly<Record<string, Asked>> {
     getPolicy: { as: operator, path: { name: "known" } },
     putPolicy: { as: operator, path: { name: "known" }, body: POLICY },
     deletePolicy: { as: operator, path: { name: "ended" } },
+    replayPolicy: { as: operator, path: { name: "known" }, body: { policy: JSON.stringify(POLICY) } },
     listTrustRoots: { as: operator },
     putTrustRoot: { as: operator, path: { name: "known" }, body: TRUST_ROOT },
     listModels: { as: serviceToken },
@@ -241,7 +242,9 @@ describe("what the registry refuses is refused as published:", () => {
     await ask("getPolicy", 400, { as: runtime, path, query: { version: "x" } });
     await ask("deletePolicy", 404, { as: operator, path });
     await ask("putPolicy", 415, { as: operator, path, body: POLICY, headers: { "Content-Type": "text/plain" } });
-    for (const id of ["putPolicy", "deletePolicy", "putTrustRoot"]) await ask(id, 403, { ...soundRequest(id), as: runtime });
+    await ask("replayPolicy", 404, { as: operator, path, body: {} });
+    for (const id of ["putPolicy", "deletePolicy", "replayPolicy", "putTrustRoot"])
+      await ask(id, 403, { ...soundRequest(id), as: runtime });
     const name = "ended";
     await ask("putPolicy", 200, { as: operator, path: { name }, body: { ...POLICY, metadata: { name } } });
     expect(witness.takeFaults()).toEqual([]);

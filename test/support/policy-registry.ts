@@ -2,7 +2,7 @@ import { z } from "zod";
 import { decisionAnswer } from "../../src/api/decision.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { type KeySigner, type PrivateSigstore, ISSUER, bundleManifest, keySigner, startPrivateSigstore } from "./private-sigstore.ts";
-import { type TestRegistry, startTestRegistry } from "./server.ts";
+import { type TestRegistry, type TestRegistryOptions, startTestRegistry } from "./server.ts";
 
 const IMAGE = "application/vnd.oci.image.manifest.v1+json";
 export const CI = "https://git.corp.example/ml/demo/.ci/release.yml@refs/heads/main";
@@ -44,8 +44,8 @@ export class PolicyRegistry {
     this.sigstore = sigstore;
   }
 
-  static async start(): Promise<PolicyRegistry> {
-    const world = new PolicyRegistry(await startTestRegistry(), await startPrivateSigstore());
+  static async start(options: TestRegistryOptions = {}): Promise<PolicyRegistry> {
+    const world = new PolicyRegistry(await startTestRegistry(options), await startPrivateSigstore());
     const { json } = await world.send("operator", "PUT /v1/trust-roots/corp-root", world.sigstore.root);
     world.root = z.object({ digest: z.string() }).parse(json).digest;
     return world;

@@ -1,7 +1,7 @@
 import { digestOf, type Digest } from "../../src/oci/digest.ts";
 import { OCI_IMAGE } from "../../src/oci/media-types.ts";
 import type { RepositoryName, Tag } from "../../src/oci/reference.ts";
-import { keys } from "../../src/storage/keys.ts";
+import { LAST, isOperational, keys } from "../../src/storage/keys.ts";
 import type { MetadataStore, Put } from "../../src/storage/metadata-store.ts";
 import { type ManifestRecord, manifestRecord } from "../../src/storage/records.ts";
 
@@ -10,6 +10,12 @@ const EVENT = { id: "1", time: 0, type: "test.rows", actor: { principal: "test",
 /** Puts rows as they are, for tests of what reads them. */
 export async function putRows(metadata: MetadataStore, put: readonly Put[]): Promise<void> {
   await metadata.commit({ expect: [], put, remove: [], audit: [EVENT] });
+}
+
+/** Every row of a store but the operational ones, by its key, as JSON. */
+export async function allRows(metadata: MetadataStore): Promise<ReadonlyMap<string, string>> {
+  const rows = await metadata.list({ start: ["a"], end: [LAST], limit: 1_000_000 });
+  return new Map(rows.filter(({ key }) => !isOperational(key)).map(({ key, value }) => [JSON.stringify(key), JSON.stringify(value)]));
 }
 
 /** The record of a manifest with some content, in some state. */

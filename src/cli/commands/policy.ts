@@ -10,6 +10,7 @@ import { policyPath, readPolicyFile } from "../policy-file.ts";
 import type { OpenSession, Session } from "../session.ts";
 import { findRef } from "../target.ts";
 import { addDiff } from "./policy-diff.ts";
+import { addReplay } from "./policy-replay.ts";
 
 const HELP = `
 A policy that matches a repository must pass whole before anything there becomes trusted; where several match, all of them must. What a
@@ -20,7 +21,8 @@ Examples:
   securectl policy test prod-models.yaml models/phi-3:v1
   securectl policy explain models/phi-3:v1
   securectl policy show prod-models --at 2
-  securectl policy diff prod-models prod-models.yaml`;
+  securectl policy diff prod-models prod-models.yaml
+  securectl policy replay prod-models.yaml`;
 
 /** `policy`: what has to hold before something becomes trusted. */
 export function addPolicy(program: Command, open: OpenSession): void {
@@ -36,6 +38,7 @@ export function addPolicy(program: Command, open: OpenSession): void {
   addTest(policy, open);
   addExplain(policy, open);
   addDiff(policy, open);
+  addReplay(policy, open);
 }
 
 function addApply(policy: Command, open: OpenSession): void {

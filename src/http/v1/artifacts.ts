@@ -19,6 +19,7 @@ import { deleteArtifact } from "../../registry/delete-artifact.ts";
 import { type PromotionRequest, evaluatePromotion } from "../../registry/evaluate.ts";
 import { type FoundArtifact, type TagMeaning, demand, findArtifact } from "../../registry/find-artifact.ts";
 import { listArtifacts } from "../../registry/list-artifacts.ts";
+import { policyToTry } from "../../registry/policies-in-force.ts";
 import type { Caller } from "../../registry/ports.ts";
 import { promote } from "../../registry/promote.ts";
 import { setPromotedTag } from "../../registry/promoted-tag.ts";
@@ -103,7 +104,8 @@ async function evaluate(services: TransitionServices, c: Ask, caller: Caller): P
   const artifact = await artifactAt(services, c, caller, "pushed");
   demand(artifact.rights, "pull:any", "evaluating");
   const body = await jsonBody(c, evaluateRequest);
-  const request = { ...requestOf(artifact, body), tried: body.policy };
+  const tried = body.policy === undefined ? undefined : { policy: await policyToTry(services, body.policy), beside: "alone" as const };
+  const request = { ...requestOf(artifact, body), tried };
   const { decision } = await evaluatePromotion(services, artifact.repository, artifact, request);
   return c.json(decision);
 }

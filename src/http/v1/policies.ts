@@ -1,10 +1,11 @@
+import { replayRequest } from "../../api/policy-replay.ts";
 import { type PolicyView, type TrustRootView, policyView, showPolicyRequest } from "../../api/policies.ts";
 import { RegistryError } from "../../oci/errors.ts";
 import { essenceOf } from "../../oci/media-types.ts";
 import { type Policy, type SentPolicy, deletePolicy, listPolicies, putPolicy, showPolicy } from "../../registry/policies.ts";
-import type { Services } from "../../registry/ports.ts";
+import { type ReplayServices, replayPolicy } from "../../registry/replay-policy.ts";
 import { type KnownTrustRoot, listTrustRoots, putTrustRoot } from "../../registry/trust-roots.ts";
-import { conform, wholeBody } from "../body.ts";
+import { conform, jsonBody, wholeBody } from "../body.ts";
 import type { Ask, Door } from "../route.ts";
 
 /** More than the text of any policy that is taken: what is too long is told in the policy's own words. */
@@ -12,7 +13,7 @@ const MAX_BODY = 1_048_576;
 const CHANGE = { permission: "administer:policy", on: "registry" } as const;
 
 /** The doors to written promotion policies and trust roots (interface.md §8). */
-export function policyDoors(services: Pick<Services, "metadata" | "clock" | "newId">): readonly Door[] {
+export function policyDoors(services: ReplayServices): readonly Door[] {
   return [
     {
       method: "GET",
@@ -40,6 +41,16 @@ export function policyDoors(services: Pick<Services, "metadata" | "clock" | "new
       path: "/v1/policies/:name",
       action: CHANGE,
       handle: async (c, caller) => c.json(versionOf(await deletePolicy(services, caller, nameIn(c)))),
+    },
+    {
+      method: "POST",
+      path: "/v1/policies/:name/replay",
+      action: CHANGE,
+      handle: async (c, caller) => {
+        const { policy: document, repository: repositories, version, cursor, limit } = await jsonBody(c, replayRequest);
+        const request = { name: nameIn(c), document, version, repositories, cursor, limit, signal: c.req.raw.signal };
+        return c.json(await replayPolicy(services, caller, request));
+      },
     },
     {
       method: "GET",
