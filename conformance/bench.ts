@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { basename, delimiter, join } from "node:path";
 import { parseArgs } from "node:util";
 import { DISTRIBUTION, installGoTool } from "./go-tool.ts";
+import { measurePromotions, promotionTable } from "./promotion-cost.ts";
 import {
   CHECKOUT,
   type RunningRegistry,
@@ -17,11 +18,13 @@ import {
   untilReady,
 } from "./registry-process.ts";
 
-const USAGE = `Usage: npm run bench -- [--short] [--peer auto|install|none] [-- options of conformance/zb.mjs]
+const USAGE = `Usage: npm run bench -- [--short] [--part all|clients|promotions] [--peer auto|install|none] [-- options of conformance/zb.mjs]
 
-Measures this registry, and a distribution registry found on the machine beside it, by turns; writes JSON and a table to bench-results/.
+Measures this registry, and a distribution registry found on the machine beside it, by turns, and what promotions with signatures cost;
+writes JSON and tables to bench-results/.
 
-  --short          small pushes and pulls only: says that the benchmark works, not how fast the registry is
+  --short          few and small operations: says that the benchmark works, not how fast the registry is
+  --part clients   pushes, pulls and lists only; promotions: promotions only
   --peer auto      the peer on PATH (docker-registry or registry), if there is one (default)
   --peer install   the peer on PATH, else the reference registry built by go install
   --peer none      this registry alone
@@ -30,6 +33,8 @@ Measures this registry, and a distribution registry found on the machine beside 
 const NAMESPACE = "zb";
 /** Ten clients in pairs of operations: enough to see an error, too few for a figure. */
 const SHORT = ["--requests", "20", "--test", "^(Pull|Push Monolith|Push Chunk Streamed) (1|10)MB$"];
+/** Promotions of one kind that are timed. */
+const PROMOTIONS = { short: 2, full: 50 };
 const PROMOTED = ["--test", "^Pull (1|10)MB$", "--requests", "20", "--skip-cleanup"];
 
 /** The other registry, on loopback, with deletion on, for the clean-up. */
@@ -124,32 +129,54 @@ async function plain(registry: RunningRegistry, peer: Peer | undefined, options:
   };
 }
 
+/** With one worker, as each remembers its own verdicts. */
+async function promotions(count: number, folder: string): Promise<void> {
+  const registry = await startRegistry({ WORKERS: "1" });
+  try {
+    const costs = await measurePromotions(registry, count);
+    const table = promotionTable(costs);
+    await writeFile(join(folder, "promotions.json"), `${JSON.stringify(costs, undefined, 2)}\n`);
+    await writeFile(join(folder, "promotions.txt"), table);
+    process.stdout.write(`promotions\n${table}\n`);
+  } finally {
+    await registry.dispose();
+  }
+}
+
+/** Pushes, pulls and lists, beside the peer when there is one; answers whether every operation succeeded. */
+async function clients(mode: string, options: readonly string[], folder: string): Promise<boolean> {
+  const binary = await peerBinary(mode);
+  const registry = await startRegistry();
+  const peer = binary === undefined ? undefined : await startPeer(binary);
+  try {
+    await createNamespace(registry, NAMESPACE);
+    const first = await measure(await plain(registry, peer, options), folder);
+    const second = await measure(await promoted(registry, PROMOTED), folder);
+    return first && second;
+  } finally {
+    await peer?.dispose();
+    await registry.dispose();
+  }
+}
+
 const { values, positionals } = parseArgs({
   options: {
     short: { type: "boolean", default: false },
+    part: { type: "string", default: "all" },
     peer: { type: "string", default: "auto" },
     help: { type: "boolean", default: false },
   },
   allowPositionals: true,
 });
-if (values.help || !["auto", "install", "none"].includes(values.peer)) {
+const isKnown = ["auto", "install", "none"].includes(values.peer) && ["all", "clients", "promotions"].includes(values.part);
+if (values.help || !isKnown) {
   process.stdout.write(USAGE);
   process.exit(values.help ? 0 : 2);
 }
 
-const binary = await peerBinary(values.peer);
 const folder = join(CHECKOUT, "bench-results", new Date().toISOString().replaceAll(/[:.]/g, "-"));
 await mkdir(folder, { recursive: true });
-const registry = await startRegistry();
-const peer = binary === undefined ? undefined : await startPeer(binary);
-try {
-  await createNamespace(registry, NAMESPACE);
-  const options = [...(values.short ? SHORT : []), ...positionals];
-  const first = await measure(await plain(registry, peer, options), folder);
-  const second = await measure(await promoted(registry, PROMOTED), folder);
-  if (!first || !second) process.exitCode = 1;
-} finally {
-  await peer?.dispose();
-  await registry.dispose();
-}
+const options = [...(values.short ? SHORT : []), ...positionals];
+if (values.part !== "promotions" && !(await clients(values.peer, options, folder))) process.exitCode = 1;
+if (values.part !== "clients") await promotions(values.short ? PROMOTIONS.short : PROMOTIONS.full, folder);
 process.stdout.write(`results: ${folder}\n`);

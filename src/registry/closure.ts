@@ -6,6 +6,7 @@ import type { RepositoryName } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
 import type { ManifestRecord } from "../storage/records.ts";
 import type { Services } from "./ports.ts";
+import { RecentlyUsed } from "./recently-used.ts";
 import { findManifest, revokedEverywhere } from "./serving.ts";
 
 type Needs = Pick<Services, "metadata">;
@@ -14,6 +15,12 @@ type Needs = Pick<Services, "metadata">;
 const MAX_DEPTH = 8;
 const MAX_MANIFESTS = 10_000;
 const MAX_BLOBS = 100_000;
+
+/** Manifests that are kept parsed, as one promotion reads each several times: at most so many, of at most so many bytes each. */
+const MAX_PARSED = 1_024;
+const MAX_PARSED_BYTES = 16 * 1_024;
+/** What the bytes of a digest say as a manifest of a media type. */
+const PARSED = new RecentlyUsed<Manifest>(MAX_PARSED);
 
 /** Records as a change under way will leave them, by canonical digest, and those whose revocation everywhere it lifts. */
 export interface Overlay {
@@ -136,7 +143,16 @@ export async function loadManifest(
   record: Pick<ManifestRecord, "digest" | "mediaType">,
 ): Promise<Manifest | undefined> {
   const content = await metadata.get(keys.manifestContent(repository, record.digest));
-  return content?.value instanceof Uint8Array ? parseManifest(content.value, record.mediaType) : undefined;
+  return content?.value instanceof Uint8Array ? parsed(content.value, record) : undefined;
+}
+
+function parsed(bytes: Uint8Array, { digest, mediaType }: Pick<ManifestRecord, "digest" | "mediaType">): Manifest {
+  const key = `${digest} ${mediaType}`;
+  const known = PARSED.get(key);
+  if (known !== undefined) return known;
+  const manifest = parseManifest(bytes, mediaType);
+  if (bytes.length <= MAX_PARSED_BYTES) PARSED.set(key, manifest);
+  return manifest;
 }
 
 /** Is a manifest revoked, here or everywhere? A revoked node prunes its whole branch (RULES 5). */

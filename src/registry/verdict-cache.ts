@@ -2,30 +2,29 @@ import { canonicalJson } from "../oci/canonical-json.ts";
 import { type Digest, digestOf } from "../oci/digest.ts";
 import type { Authority } from "../trust/authority.ts";
 import type { Candidate } from "../trust/candidate.ts";
-import type { TrustRoot } from "../trust/trust-root.ts";
 import type { Grounds, Verdict } from "../trust/verdict.ts";
 import { verifyCandidate } from "../trust/verify.ts";
+import { RecentlyUsed } from "./recently-used.ts";
 
 /** Verdicts that are remembered, and the most characters of a statement in one of them: 16 MiB at most. */
 const MAX_VERDICTS = 1_024;
 const MAX_PREDICATE = 16_384;
 
-/** Verdicts of this process, the least recently used first. */
-const VERDICTS = new Map<string, Verdict>();
+/** Verdicts of this process. */
+const VERDICTS = new RecentlyUsed<Verdict>(MAX_VERDICTS);
 const DIGESTS = new WeakMap<Authority, Digest>();
 
 /**
- * The verdict on a candidate, remembered by the digests of all that it follows from: the artifact, the evidence, the authority and the trust
- * root. A verdict that could be another one tomorrow is found anew each time, good or bad.
+ * The verdict on a candidate, remembered by the digests of all that it follows from: the artifact, the evidence, what the authority asks for
+ * and the trust root, so that a change of any of them finds it anew. A verdict that could be another one tomorrow is not remembered.
  */
 export function verdictOn(candidate: Candidate, authority: Authority, grounds: Grounds): Verdict {
   if (!isTimeless(candidate, authority)) return verifyCandidate(candidate, authority, grounds);
   const key = keyOf(candidate, authority, grounds);
   const known = VERDICTS.get(key);
-  VERDICTS.delete(key);
-  const verdict = known ?? verifyCandidate(candidate, authority, grounds);
+  if (known !== undefined) return known;
+  const verdict = verifyCandidate(candidate, authority, grounds);
   if (isSmall(verdict)) VERDICTS.set(key, verdict);
-  if (VERDICTS.size > MAX_VERDICTS) VERDICTS.delete(VERDICTS.keys().next().value ?? "");
   return verdict;
 }
 
@@ -39,24 +38,18 @@ function isTimeless({ format }: Candidate, authority: Authority): boolean {
   return authority.timestamps > 0 || authority.tlog === "ignore";
 }
 
-function keyOf({ manifest, blob, format }: Candidate, authority: Authority, { subject, trustRoots, unsignedConfig }: Grounds): string {
-  const root: TrustRoot | undefined = authority.trustRoot === undefined ? undefined : trustRoots.get(authority.trustRoot);
-  // The manifest as well: cosign's older signatures are in its annotations.
-  return JSON.stringify([
-    subject.digests.sha256,
-    manifest,
-    blob,
-    format,
-    digestOfAuthority(authority),
-    root?.digest ?? null,
-    unsignedConfig,
-  ]);
+function keyOf({ id }: Candidate, authority: Authority, { subject, trustRoots, unsignedConfig }: Grounds): string {
+  // To ask for none is not the same as to ask for one that is missing.
+  const root = authority.trustRoot === undefined ? "none" : (trustRoots.get(authority.trustRoot)?.digest ?? "missing");
+  return JSON.stringify([subject.digests.sha256, id, demandsOf(authority), root, unsignedConfig]);
 }
 
-function digestOfAuthority(authority: Authority): Digest {
+/** What an authority asks for, whatever a policy calls it and its trust root: policies that ask for the same share the verdict. */
+function demandsOf(authority: Authority): Digest {
   const known = DIGESTS.get(authority);
   if (known !== undefined) return known;
-  const digest = digestOf(canonicalJson(authority));
+  const { name: _name, trustRoot: _trustRoot, ...demands } = authority;
+  const digest = digestOf(canonicalJson(demands));
   DIGESTS.set(authority, digest);
   return digest;
 }

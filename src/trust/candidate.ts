@@ -1,6 +1,6 @@
 import type { Bundle } from "@sigstore/bundle";
 import type { Descriptor } from "../oci/descriptor.ts";
-import type { Digest } from "../oci/digest.ts";
+import { type Digest, digestOf } from "../oci/digest.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import { fileNameOf } from "./artifact-files.ts";
 import { MAX_EVIDENCE_BYTES, isBundleLike, parseEvidence, readBundle } from "./bundle.ts";
@@ -24,6 +24,8 @@ export interface Candidate {
   readonly manifest: Digest;
   readonly blob: Digest;
   readonly claim: Claim;
+  /** SHA-256 over all that the claim was read from: the same for the same claim, wherever it is attached. */
+  readonly id: Digest;
 }
 
 /** What the signature of a candidate is over. */
@@ -92,12 +94,18 @@ function readLayers({ digest, blobs }: Found, layers: readonly Descriptor[], rea
   const skipped: Skipped[] = [];
   for (const layer of layers) {
     try {
-      candidates.push({ ...readOne(bytesOf(layer, blobs), layer), manifest: digest, blob: layer.digest });
+      const read = readOne(bytesOf(layer, blobs), layer);
+      candidates.push({ ...read, manifest: digest, blob: layer.digest, id: idOf(read, layer) });
     } catch (error) {
       skipped.push(skippedFor(digest, layer.digest, error));
     }
   }
   return { candidates, skipped };
+}
+
+/** Several layers of cosign's older signatures have the same bytes, and differ in their annotations alone. */
+function idOf({ format, claim }: ReturnType<ReadOne>, { digest, annotations }: Descriptor): Digest {
+  return digestOf(JSON.stringify([format, digest, annotations ?? null, claim.type === "bundle" ? (claim.ownFile ?? null) : null]));
 }
 
 function bytesOf({ digest, size }: Descriptor, blobs: Found["blobs"]): Buffer {

@@ -1,6 +1,7 @@
-import { ASN1Obj, X509Certificate as Certificate } from "@sigstore/core";
+import { ASN1Obj, type X509Certificate as Certificate } from "@sigstore/core";
 import { type KeyObject, X509Certificate } from "node:crypto";
 import { Refusal } from "./reason.ts";
+import { RememberedCertificate } from "./remembered-certificate.ts";
 
 const SUBJECT_ALT_NAME = "2.5.29.17";
 const KEY_USAGE = "2.5.29.15";
@@ -47,7 +48,7 @@ export interface LeafIdentity {
 
 /** Reads a certificate for signing code; throws a `Refusal` for any other. The library checks none of that (trust.md §2.3, 5). */
 export function readLeaf(der: Buffer): Leaf {
-  return ifWellFormed(() => checkedLeaf(Certificate.parse(Buffer.from(der)), new X509Certificate(der)));
+  return ifWellFormed(() => checkedLeaf(RememberedCertificate.parse(Buffer.from(der)), new X509Certificate(der)));
 }
 
 /** What some reading of certificates gives. The library reads each part when it is asked for, and throws errors of its own. */

@@ -15,8 +15,8 @@ export interface LogDemands {
   readonly threshold: number;
   /** When it was signed at the latest, as far as anything trusted tells; else now. */
   readonly at: Date;
-  /** The signer's certificate, or its key as SubjectPublicKeyInfo, in DER. */
-  readonly signer: Buffer;
+  /** The signer's certificate, or its key as SubjectPublicKeyInfo, in DER; asked for only when there are entries. */
+  readonly signer: () => Buffer;
 }
 
 /** What the Sigstore verifier leaves to its callers of entries that it has accepted; throws a `Refusal`. */
@@ -24,7 +24,7 @@ export function checkLogEntries(entries: readonly LogEntry[], { logs, threshold,
   // Two entries of one log, of different kinds, prove no more than one (trust.md §2.3, 18).
   if (new Set(entries.map(({ logId }) => logId.keyId.toString("hex"))).size < threshold) throw new Refusal("log-entry-missing");
   for (const entry of entries) {
-    if (!signerOf(entry).equals(signer)) throw new Refusal("log-entry-other-signer");
+    if (!signerOf(entry).equals(signer())) throw new Refusal("log-entry-other-signer");
     // The verifier has looked at the log's key where a promise tells the time, and only there (trust.md §2.3, 9).
     if (entry.inclusionPromise === undefined && !isInUse(entry, logs, at)) throw new Refusal("log-key-expired");
   }

@@ -30,6 +30,7 @@ export function notationClaim(envelope: NotationEnvelope, { subject, now }: Grou
   return {
     content: contentOf({ signature, signedBytes, payload, isSignedBy: (key) => isSignedBy(key, envelope) }),
     chain,
+    hint: undefined,
     proofs: { logEntries: [], timestamps: timestamp === undefined ? [] : [responseOf(timestamp)] },
     says: { kind: "signature", predicateType: null, predicate: null },
     checkRest: () => undefined,

@@ -17,6 +17,8 @@ export interface SignedClaim {
   readonly content: SignedContent;
   /** The certificates that came with it, the signer's first; undefined when it is signed with a plain key. */
   readonly chain: readonly Buffer[] | undefined;
+  /** Which key to try first: whatever the sender wrote. */
+  readonly hint: string | undefined;
   readonly proofs: Proofs;
   readonly says: Pick<Verified, "kind" | "predicateType" | "predicate">;
   /** What is worth looking at only when the signature holds; throws a `Refusal`. */
@@ -64,10 +66,11 @@ function messageClaim(bundle: Bundle, message: Buffer): SignedClaim {
   };
 }
 
-function materialOf({ verificationMaterial }: Bundle): Pick<SignedClaim, "chain" | "proofs"> {
+function materialOf({ verificationMaterial }: Bundle): Pick<SignedClaim, "chain" | "hint" | "proofs"> {
   const { content, tlogEntries, timestampVerificationData } = verificationMaterial;
   const timestamps = (timestampVerificationData?.rfc3161Timestamps ?? []).map(({ signedTimestamp }) => signedTimestamp);
-  return { chain: chainOf(content), proofs: { logEntries: tlogEntries, timestamps } };
+  const hint = content.$case === "publicKey" ? content.publicKey.hint : undefined;
+  return { chain: chainOf(content), hint, proofs: { logEntries: tlogEntries, timestamps } };
 }
 
 function chainOf(content: Bundle["verificationMaterial"]["content"]): readonly Buffer[] | undefined {

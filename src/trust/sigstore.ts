@@ -73,7 +73,8 @@ export function verifyEvidence({ content, signer, proofs }: Evidence, { material
   }
   if (new Set(times.map(({ source }) => source)).size < thresholds.timestamps) throw new Refusal("timestamp-missing");
   const trusted = times.map(({ time }) => time).toSorted((one, other) => one.getTime() - other.getTime());
-  checkLogEntries(logEntries, { logs: material.tlogs, threshold: tlogThreshold, at: trusted[0] ?? new Date(now), signer: derOf(signer) });
+  const at = trusted[0] ?? new Date(now);
+  checkLogEntries(logEntries, { logs: material.tlogs, threshold: tlogThreshold, at, signer: () => derOf(signer) });
   return trusted;
 }
 

@@ -6,6 +6,7 @@ import { type Digest, digestOf } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { JsonError, parseJson } from "../oci/json.ts";
 import { PUBLIC_GOOD_ROOT } from "./public-good-root.ts";
+import { RememberedCertificate } from "./remembered-certificate.ts";
 
 /** The most bytes that a trusted root may have. */
 export const MAX_TRUST_ROOT_BYTES = 1_048_576;
@@ -96,10 +97,20 @@ function checkChain(certificates: readonly { readonly rawBytes: Buffer }[]): voi
 function materialOf(root: TrustedRoot): TrustRoot["material"] {
   try {
     const { certificateAuthorities, timestampAuthorities, tlogs, ctlogs } = toTrustMaterial(root, {});
-    return { certificateAuthorities, timestampAuthorities, tlogs, ctlogs };
+    return {
+      certificateAuthorities: certificateAuthorities.map(remembered),
+      timestampAuthorities: timestampAuthorities.map(remembered),
+      tlogs,
+      ctlogs,
+    };
   } catch (error) {
     throw invalid("a key or certificate cannot be read", error);
   }
+}
+
+/** The certificates of an authority last as long as the trust root; what was found out about them, too. */
+function remembered<A extends TrustMaterial["certificateAuthorities"][number]>(authority: A): A {
+  return { ...authority, certChain: authority.certChain.map((certificate) => RememberedCertificate.of(certificate)) };
 }
 
 function invalid(rule: string, cause?: unknown): RegistryError {

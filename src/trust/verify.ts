@@ -1,4 +1,5 @@
 import type { KeyObject } from "node:crypto";
+import { digestOf, encodedOf } from "../oci/digest.ts";
 import {
   type Authority,
   type AuthorityKey,
@@ -67,9 +68,12 @@ function signatoryOf(claim: SignedClaim, authority: Authority, { now }: Grounds)
   }
 }
 
-function keyHolder({ chain, content }: SignedClaim, { keys, tlog, timestamps }: KeyAuthority): Signatory {
+function keyHolder({ chain, content, hint }: SignedClaim, { keys, tlog, timestamps }: KeyAuthority): Signatory {
   if (chain !== undefined) throw new Refusal("other-signer-type");
-  const found = publicKeysOf(keys).find(({ key }) => content.verifySignature(key));
+  const known = publicKeysOf(keys);
+  // The hint decides nothing but the order: all other keys are tried as well (trust.md §2.3, 14).
+  const isHinted = ({ hints }: KnownKey): boolean => hint !== undefined && hints.includes(hint);
+  const found = [...known.filter(isHinted), ...known.filter((each) => !isHinted(each))].find(({ key }) => content.verifySignature(key));
   if (found === undefined) throw new Refusal("signature-invalid");
   const { key, fingerprint, entries } = found;
   const isValidAt = (time: Date): boolean => entries.every((entry) => wasValid(entry, time));
@@ -85,6 +89,8 @@ interface KnownKey {
   readonly key: KeyObject;
   readonly fingerprint: ReturnType<typeof fingerprintOf>;
   readonly entries: readonly AuthorityKey[];
+  /** What signers call it: cosign by its SubjectPublicKeyInfo, model signing by its text. */
+  readonly hints: readonly string[];
 }
 const KNOWN_KEYS = new WeakMap<readonly AuthorityKey[], readonly KnownKey[]>();
 
@@ -97,7 +103,8 @@ function publicKeysOf(keys: readonly AuthorityKey[]): readonly KnownKey[] {
     const key = publicKeyFrom(entry.pem);
     if (key === undefined) throw new Refusal("unsupported-key");
     const fingerprint = fingerprintOf(key);
-    read.set(fingerprint, { key, fingerprint, entries: [...(read.get(fingerprint)?.entries ?? []), entry] });
+    const { entries = [], hints = [Buffer.from(encodedOf(fingerprint), "hex").toString("base64")] } = read.get(fingerprint) ?? {};
+    read.set(fingerprint, { key, fingerprint, entries: [...entries, entry], hints: [...hints, encodedOf(digestOf(entry.pem))] });
   }
   KNOWN_KEYS.set(keys, [...read.values()]);
   return [...read.values()];

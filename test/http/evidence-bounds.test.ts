@@ -31,6 +31,7 @@ test("evidence that is too large is told and costs nothing, and what the reposit
   await world.putPolicy(world.signedPolicy("large", "models/large"));
   const artifact = await world.push("models/large");
   await world.attach(artifact, `{"pad":"${"x".repeat(2_000_000)}"}`);
+  await world.attach(artifact, "");
   await world.pushBlob("models/elsewhere", "{}");
   const lost = await world.sigstore.keyless(CI, statementOf(artifact.digest));
   const manifest = JSON.stringify({
@@ -43,7 +44,7 @@ test("evidence that is too large is told and costs nothing, and what the reposit
   await world.pushManifest("models/large", digestOf(manifest), manifest);
   const { status, decision } = await world.act(artifact, "promote");
   expect(status).toBe(422);
-  expect(decision.evidence.skipped.map(({ code }) => code).toSorted()).toEqual(["blob-missing", "too-large"]);
+  expect(decision.evidence.skipped.map(({ code }) => code).toSorted()).toEqual(["blob-missing", "malformed-json", "too-large"]);
 });
 
 test("signatures under cosign's older tags count where a policy takes them", async () => {
