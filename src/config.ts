@@ -25,7 +25,7 @@ export interface Config {
   readonly duties: "standard" | "strict";
   readonly promotionPolicy: "closure" | "predecessor-evidence";
   /** Who signs statements; undefined: the registry, with keys that it makes. */
-  readonly signing: { readonly command: string; readonly publicKey: string } | undefined;
+  readonly signing: ({ readonly by: "command" } & SigningProgram) | ({ readonly by: "token" } & SigningToken) | undefined;
   /** Undefined: the passphrase of the registry's own signing key is derived from its secret. */
   readonly signingPassphrasePath: string | undefined;
   readonly times: Times;
@@ -35,6 +35,22 @@ export interface Config {
   readonly verifyRate: number;
   /** Of all workers together. */
   readonly maxConnections: number;
+}
+
+interface SigningProgram {
+  readonly command: string;
+  /** The file that holds it. */
+  readonly publicKey: string;
+}
+
+interface SigningToken {
+  /** A path, or a name that is looked for where programs are. */
+  readonly tool: string;
+  readonly module: string;
+  readonly token: string;
+  readonly keyId: string;
+  /** The file that holds the PIN. */
+  readonly pin: string;
 }
 
 /** Durations in milliseconds. */
@@ -168,8 +184,22 @@ function configOf(chosen: Settings): Config {
   };
 }
 
-function signingOf({ registry_sign_command: command, registry_sign_public_key: publicKey }: Settings): Config["signing"] {
-  return command !== undefined && publicKey !== undefined ? { command: resolve(command), publicKey: resolve(publicKey) } : undefined;
+function signingOf(chosen: Settings): Config["signing"] {
+  const { registry_sign_command: command, registry_sign_public_key: publicKey } = chosen;
+  if (command !== undefined && publicKey !== undefined) return { by: "command", command: resolve(command), publicKey: resolve(publicKey) };
+  const token = tokenOf(chosen);
+  return token && { by: "token", ...token };
+}
+
+function tokenOf({
+  registry_sign_token_module: module,
+  registry_sign_token_label: token,
+  registry_sign_token_key_id: keyId,
+  registry_sign_token_pin_path: pin,
+  registry_sign_token_tool: tool,
+}: Settings): SigningToken | undefined {
+  if (module === undefined || token === undefined || keyId === undefined || pin === undefined) return undefined;
+  return { tool: tool.includes("/") ? resolve(tool) : tool, module: resolve(module), token, keyId, pin: resolve(pin) };
 }
 
 /** Is the registry for this machine alone: nobody comes through a proxy, and clients call it by a name of loopback (RULES 19)? */

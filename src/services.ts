@@ -20,6 +20,7 @@ import type { MetadataStore } from "./storage/metadata-store.ts";
 import { type SecretFile, SecretFileError, readPrivateFile, readSecretFile } from "./storage/secret-file.ts";
 import { openSigningCommand } from "./storage/signing-command.ts";
 import { SigningError, type SigningKeys } from "./storage/signing-keys.ts";
+import { openSigningToken } from "./storage/signing-token.ts";
 
 /** One process's registry: what use cases are given, and what its doors need besides. */
 export interface Registry extends Services {
@@ -122,10 +123,21 @@ async function openSigningKeys(
   }
   const kept = openKeyFiles(credentials, given?.secret ?? Buffer.from(secretFor("attestation-key")).toString("base64"));
   if (signing === undefined) return kept;
+  if (signing.by === "token") return openSigningToken({ ...signing, pin: await readPin(signing.pin) }, kept);
   const pem = await readPrivateFile(signing.publicKey);
   if (pem === undefined)
     throw new SecretFileError(`${signing.publicKey} is not there: it must hold the public key of the program that signs`);
   return openSigningCommand({ path: signing.command, publicPem: pem.text }, kept);
+}
+
+async function readPin(path: string): Promise<string> {
+  const file = await readPrivateFile(path);
+  if (file === undefined || file.readableByOthers) {
+    throw new SecretFileError(`${path} must be there, and readable by this user alone: it is the PIN of the token that signs`);
+  }
+  const pin = file.text.trim();
+  if (!/^[\x21-\x7e]{4,255}$/.test(pin)) throw new SecretFileError(`${path} must hold one PIN of 4 to 255 characters without white space`);
+  return pin;
 }
 
 /** HKDF (RFC 5869) over the root secret, a label a purpose, so that no key can stand in for another. */

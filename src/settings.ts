@@ -118,6 +118,19 @@ export const settings = z.strictObject({
     .optional()
     .describe("program that signs statements: bytes on standard input, the signature (ECDSA P-256, SHA-256, DER) on standard output"),
   registry_sign_public_key: path.optional().describe("PEM file with the public key of that program"),
+  registry_sign_token_module: path.optional().describe("PKCS #11 module (a shared library) of the token that signs statements"),
+  registry_sign_token_label: z
+    .string({ error: "must be the label of a token" })
+    .regex(/^[\x20-\x7e]{1,32}$/, "must be the label of a token: 1 to 32 printable characters")
+    .optional()
+    .describe("label of that token"),
+  registry_sign_token_key_id: z
+    .string({ error: "must be the id of a key in hexadecimal, in quotes" })
+    .regex(/^(?:[0-9a-fA-F]{2}){1,64}$/, "must be the id of a key in hexadecimal")
+    .optional()
+    .describe("CKA_ID of its key pair (ECDSA P-256), in hexadecimal"),
+  registry_sign_token_pin_path: path.optional().describe("file with its user PIN"),
+  registry_sign_token_tool: path.default("pkcs11-tool").describe("OpenSC's program by which the token is reached"),
   registry_sign_passphrase_path: path
     .optional()
     .register(computed, { fallback: "derived from the registry's secret" })
@@ -143,6 +156,14 @@ export const settings = z.strictObject({
 });
 export type Settings = z.infer<typeof settings>;
 type Name = keyof Settings;
+
+/** What names a key in a token. */
+const TOKEN = [
+  "registry_sign_token_module",
+  "registry_sign_token_label",
+  "registry_sign_token_key_id",
+  "registry_sign_token_pin_path",
+] as const;
 
 /** What is unsafe or makes no sense together, judged only when every setting that a rule is about was understood. */
 export const RULES: readonly {
@@ -185,6 +206,17 @@ export const RULES: readonly {
     about: ["registry_sign_command", "registry_sign_public_key"],
     broken: ({ registry_sign_command: command, registry_sign_public_key: key }) => (command === undefined) !== (key === undefined),
     reason: "REGISTRY_SIGN_COMMAND, REGISTRY_SIGN_PUBLIC_KEY: a program that signs is known by its public key; set both or none",
+  },
+  {
+    about: TOKEN,
+    broken: (chosen) => new Set(TOKEN.map((name) => chosen[name] === undefined)).size > 1,
+    reason:
+      "REGISTRY_SIGN_TOKEN_MODULE, REGISTRY_SIGN_TOKEN_LABEL, REGISTRY_SIGN_TOKEN_KEY_ID, REGISTRY_SIGN_TOKEN_PIN_PATH: a key in a token is named by all of them; set all or none",
+  },
+  {
+    about: ["registry_sign_command", "registry_sign_token_module"],
+    broken: (chosen) => chosen.registry_sign_command !== undefined && chosen.registry_sign_token_module !== undefined,
+    reason: "REGISTRY_SIGN_COMMAND, REGISTRY_SIGN_TOKEN_MODULE: one key signs; set one of them",
   },
   {
     about: ["insecure_dev_mode", "bind_addr", "public_url", "tls_terminated_by_proxy", "allow_remote_bind"],

@@ -34,6 +34,13 @@ async function fromFile(yaml: string, env: Environment = {}): Promise<Environmen
 
 const PROXY = { TLS_TERMINATED_BY_PROXY: "true", PUBLIC_URL: "https://registry.example" };
 
+const TOKEN = {
+  REGISTRY_SIGN_TOKEN_MODULE: "/usr/lib/module.so",
+  REGISTRY_SIGN_TOKEN_LABEL: "registry",
+  REGISTRY_SIGN_TOKEN_KEY_ID: "0a01",
+  REGISTRY_SIGN_TOKEN_PIN_PATH: "pin",
+};
+
 describe("without any setting", () => {
   test("the registry listens on loopback over ./data, and everything else has its default", () => {
     expect(loadConfig({})).toEqual<Config>({
@@ -149,6 +156,8 @@ describe("what cannot be understood is refused", () => {
     ["REGISTRY_VERIFY_INTERVAL", "00"],
     ["REGISTRY_VERIFY_INTERVAL", "never"],
     ["REGISTRY_VERIFY_RATE", "1MB"],
+    ["REGISTRY_SIGN_TOKEN_KEY_ID", "0x01"],
+    ["REGISTRY_SIGN_TOKEN_LABEL", "a\nb"],
     ["REGISTRY_MIN_UPLOAD_RATE", "-1"],
     ["REGISTRY_MAX_CONNECTIONS", "0"],
   ])("%s=%j, by a reason that names the setting and not the value", (name, value) => {
@@ -168,6 +177,17 @@ describe("what cannot be understood is refused", () => {
   });
 });
 
+test("a key in a token is named by module, label, id and the file of its PIN; its program by a path, or a name to be looked for", () => {
+  const named = { by: "token", module: "/usr/lib/module.so", token: "registry", keyId: "0a01", pin: resolve("pin") };
+  expect(loadConfig(TOKEN).signing).toEqual({ ...named, tool: "pkcs11-tool" });
+  expect(loadConfig({ ...TOKEN, REGISTRY_SIGN_TOKEN_TOOL: "./tool" }).signing).toEqual({ ...named, tool: resolve("tool") });
+  expect(loadConfig({ REGISTRY_SIGN_COMMAND: "c", REGISTRY_SIGN_PUBLIC_KEY: "k" }).signing).toEqual({
+    by: "command",
+    command: resolve("c"),
+    publicKey: resolve("k"),
+  });
+});
+
 describe("what is unsafe is refused", () => {
   test.each<[string, Environment, RegExp]>([
     ["a bind off loopback without TLS", { BIND_ADDR: "10.0.0.1:1" }, /^BIND_ADDR: an address off loopback needs/],
@@ -179,6 +199,8 @@ describe("what is unsafe is refused", () => {
     ["credentials over plain http", { PUBLIC_URL: "http://registry.example" }, /^PUBLIC_URL: must be https/],
     ["plain http beside TLS", { PUBLIC_URL: "http://127.0.0.1", TLS_CERT_PATH: "c", TLS_KEY_PATH: "k" }, /^PUBLIC_URL: must be https/],
     ["a proxy whose address is unknown", { BIND_ADDR: "10.0.0.1:1", TLS_TERMINATED_BY_PROXY: "true" }, /needs PUBLIC_URL/],
+    ["a token without its key", { REGISTRY_SIGN_TOKEN_MODULE: "m", REGISTRY_SIGN_TOKEN_LABEL: "l" }, /set all or none$/],
+    ["two keys that sign", { ...TOKEN, REGISTRY_SIGN_COMMAND: "c", REGISTRY_SIGN_PUBLIC_KEY: "k" }, /set one of them$/],
     ["development mode off loopback", { ...PROXY, BIND_ADDR: "10.0.0.1:1", INSECURE_DEV_MODE: "true" }, /^INSECURE_DEV_MODE/],
     ["development mode behind a public name", { PUBLIC_URL: "https://registry.example", INSECURE_DEV_MODE: "true" }, /^INSECURE_DEV_MODE/],
   ])("%s", (_, env, words) => {
