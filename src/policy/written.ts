@@ -18,7 +18,7 @@ export interface WrittenPolicy {
 }
 
 /** What a requirement itself finds wrong with evidence that verifies. */
-const OBJECTIONS = {
+export const OBJECTIONS = {
   "format-not-accepted": "its format is not among those that the requirement takes",
   "other-kind": "it is another kind of evidence than the requirement asks for",
   "other-predicate-type": "its statement has another predicate type than the requirement asks for",

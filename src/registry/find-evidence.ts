@@ -63,6 +63,7 @@ export async function gatherEvidence(
     const content = await loadManifest(needs, repository, of);
     if (content === undefined) continue;
     reading.expect(of.digest, { key: keys.manifest(repository, of.digest), version });
+    for (const expectation of attached.tags.get(of.digest) ?? []) reading.expect(of.digest, expectation);
     reading.add(candidatesOf({ digest: of.digest, manifest: content, blobs: await reading.load(of.digest, evidenceLayers(content)) }));
   }
   const notConsidered = attached.found.length - chosen.length + attached.beyond;
@@ -73,6 +74,8 @@ interface Attached {
   readonly found: readonly FoundManifest[];
   /** Those that were named to be considered first. */
   readonly named: readonly Digest[];
+  /** That the older tags still name what was found under them: whoever moves or deletes one takes its evidence away. */
+  readonly tags: ReadonlyMap<Digest, readonly Expectation[]>;
   /** Rows that were not looked at. */
   readonly beyond: number;
 }
@@ -81,6 +84,7 @@ async function attachedTo(needs: Needs, repository: RepositoryName, record: Mani
   const subjects = [record.digest, record.sha512];
   const found = new Map<Digest, FoundManifest>();
   const named = new Set<Digest>();
+  const tags = new Map<Digest, Expectation[]>();
   const keep = async (digest: Digest, isAttached: (of: ManifestRecord) => boolean): Promise<FoundManifest | undefined> => {
     const manifest = await findManifest(needs, repository, digest);
     if (manifest === undefined || !isAttached(manifest.record) || !(await counts(needs, manifest.record))) return undefined;
@@ -94,12 +98,16 @@ async function attachedTo(needs: Needs, repository: RepositoryName, record: Mani
   }
   for (const tag of legacyTags(record.digest)) {
     const pointer = await pushedPointer(needs, repository, tag);
-    const manifest = pointer && (await keep(pointer.record.digest, () => true));
-    if (manifest !== undefined && first.includes(manifest.record.digest)) named.add(manifest.record.digest);
+    if (pointer === undefined) continue;
+    const manifest = await keep(pointer.record.digest, () => true);
+    if (manifest === undefined) continue;
+    const { digest } = manifest.record;
+    tags.set(digest, [...(tags.get(digest) ?? []), { key: keys.tagPushed(repository, tag), version: pointer.version }]);
+    if (first.includes(digest)) named.add(digest);
   }
   const rows = await referrersOf(needs, repository, subjects);
   for (const digest of rows.digests) if (!found.has(digest)) await keep(digest, isReferrer);
-  return { found: [...found.values()], named: [...named], beyond: rows.beyond };
+  return { found: [...found.values()], named: [...named], tags, beyond: rows.beyond };
 }
 
 /** Evidence that somebody took back, or holds back, is none; the registry's own statements say nothing about who made the artifact. */

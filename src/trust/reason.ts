@@ -1,5 +1,5 @@
 /** Why a piece of evidence counts for nothing: stable codes, each with what it means to whoever reads a decision. */
-const REASONS = {
+export const REASONS = {
   // What was found is not read.
   "too-large": "it has more bytes than evidence may have",
   "too-many-layers": "its manifest has more layers than are considered",
@@ -49,7 +49,6 @@ const REASONS = {
   "log-entry-other-signer": "a log entry names another key or certificate than the signer's",
   "log-promise-invalid": "the log's promise to include the entry is not valid",
   "log-proof-invalid": "the proof that the log includes the entry is not valid",
-  "log-proof-missing": "nothing proves that a log includes the entry",
   "log-key-expired": "the log's key was not in use when it was signed",
 
   // A list of files.

@@ -130,7 +130,7 @@ const REASON_OF: Readonly<Record<VerificationError["code"], Reason>> = {
   TLOG_ERROR: "log-entry-missing",
   TLOG_INCLUSION_PROOF_ERROR: "log-proof-invalid",
   TLOG_INCLUSION_PROMISE_ERROR: "log-promise-invalid",
-  TLOG_MISSING_INCLUSION_ERROR: "log-proof-missing",
+  TLOG_MISSING_INCLUSION_ERROR: "log-proof-invalid",
   TLOG_BODY_ERROR: "log-entry-mismatch",
   CERTIFICATE_ERROR: "certificate-untrusted",
   PUBLIC_KEY_ERROR: "key-not-valid-then",

@@ -17,6 +17,8 @@ export const SIGNED_BY_CI = {
 
 export type Who = Parameters<TestRegistry["fetchAs"]>[0];
 
+type Body = string | Uint8Array<ArrayBuffer>;
+
 interface Answered {
   readonly status: number;
   readonly text: string;
@@ -51,7 +53,7 @@ export class PolicyRegistry {
     return world;
   }
 
-  async send(who: Who, what: string, body?: string, type = "application/json"): Promise<Answered> {
+  async send(who: Who, what: string, body?: Body, type = "application/json"): Promise<Answered> {
     const [method = "", path = ""] = what.split(" ");
     const init = { method, headers: { "content-type": type }, ...(body !== undefined && { body }) };
     const answer = await this.registry.fetchAs(who, path, init);
@@ -84,11 +86,11 @@ export class PolicyRegistry {
     return digestOf(manifest);
   }
 
-  async pushManifest(repository: string, reference: string, manifest: string, who: Who = "publisher"): Promise<void> {
+  async pushManifest(repository: string, reference: string, manifest: Body, who: Who = "publisher"): Promise<void> {
     await this.#made(who, `PUT /v2/${repository}/manifests/${reference}`, manifest, IMAGE);
   }
 
-  async pushBlob(repository: string, bytes: string, who: Who = "publisher"): Promise<void> {
+  async pushBlob(repository: string, bytes: Body, who: Who = "publisher"): Promise<void> {
     await this.#made(who, `POST /v2/${repository}/blobs/uploads/?digest=${digestOf(bytes)}`, bytes, "application/octet-stream");
   }
 

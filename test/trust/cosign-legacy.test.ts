@@ -1,5 +1,3 @@
-import { bundleFromJSON } from "@sigstore/bundle";
-import type { Signer } from "@sigstore/sign";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Annotations } from "../../src/oci/descriptor.ts";
 import { verifyCandidate } from "../../src/trust/verify.ts";
@@ -15,14 +13,18 @@ import {
   skippedIn,
   workflowAuthority,
 } from "./evidence.ts";
-import { SigstoreInstance, dsseBundle, keySigner, messageBundle, statement, wholeSecond } from "./sigstore-instance.ts";
-
-const SIMPLE_SIGNING = "application/vnd.dev.cosign.simplesigning.v1+json";
-const ENVELOPE = "application/vnd.dsse.envelope.v1+json";
-const SIGNATURE = "dev.cosignproject.cosign/signature";
-const CERTIFICATE = "dev.sigstore.cosign/certificate";
-const BUNDLE = "dev.sigstore.cosign/bundle";
-const TIMESTAMP = "dev.sigstore.cosign/rfc3161timestamp";
+import {
+  BUNDLE,
+  CERTIFICATE,
+  ENVELOPE,
+  SIGNATURE,
+  SIMPLE_SIGNING,
+  TIMESTAMP,
+  attestationLayer,
+  claim,
+  signatureLayer,
+} from "./legacy-layers.ts";
+import { SigstoreInstance, keySigner, statement, wholeSecond } from "./sigstore-instance.ts";
 
 const clock = wholeSecond();
 const key = keySigner();
@@ -32,58 +34,6 @@ let corp: SigstoreInstance;
 beforeAll(async () => {
   corp = await SigstoreInstance.start({ clock });
 });
-
-/** What cosign signs. */
-const claim = (digest = `sha256:${HEX}`, type = "cosign container image signature"): Buffer =>
-  Buffer.from(
-    JSON.stringify({
-      critical: { identity: { "docker-reference": "registry.example/models/demo" }, image: { "docker-manifest-digest": digest }, type },
-      optional: null,
-    }),
-  );
-
-type Witnesses = Parameters<typeof messageBundle>[2];
-type Proofs = ReturnType<typeof bundleFromJSON>["verificationMaterial"];
-
-/** What cosign puts into the annotations of a layer. */
-function proofAnnotations({ content, tlogEntries, timestampVerificationData }: Proofs): Record<string, string> {
-  const [entry] = tlogEntries;
-  const [timestamp] = timestampVerificationData?.rfc3161Timestamps ?? [];
-  const chain = content.$case === "x509CertificateChain" ? content.x509CertificateChain.certificates[0] : undefined;
-  const der = content.$case === "certificate" ? content.certificate.rawBytes : chain?.rawBytes;
-  return {
-    ...(der === undefined ? {} : { [CERTIFICATE]: `-----BEGIN CERTIFICATE-----\n${der.toString("base64")}\n-----END CERTIFICATE-----\n` }),
-    ...(timestamp === undefined
-      ? {}
-      : { [TIMESTAMP]: JSON.stringify({ SignedRFC3161Timestamp: timestamp.signedTimestamp.toString("base64") }) }),
-    ...(entry === undefined
-      ? {}
-      : {
-          [BUNDLE]: JSON.stringify({
-            SignedEntryTimestamp: entry.inclusionPromise?.signedEntryTimestamp.toString("base64"),
-            Payload: {
-              body: entry.canonicalizedBody.toString("base64"),
-              integratedTime: Number(entry.integratedTime),
-              logIndex: Number(entry.logIndex),
-              logID: entry.logId.keyId.toString("hex"),
-            },
-          }),
-        }),
-  };
-}
-
-async function signatureLayer(signer: Signer, payload = claim(), witnesses: Witnesses = []): Promise<Layer & { annotations: Annotations }> {
-  const { content, verificationMaterial } = bundleFromJSON(await messageBundle(signer, payload, witnesses));
-  const signature = content.$case === "messageSignature" ? content.messageSignature.signature.toString("base64") : "";
-  return { bytes: payload, mediaType: SIMPLE_SIGNING, annotations: { [SIGNATURE]: signature, ...proofAnnotations(verificationMaterial) } };
-}
-
-async function attestationLayer(signer: Signer, about: object, witnesses: Witnesses = []): Promise<Layer & { annotations: Annotations }> {
-  const json = await dsseBundle(signer, about, witnesses);
-  const { verificationMaterial } = bundleFromJSON(json);
-  const bytes = Buffer.from(JSON.stringify(json.dsseEnvelope));
-  return { bytes, mediaType: ENVELOPE, annotations: { [SIGNATURE]: "", ...proofAnnotations(verificationMaterial) } };
-}
 
 const judgeLayer = (layer: Layer): string => judge(candidateIn(layer), authority, alone);
 

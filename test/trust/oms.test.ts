@@ -1,5 +1,4 @@
-import { createHash, generateKeyPairSync, sign } from "node:crypto";
-import { BUNDLE_V03_MEDIA_TYPE } from "@sigstore/bundle";
+import { generateKeyPairSync } from "node:crypto";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Annotations } from "../../src/oci/descriptor.ts";
 import { OCI_IMAGE } from "../../src/oci/media-types.ts";
@@ -10,12 +9,8 @@ import { type Subject, subjectOf } from "../../src/trust/subject.ts";
 import { verifyCandidate } from "../../src/trust/verify.ts";
 import * as x509 from "./certificates.ts";
 import { type Layer, bundled, changed, grounds, judge, keyAuthority, manifestWith, outcome, workflowAuthority } from "./evidence.ts";
+import { FILEPATH, FILES, LAYERS, type ListWish, RESOURCES, TITLE, certificateBundle, fileList, hash, titled } from "./file-lists.ts";
 import { SigstoreInstance, dsseBundle, keySigner, wholeSecond } from "./sigstore-instance.ts";
-import { preAuthEncoding } from "./transparency-log.ts";
-
-const TITLE = "org.opencontainers.image.title";
-const FILEPATH = "org.cncf.model.filepath";
-const hash = (bytes: Buffer | string): string => createHash("sha256").update(bytes).digest("hex");
 
 const clock = wholeSecond();
 const key = keySigner();
@@ -25,45 +20,16 @@ beforeAll(async () => {
   corp = await SigstoreInstance.start({ clock });
 });
 
-const FILES: Readonly<Record<string, string>> = { "config.json": "{}", "tokenizer/vocab.txt": "a b c", "weights.safetensors": "W" };
-
-/** A file as a layer, as oras names it. */
-const titled = (name: string, content: string, more: Annotations = {}): Layer => ({
-  bytes: Buffer.from(content),
-  annotations: { [TITLE]: name, ...more },
-});
-const LAYERS = Object.entries(FILES).map(([name, content]) => titled(name, content));
-
-interface Resource {
-  readonly name: string;
-  readonly digest: string;
-  readonly algorithm: string;
-}
-const RESOURCES: readonly Resource[] = Object.entries(FILES).map(([name, content]) => ({
-  name,
-  digest: hash(content),
-  algorithm: "sha256",
-}));
-const rootOf = (resources: readonly Resource[]): string => hash(Buffer.concat(resources.map(({ digest }) => Buffer.from(digest, "hex"))));
-
-/** A signed list of files; by default that of `FILES`, as it should be. */
-function fileList({ resources = RESOURCES, serialization = {}, root = rootOf(resources) }: ListWish = {}): object {
-  return {
-    _type: "https://in-toto.io/Statement/v1",
-    subject: [{ name: "model", digest: { sha256: root } }],
-    predicateType: MODEL_SIGNING,
-    predicate: { resources, serialization: { method: "files", hash_type: "sha256", allow_symlinks: false, ...serialization } },
-  };
-}
-interface ListWish {
-  readonly resources?: readonly Resource[];
-  readonly serialization?: object;
-  readonly root?: string;
-}
-
 const artifactOf = (layers: readonly Layer[], extra: object = {}): Subject => subjectOf(manifestWith(layers, extra).bytes, OCI_IMAGE);
 const judgeList = async (list: object, layers: readonly Layer[] = LAYERS, extra: object = {}): Promise<string> =>
   judge(bundled(await dsseBundle(key, list)), authority, grounds(clock, undefined, artifactOf(layers, extra)));
+
+/** A file as a layer, as ModelPack names it. */
+const raw = (name: string, more: Annotations = {}): Layer => ({
+  bytes: Buffer.from(FILES[name] ?? ""),
+  mediaType: "application/vnd.cncf.model.weight.v1.raw",
+  annotations: { [FILEPATH]: name, ...more },
+});
 
 describe("a signed list of files", () => {
   test("counts, with the list, when the artifact has exactly these files", async () => {
@@ -103,11 +69,6 @@ describe("a signed list of files", () => {
   });
 
   test("knows the files of ModelPack by the names that its clients use", async () => {
-    const raw = (name: string, more: Annotations = {}): Layer => ({
-      bytes: Buffer.from(FILES[name] ?? ""),
-      mediaType: "application/vnd.cncf.model.weight.v1.raw",
-      annotations: { [FILEPATH]: name, ...more },
-    });
     const names = Object.keys(FILES);
     expect(
       await judgeList(
@@ -274,31 +235,18 @@ describe("the methods of model signing", () => {
       identities: [{ subject: { CN: "release", O: "Corp" } }],
     });
 
-    /** As `model_signing sign certificate` writes it. */
-    const bundle = (chain: readonly x509.Issued[]): object => {
-      const payload = Buffer.from(JSON.stringify(fileList()));
-      const sig = sign("sha384", preAuthEncoding({ payloadType: "application/vnd.in-toto+json", payload }), leaf.key);
-      return {
-        mediaType: BUNDLE_V03_MEDIA_TYPE,
-        verificationMaterial: {
-          x509CertificateChain: { certificates: chain.map(({ der }) => ({ rawBytes: der.toString("base64") })) },
-          tlogEntries: [],
-        },
-        dsseEnvelope: {
-          payload: payload.toString("base64"),
-          payloadType: "application/vnd.in-toto+json",
-          signatures: [{ sig: sig.toString("base64"), keyid: null }],
-        },
-      };
-    };
     test("by the holder of a certificate below a pinned one", () => {
-      const verdict = verifyCandidate(bundled(bundle([leaf, between])), holders, onAt("2028-01-01T00:00:00Z"));
+      const verdict = verifyCandidate(bundled(certificateBundle([leaf, between], fileList())), holders, onAt("2028-01-01T00:00:00Z"));
       expect(verdict).toMatchObject({ ok: true, kind: "oms", signer: { type: "certificate", subject: "CN=release,O=Corp" }, at: null });
     });
 
     test("only while the certificates are valid, as nothing tells when it was signed", () => {
-      expect(judge(bundled(bundle([leaf, between])), holders, onAt("2030-01-02T00:00:00Z"))).toBe("certificate-expired");
-      expect(judge(bundled(bundle([leaf, between])), holders, onAt("2025-12-31T00:00:00Z"))).toBe("certificate-expired");
+      expect(judge(bundled(certificateBundle([leaf, between], fileList())), holders, onAt("2030-01-02T00:00:00Z"))).toBe(
+        "certificate-expired",
+      );
+      expect(judge(bundled(certificateBundle([leaf, between], fileList())), holders, onAt("2025-12-31T00:00:00Z"))).toBe(
+        "certificate-expired",
+      );
     });
   });
 });
