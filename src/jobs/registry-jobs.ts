@@ -1,3 +1,4 @@
+import { finishFileRemovals } from "../registry/file-removal.ts";
 import type { Services } from "../registry/ports.ts";
 import { finishRevocationsEverywhere } from "../registry/revoke-everywhere.ts";
 import { repairRuntimeTree } from "../registry/runtime-folders.ts";
@@ -33,6 +34,7 @@ export function registryJobs(services: Services & ResultServices, times: JobTime
   return [
     { name: "revoke-everywhere", every: REPAIR_INTERVAL, run: () => finishRevocationsEverywhere(services) },
     { name: "repair-runtime-tree", every: REPAIR_INTERVAL, run: () => repairRuntimeTree(services) },
+    { name: "remove-files", every: REPAIR_INTERVAL, run: () => finishFileRemovals(services) },
     { name: SIGN_STATEMENTS, every: REPAIR_INTERVAL, run: (signal) => signStatements(services, signal) },
     { name: "expire-uploads", every: collectInterval, run: (signal) => expireUploads(services, { lifetime: uploadExpiry, signal }) },
     { name: "collect-garbage", every: collectInterval, run: (signal) => collectGarbage(services, signal) },

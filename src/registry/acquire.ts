@@ -14,7 +14,7 @@ import type { Inspector } from "../scan/inspector.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type BlobFolders, syncFolders } from "./blob-folders.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
-import { type FoundModel, findRegistered } from "./find-model.ts";
+import type { ShownModel } from "./find-model.ts";
 import { demand } from "./find-artifact.ts";
 import { type Verified, linkVerified } from "./finish-upload.ts";
 import { holdName, taken } from "./hold-name.ts";
@@ -50,16 +50,13 @@ export interface Acquisition {
  * Registers a file under a name as an acquired artifact, or again when what the name means is neither trusted nor revoked. The same file
  * with the same words is no change.
  */
-export async function acquire(services: AcquireServices, caller: Caller, acquisition: Acquisition): Promise<FoundModel> {
+export async function acquire(services: AcquireServices, caller: Caller, acquisition: Acquisition): Promise<ShownModel> {
   await demandAcquiring(services, caller, acquisition);
   return inTurn(services.metadata, `acquire ${acquisition.name}`, () =>
     withAcquisition(services, caller, acquisition, async (decide) => {
-      const folders = await decideAndCommit(services, decide);
+      const { folders, model } = await decideAndCommit(services, decide);
       if (folders !== undefined) await syncFolders(services, folders);
-      const found = await findRegistered(services, caller, acquisition.name);
-      if (found === undefined)
-        throw new RegistryError("CONFLICT", "the artifact was changed by another request meanwhile: look at it again");
-      return found;
+      return model;
     }),
   );
 }
@@ -91,8 +88,14 @@ export async function withAcquisition<T>(
   }
 }
 
-/** To be taken as often as need be: the change that registers a file, and the folders of `trusted/` that follow it. */
-export type DecisionToAcquire = () => Promise<Decided<BlobFolders | undefined>>;
+/** To be taken as often as need be: the change that registers a file. */
+export type DecisionToAcquire = () => Promise<Decided<Acquired>>;
+
+interface Acquired {
+  /** Those of `trusted/` that follow the change. */
+  readonly folders: BlobFolders | undefined;
+  readonly model: ShownModel;
+}
 
 /** Bytes that an artifact is recorded with although nobody has them. */
 export interface AbsentFile {
@@ -172,7 +175,7 @@ async function decideAcquisition(
   services: AcquireServices,
   caller: Caller,
   { acquisition, copy, described }: Deciding,
-): Promise<Decided<BlobFolders | undefined>> {
+): Promise<Decided<Acquired>> {
   const repository = repositoryOfModel(acquisition.name);
   const held = await holdName(services, repository, acquisition);
   const linked = await linkCopy(services, caller, repository, copy);
@@ -183,16 +186,21 @@ async function decideAcquisition(
   if (record.state !== "acquired" && record.state !== "quarantined") throw taken();
   const known = await services.metadata.get(keys.model(repository, artifact.digest));
   const details = detailsAfter(acquisition, copy, isNew ? undefined : known);
-  if (pushed.change === undefined && linked.change === undefined && isSame(known, details)) return { result: undefined };
+  const result = { folders: linked.result, model: { name: details.name, repository, record, details } };
+  if (pushed.change === undefined && linked.change === undefined && isSame(known, details)) return { result };
   const view = registeredView(details, record);
   const events = pushed.change === undefined ? NOTHING : await modelEventRows(services, { action: "acquire", from: held.state, view });
   const event = said(services, caller, { repository, artifact: artifact.digest, view, from: held.state });
-  const named = { ...NOTHING, expect: held.expect, put: modelRows(repository, artifact.digest, details) };
+  const named = {
+    expect: held.expect,
+    put: modelRows(repository, artifact.digest, details),
+    remove: [keys.modelFileRemoval(acquisition.path)],
+  };
   const unchanged = {
     ...NOTHING,
     expect: [{ key: keys.model(repository, artifact.digest), version: known?.version ?? ("absent" as const) }],
   };
-  return { change: joined([linked.change, pushed.change, config, events, named, unchanged], event), result: linked.result };
+  return { change: joined([linked.change, pushed.change, config, events, named, unchanged], event), result };
 }
 
 /** One change of what several decisions want; a part that wants nothing is undefined. */

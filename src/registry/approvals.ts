@@ -8,7 +8,7 @@ import type { ManifestRecord } from "../storage/records.ts";
 import { auditEvent } from "./audit-event.ts";
 import { ClosureWalk, NO_OVERLAY } from "./closure.ts";
 import { decideAndCommit } from "./commit.ts";
-import { type FoundArtifact, demand, reload } from "./find-artifact.ts";
+import { type FoundArtifact, demand, reload, stillMeant } from "./find-artifact.ts";
 import type { Caller, Services } from "./ports.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "newId">;
@@ -31,7 +31,8 @@ export interface Approval {
 export async function approve(services: Needs, caller: Caller, artifact: FoundArtifact, reason: string | null): Promise<ManifestRecord> {
   demand(artifact.rights, "approve", "approving");
   return decideAndCommit(services, async () => {
-    const { repository, record, version } = await reload(services, artifact);
+    const now = await reload(services, artifact);
+    const { repository, record } = now;
     if (record.state === "deleted") throw new RegistryError("CONFLICT", "the artifact was deleted: push it again first");
     if (record.revocation?.permanent === true)
       throw new RegistryError("CONFLICT", "the artifact was revoked permanently: nothing makes it trusted again");
@@ -44,10 +45,7 @@ export async function approve(services: Needs, caller: Caller, artifact: FoundAr
     const key = keys.approval(repository, record.digest, record.generation, person);
     const value: ApprovalRecord = { v: 1, by: caller.principal.name, reason, at: services.clock() };
     const change = {
-      expect: [
-        { key: keys.manifest(repository, record.digest), version },
-        { key, version: (await services.metadata.get(key))?.version ?? ("absent" as const) },
-      ],
+      expect: [...stillMeant(repository, now), { key, version: (await services.metadata.get(key))?.version ?? ("absent" as const) }],
       put: [{ key, value }],
       remove: [],
       audit: [

@@ -7,6 +7,8 @@ import { keys } from "../storage/keys.ts";
 import type { Change, Expectation, Key, Put } from "../storage/metadata-store.ts";
 import { type ManifestRecord, type ModelDetails, coversRecord, modelDetailsRecord, repositoryRecord } from "../storage/records.ts";
 import type { Overlay } from "./closure.ts";
+import { fileRemovalRows } from "./file-removal.ts";
+import { type ExpectedArtifact, stillMeant } from "./find-artifact.ts";
 import { liftedSummaries } from "./lifted-summaries.ts";
 import { contentKeys, edgesOf } from "./manifest-rows.ts";
 import { modelEventRows } from "./model-events.ts";
@@ -14,7 +16,7 @@ import { registeredView } from "./model-view.ts";
 import type { Services } from "./ports.ts";
 import { type ReachChange, addStatements, changeReach, removeReach, rootsOf } from "./reach.ts";
 import { pendingFolder } from "./runtime-folders.ts";
-import { type FoundManifest, findManifest } from "./serving.ts";
+import { findManifest } from "./serving.ts";
 import { revokedContentRows } from "./shared-content.ts";
 import { type Said, type WrittenStatements, writeStatements } from "./statements.ts";
 import { tagsOf } from "./tags.ts";
@@ -24,18 +26,21 @@ type Needs = Pick<Services, "metadata" | "blobs" | "tree" | "clock" | "newId" | 
 /** A transition that was decided: the record before, and as it will be (sequence and previous are still those of the last link). */
 export interface DecidedTransition {
   readonly repository: RepositoryName;
-  readonly before: FoundManifest;
+  readonly before: ExpectedArtifact;
   readonly after: ManifestRecord;
   readonly manifest: Manifest;
   readonly said: Said;
   /** What the promotion covers; undefined: as before. */
   readonly covers?: readonly Digest[];
-  /** What the predecessor's API keeps of the artifact from now on; undefined: as before. */
-  readonly details?: ModelDetails | undefined;
+  /** What the predecessor's API keeps of the artifact from now on, by what it keeps now; undefined: the same. */
+  readonly details?: ChangeDetails | undefined;
   /** More that belongs to the change, such as the pointers of tags. */
   readonly also?: Rows;
   readonly audit: readonly AuditEvent[];
 }
+
+/** Makes of what the predecessor's API keeps of an artifact what it is to keep. */
+export type ChangeDetails = (now: ModelDetails) => ModelDetails;
 
 export interface Rows {
   readonly expect: readonly Expectation[];
@@ -99,13 +104,13 @@ function withoutDuplicates(change: Change): Change {
   return { ...change, remove: change.remove.filter((key) => !put.has(canonicalJson(key))) };
 }
 
-function recordRows(repository: RepositoryName, before: FoundManifest, record: ManifestRecord): Rows {
+function recordRows(repository: RepositoryName, before: ExpectedArtifact, record: ManifestRecord): Rows {
   const key = keys.manifest(repository, record.digest);
   const old = keys.artifactState(before.record.state, repository, record.digest);
   const recalled = keys.artifactRecalled(repository, record.digest);
   const isRecalled = record.state === "revoked" && record.onceTrusted;
   return {
-    expect: [{ key, version: before.version }],
+    expect: stillMeant(repository, before),
     put: [
       { key, value: record },
       { key: keys.artifactState(record.state, repository, record.digest), value: {} },
@@ -182,19 +187,21 @@ async function summaryRows(services: Needs, { repository, before, after }: Decid
 }
 
 /** A registered artifact's transition is a link of the predecessor's chain too, whichever door it came by. */
-async function modelRows(services: Needs, { repository, before, after, details: changed }: DecidedTransition): Promise<Rows> {
+async function modelRows(services: Needs, { repository, before, after, details: change }: DecidedTransition): Promise<Rows> {
   const key = keys.model(repository, after.digest);
   const entry = await services.metadata.get(key);
   if (entry === undefined) return NOTHING;
-  const details = changed ?? modelDetailsRecord.parse(entry.value);
+  const now = modelDetailsRecord.parse(entry.value);
+  const details = change?.(now) ?? now;
   const { expect, put } = await modelEventRows(services, {
     action: ACTIONS[after.state],
     from: before.record.state,
     view: registeredView(details, after),
   });
+  const file = after.state === "deleted" ? await fileRemovalRows(services, { repository, digest: after.digest }, details) : NOTHING;
   return {
-    expect: [...expect, { key, version: entry.version }],
-    put: [...put, ...(changed === undefined ? [] : [{ key, value: changed }])],
+    expect: [...expect, { key, version: entry.version }, ...file.expect],
+    put: [...put, ...(change === undefined ? [] : [{ key, value: details }]), ...file.put],
     remove: [],
   };
 }

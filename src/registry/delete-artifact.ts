@@ -2,24 +2,33 @@ import { mayDeleteOthersUploads } from "../identity/authorize.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { ManifestRecord } from "../storage/records.ts";
 import { type FoundArtifact, demand } from "./find-artifact.ts";
+import { removeFile } from "./file-removal.ts";
+import { detailsOf } from "./find-model.ts";
 import { plainTransition } from "./plain-transition.ts";
-import type { Caller } from "./ports.ts";
+import type { Caller, Services } from "./ports.ts";
 import { rootsOf } from "./reach.ts";
 import type { TransitionServices } from "./transition.ts";
 
+/** What deleting needs. */
+export type DeletionServices = TransitionServices & Pick<Services, "files">;
+
 /**
- * Deletes softly: content and tags go, the record and its chain stay (DESIGN §2). What is or was trusted needs `delete:any`; what a
- * trusted or once-trusted root reaches or covers goes only with that root (RULES 11).
+ * Deletes softly: content and tags go, the record and its chain stay (DESIGN §2), and the file that it was acquired from goes, by whichever
+ * door. What is or was trusted needs `delete:any`; what a trusted or once-trusted root reaches or covers goes only with that root (RULES 11).
  */
 export async function deleteArtifact(
-  services: TransitionServices,
+  services: DeletionServices,
   caller: Caller,
   artifact: FoundArtifact,
   reason: string | null,
 ): Promise<ManifestRecord> {
   // Before the state is looked at: there is nothing to say to who may not, not even that it is deleted already.
   if (!artifact.rights.has("delete:any")) demand(artifact.rights, "delete", "deleting");
-  return plainTransition(services, caller, artifact, { event: "delete", reason, demand: (now) => mayDelete(services, caller, now) });
+  const demanded = (now: FoundArtifact): Promise<void> => mayDelete(services, caller, now);
+  const record = await plainTransition(services, caller, artifact, { event: "delete", reason, demand: demanded });
+  const details = await detailsOf(services, { repository: artifact.repository, record });
+  if (details !== undefined) await removeFile(services, details.path);
+  return record;
 }
 
 async function mayDelete(services: TransitionServices, { principal }: Caller, artifact: FoundArtifact): Promise<void> {

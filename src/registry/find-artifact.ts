@@ -5,6 +5,8 @@ import { RegistryError } from "../oci/errors.ts";
 import type { Reference, RepositoryName, Tag } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
 import { type ManifestRecord, manifestRecord } from "../storage/records.ts";
+import type { Expectation } from "../storage/metadata-store.ts";
+import { findMeant } from "./find-meant.ts";
 import type { Caller, Services } from "./ports.ts";
 import { type FoundManifest, findManifest, readerFor, readerOf, serveManifest } from "./serving.ts";
 import { promotedPointer, pushedPointer } from "./tags.ts";
@@ -22,6 +24,8 @@ export interface FoundArtifact extends FoundManifest {
   readonly repository: RepositoryName;
   readonly rights: Rights;
   readonly refTag: Tag | undefined;
+  /** That the registered name by which it was found means it; absent for what was found by a reference. */
+  readonly meant?: Expectation;
 }
 
 /**
@@ -101,11 +105,20 @@ export function demand(rights: Rights, permission: Permission, what: string): vo
   if (!rights.has(permission)) throw new RegistryError("DENIED", `${what} needs the permission ${permission} on this repository`);
 }
 
-/** The same artifact, loaded anew. */
-export async function reload(needs: Needs, artifact: FoundArtifact): Promise<FoundArtifact> {
-  const found = await findManifest(needs, artifact.repository, artifact.record.digest);
+/** The same artifact, loaded anew; of one that was found by a registered name, what the name means by now. */
+export async function reload<Artifact extends FoundArtifact>(needs: Needs, artifact: Artifact): Promise<Artifact> {
+  const { repository, record, meant } = artifact;
+  const found = meant === undefined ? await findManifest(needs, repository, record.digest) : await findMeant(needs, meant.key);
   return found === undefined ? artifact : { ...artifact, ...found };
 }
+
+/** For every change of an artifact to expect: that it is still the one that was found. */
+export function stillMeant(repository: RepositoryName, { record, version, meant }: ExpectedArtifact): readonly Expectation[] {
+  return [{ key: keys.manifest(repository, record.digest), version }, ...(meant === undefined ? [] : [meant])];
+}
+
+/** What a change rests on. */
+export type ExpectedArtifact = Pick<FoundArtifact, "record" | "version" | "meant">;
 
 /** A record with what a transition changes; checked, so that no field is forgotten. */
 export function changed(

@@ -4,12 +4,13 @@ import { RegistryError } from "../oci/errors.ts";
 import { isModelName } from "../oci/model-name.ts";
 import { parseArtifactReference } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
-import { type ModelDetails, modelDetailsRecord, modelNameRecord } from "../storage/records.ts";
+import { type ModelDetails, modelDetailsRecord } from "../storage/records.ts";
 import { loadManifest } from "./closure.ts";
 import { type FoundArtifact, type TagMeaning, findArtifact } from "./find-artifact.ts";
+import { findMeant } from "./find-meant.ts";
 import { pushedView, registeredView } from "./model-view.ts";
 import type { Caller, Services } from "./ports.ts";
-import { findManifest, readerOf, serveManifest } from "./serving.ts";
+import { readerOf, serveManifest } from "./serving.ts";
 
 type Needs = Pick<Services, "metadata">;
 
@@ -20,6 +21,9 @@ export interface FoundModel extends FoundArtifact {
   /** Undefined for what was pushed by OCI. */
   readonly details: ModelDetails | undefined;
 }
+
+/** As much of it as is shown. */
+export type ShownModel = Pick<FoundModel, "name" | "repository" | "record" | "details">;
 
 /**
  * The artifact that a name means (RULES 27): an exact registered name first, then `<repository>:<tag>` or `<repository>@<digest>`. What
@@ -42,15 +46,12 @@ function unknown(): RegistryError {
 
 /** The artifact of a registered name, deleted or not; undefined when the caller may not know of it. */
 export async function findRegistered(needs: Needs, { principal }: Caller, name: string): Promise<FoundModel | undefined> {
-  const entry = await needs.metadata.get(keys.modelName(name));
-  if (entry === undefined) return undefined;
-  const { repository, digest } = modelNameRecord.parse(entry.value);
-  const found = await findManifest(needs, repository, digest);
+  const found = await findMeant(needs, keys.modelName(name));
   if (found === undefined) return undefined;
-  const rights = rightsOnRegistered(principal, repository);
-  const serving = await serveManifest(needs, readerOf(rights), repository, found.record);
+  const rights = rightsOnRegistered(principal, found.repository);
+  const serving = await serveManifest(needs, readerOf(rights), found.repository, found.record);
   if (serving.effect === "absent" && !rights.has("pull:any") && !rights.has("audit")) return undefined;
-  const artifact = { ...found, repository, rights, refTag: undefined };
+  const artifact = { ...found, rights, refTag: undefined };
   return { ...artifact, name, details: await detailsOf(needs, artifact) };
 }
 
@@ -64,7 +65,7 @@ export async function detailsOf(
 }
 
 /** The artifact as the predecessor's API shows it. */
-export async function viewOf(needs: Needs, { name, details, repository, record }: FoundModel): Promise<ModelView> {
+export async function viewOf(needs: Needs, { name, details, repository, record }: ShownModel): Promise<ModelView> {
   if (details !== undefined) return registeredView(details, record);
   return pushedView(name, record, record.state === "deleted" ? undefined : await loadManifest(needs, repository, record));
 }

@@ -1,11 +1,11 @@
 import { RegistryError } from "../oci/errors.ts";
 import { type RepositoryName, namespaceOf, parseArtifactReference } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
-import type { Entry, Expectation } from "../storage/metadata-store.ts";
-import { type ManifestRecord, modelDetailsRecord, modelFileRecord, modelNameRecord, modelRepositoryRecord } from "../storage/records.ts";
+import type { Expectation } from "../storage/metadata-store.ts";
+import { type ManifestRecord, modelRepositoryRecord } from "../storage/records.ts";
+import { fileHolder, heldBy } from "./file-holder.ts";
 import type { Services } from "./ports.ts";
 import { RESERVED_TAG } from "./reserved-tag.ts";
-import { findManifest } from "./serving.ts";
 import { pushedPointer } from "./tags.ts";
 
 type Needs = Pick<Services, "metadata">;
@@ -73,25 +73,7 @@ async function freeRepository(needs: Needs, repository: RepositoryName, name: st
 async function freeFile(needs: Needs, path: string, name: string): Promise<Expectation> {
   const key = keys.modelFile(path);
   const row = await needs.metadata.get(key);
-  const holder = row && modelFileRecord.parse(row.value).name;
-  if (holder !== undefined && holder !== name && (await holds(needs, holder, path))) throw taken();
+  const holder = row && (await fileHolder(needs, row, path));
+  if (holder !== undefined && holder.name !== name) throw taken();
   return { key, version: row?.version ?? "absent" };
-}
-
-/** Does a live artifact hold this file: is its name's artifact, not deleted, still registered with it? */
-async function holds(needs: Needs, name: string, path: string): Promise<boolean> {
-  const nameRow = await needs.metadata.get(keys.modelName(name));
-  const held = nameRow && (await heldBy(needs, nameRow));
-  if (held === undefined || held.record.state === "deleted") return false;
-  const details = await needs.metadata.get(keys.model(held.repository, held.record.digest));
-  return details !== undefined && modelDetailsRecord.parse(details.value).path === path;
-}
-
-async function heldBy(
-  needs: Needs,
-  nameRow: Entry,
-): Promise<{ repository: RepositoryName; record: ManifestRecord; version: number } | undefined> {
-  const { repository, digest } = modelNameRecord.parse(nameRow.value);
-  const found = await findManifest(needs, repository, digest);
-  return found && { repository, ...found };
 }

@@ -14,9 +14,9 @@ import {
 } from "./acquire.ts";
 import { syncFolders } from "./blob-folders.ts";
 import { evaluatePromotion } from "./evaluate.ts";
-import { demand } from "./find-artifact.ts";
-import { type FoundModel, findRegistered } from "./find-model.ts";
-import type { Caller } from "./ports.ts";
+import { type FoundArtifact, demand } from "./find-artifact.ts";
+import { type FoundModel, type ShownModel, detailsOf, findRegistered } from "./find-model.ts";
+import type { Caller, Services } from "./ports.ts";
 import { type Promotion, promote, recordRefusal } from "./promote.ts";
 import { RESERVED_TAG } from "./reserved-tag.ts";
 import { inTurn } from "./turns.ts";
@@ -36,7 +36,7 @@ const MAX_TRIES = 64;
  * Makes a registered artifact trusted by its name, when it is the file and the digest that were acquired. A name that is not known is
  * acquired and promoted in one commit (RULES 24).
  */
-export async function promoteModel(services: AcquireServices, caller: Caller, promotion: ModelPromotion): Promise<FoundModel> {
+export async function promoteModel(services: AcquireServices, caller: Caller, promotion: ModelPromotion): Promise<ShownModel> {
   const { name } = promotion.acquisition;
   demand(rightsOnRegistered(caller.principal, repositoryOfModel(name)), "promote", "promoting");
   const found = await findRegistered(services, caller, name);
@@ -51,22 +51,38 @@ export async function promoteModel(services: AcquireServices, caller: Caller, pr
   }
 }
 
-async function promoteKnown(services: AcquireServices, caller: Caller, found: FoundModel, promotion: ModelPromotion): Promise<FoundModel> {
-  const details = promotedDetails(found, promotion);
-  const { record } = await promote(services, caller, found, wanted(promotion, details));
-  return { ...found, record, details };
+async function promoteKnown(services: AcquireServices, caller: Caller, found: FoundModel, promotion: ModelPromotion): Promise<ShownModel> {
+  return promoteFound(services, caller, found, {
+    ...promotion,
+    demand: (now) => demandSame(services, now, promotion.acquisition),
+  });
 }
 
-function promotedDetails(found: FoundModel, promotion: ModelPromotion): ModelDetails {
-  const { name, record, details } = found;
-  const { path } = promotion.acquisition;
-  if (record.state === "deleted") {
-    const error = `cannot promote artifact "${name}": currently in deleted state`;
+async function promoteFound(
+  services: AcquireServices,
+  caller: Caller,
+  found: FoundModel,
+  promotion: ModelPromotion & Pick<Promotion, "demand">,
+): Promise<ShownModel> {
+  let kept = found.details;
+  const details = (now: ModelDetails): ModelDetails => {
+    kept = saidOf(now, promotion);
+    return kept;
+  };
+  const { record } = await promote(services, caller, found, { ...wanted(promotion), demand: promotion.demand, details });
+  return { ...found, record, details: kept };
+}
+
+/** Refuses what the name means when it is not the file that the caller means: it is gone, or another one was acquired. */
+async function demandSame(services: Pick<Services, "metadata">, now: FoundArtifact, acquisition: Acquisition): Promise<void> {
+  if (now.record.state === "deleted") {
+    const error = `cannot promote artifact "${acquisition.name}": currently in deleted state`;
     throw new RegistryError("CONFLICT", error, { detail: { error } });
   }
-  if (details?.path !== path) throw new RegistryError("CONFLICT", "promotion requires the file that was acquired: acquire it again first");
-  refuseOtherBytes(promotion.acquisition, { digest: details.blob, size: details.size });
-  return saidOf(details, promotion);
+  const details = await detailsOf(services, now);
+  if (details?.path !== acquisition.path)
+    throw new RegistryError("CONFLICT", "promotion requires the file that was acquired: acquire it again first");
+  refuseOtherBytes(acquisition, { digest: details.blob, size: details.size });
 }
 
 /** What is not said again stays. */
@@ -83,11 +99,11 @@ function saidOf(details: ModelDetails, { acquisition, scan, fingerprint, tensorM
   };
 }
 
-function wanted({ scan }: ModelPromotion, details: ModelDetails): Promotion {
-  return { refTag: RESERVED_TAG, tags: [], covers: [], evidence: [], scan, reason: null, expected: undefined, details };
+function wanted({ scan }: ModelPromotion): Promotion {
+  return { refTag: RESERVED_TAG, tags: [], covers: [], evidence: [], scan, reason: null, expected: undefined };
 }
 
-async function promoteUnknown(services: AcquireServices, caller: Caller, promotion: ModelPromotion): Promise<FoundModel> {
+async function promoteUnknown(services: AcquireServices, caller: Caller, promotion: ModelPromotion): Promise<ShownModel> {
   const { acquisition } = promotion;
   await demandAcquiring(services, caller, acquisition);
   return inTurn(services.metadata, `acquire ${acquisition.name}`, () =>
@@ -105,15 +121,17 @@ async function acquireAndPromote(
   caller: Caller,
   promotion: ModelPromotion,
   decide: DecisionToAcquire,
-): Promise<FoundModel> {
+): Promise<ShownModel> {
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-    const { change, result: folders } = await decide();
-    // Somebody acquired just this meanwhile.
-    if (change === undefined) return promoteModel(services, caller, promotion);
+    const { change, result } = await decide();
+    // Somebody acquired something under this name meanwhile. Names stay: what is not known after the decision was not when it was taken.
+    const known = await findRegistered(services, caller, promotion.acquisition.name);
+    if (known !== undefined) return promoteKnown(services, caller, known, promotion);
+    if (change === undefined) throw new RegistryError("INTERNAL");
     const over = { ...services, metadata: withPendingChange(services.metadata, change) };
     try {
       const promoted = await promoteOver(services, over, caller, promotion);
-      if (folders !== undefined) await syncFolders(services, folders);
+      if (result.folders !== undefined) await syncFolders(services, result.folders);
       return promoted;
     } catch (error) {
       if (!(error instanceof StaleChangeError)) throw error;
@@ -127,13 +145,11 @@ async function promoteOver(
   over: AcquireServices,
   caller: Caller,
   promotion: ModelPromotion,
-): Promise<FoundModel> {
+): Promise<ShownModel> {
   const found = await findRegistered(over, caller, promotion.acquisition.name);
   if (found?.details === undefined) throw new RegistryError("INTERNAL");
-  const details = saidOf(found.details, promotion);
-  const { decision } = await evaluatePromotion(over, found.repository, found, wanted(promotion, details));
+  const { decision } = await evaluatePromotion(over, found.repository, found, wanted(promotion));
   // A refusal leaves nothing behind but its record: what was to be acquired with it is not.
   if (!decision.allowed) return recordRefusal(services, caller, found, decision);
-  const { record } = await promote(over, caller, found, wanted(promotion, details));
-  return { ...found, record, details };
+  return promoteFound(over, caller, found, promotion);
 }

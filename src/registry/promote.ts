@@ -6,12 +6,12 @@ import type { Decision } from "../policy/promotion.ts";
 import { keys } from "../storage/keys.ts";
 import type { Change, Expectation, Key, Put } from "../storage/metadata-store.ts";
 import type { RefusalRecord } from "../storage/policy-records.ts";
-import { type ManifestRecord, type ModelDetails, everywhereRecord } from "../storage/records.ts";
+import { type ManifestRecord, everywhereRecord } from "../storage/records.ts";
 import { staleApprovals } from "./approvals.ts";
 import { auditEvent } from "./audit-event.ts";
-import { type BuiltTransition, type Rows, buildTransition } from "./change-state.ts";
+import { type BuiltTransition, type ChangeDetails, type Rows, buildTransition } from "./change-state.ts";
 import { type Evaluated, type PromotionRequest, evaluatePromotion } from "./evaluate.ts";
-import { type FoundArtifact, changed, demand, reload } from "./find-artifact.ts";
+import { type FoundArtifact, changed, demand, reload, stillMeant } from "./find-artifact.ts";
 import type { Caller } from "./ports.ts";
 import { movePointer } from "./tags.ts";
 import { type TransitionServices, commitTransition, contentOf, decideTransition, noOtherTransition } from "./transition.ts";
@@ -21,7 +21,9 @@ export interface Promotion extends PromotionRequest {
   /** The decision that evaluate showed; another one now is a CONFLICT (RULES 6). */
   readonly expected: Digest | undefined;
   /** What the predecessor's API is to keep of the artifact afterwards; undefined: as before. */
-  readonly details?: ModelDetails | undefined;
+  readonly details?: ChangeDetails | undefined;
+  /** Throws when the artifact, as it is now, is not the one that was meant. */
+  readonly demand?: ((now: FoundArtifact) => Promise<void>) | undefined;
 }
 
 /**
@@ -38,6 +40,7 @@ export async function promote(
   let decision: Decision | undefined;
   const record = await commitTransition(services, { repository: artifact.repository, event: "promote" }, async () => {
     const now = await reload(services, artifact);
+    await promotion.demand?.(now);
     const { evaluated, built } = await decidePromotion(services, caller, now, promotion);
     decision = evaluated.decision;
     return built;
@@ -181,14 +184,10 @@ async function trustedTransition(services: TransitionServices, caller: Caller, a
 }
 
 /** A refused promotion changes no state and makes no statement: it is a decision and an audit event (trust.md §5.2). */
-function refusal(
-  services: TransitionServices,
-  caller: Caller,
-  { repository, record, version }: FoundArtifact,
-  decision: Decision,
-): BuiltTransition {
+function refusal(services: TransitionServices, caller: Caller, artifact: FoundArtifact, decision: Decision): BuiltTransition {
+  const { repository, record } = artifact;
   const change: Change = {
-    expect: [{ key: keys.manifest(repository, record.digest), version }],
+    expect: stillMeant(repository, artifact),
     put: [decisionRow(repository, record, decision), refusalRow(services, repository, record, decision)],
     remove: [],
     audit: [

@@ -156,7 +156,8 @@ async function register(services: AcquireServices, registration: Withheld, copy:
   const { record } = await draft.found(model.name);
   const view = registeredView(details.details, record);
   await draft.commit(happeningOf(registration, view));
-  if (acquired.result !== undefined) await syncFolders(services, acquired.result);
+  const { folders: healed } = acquired.result;
+  if (healed !== undefined) await syncFolders(services, healed);
   for (const { folders, pending } of built) {
     const touched = [...folders].map((manifest) => ({ repository: details.repository, manifest }));
     await syncRuntimeFolders(services, touched, pending);

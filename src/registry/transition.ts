@@ -8,7 +8,7 @@ import type { Expectation } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";
 import type { BuiltTransition } from "./change-state.ts";
 import { loadManifest } from "./closure.ts";
-import { type Decided, decideAndCommit } from "./commit.ts";
+import { ChangedMeanwhileError, type Decided, decideAndCommit } from "./commit.ts";
 import type { FoundArtifact } from "./find-artifact.ts";
 import type { Services } from "./ports.ts";
 import { isServedByAnother } from "./reach.ts";
@@ -34,14 +34,14 @@ export async function decideTransition(
   return decided;
 }
 
-/** The manifest of an artifact whose content is there. */
+/** The manifest of an artifact that is not deleted; throws `ChangedMeanwhileError` when it is by now. */
 export async function contentOf(
   services: Pick<Services, "metadata">,
   repository: RepositoryName,
   record: ManifestRecord,
 ): Promise<Manifest> {
   const manifest = await loadManifest(services, repository, record);
-  if (manifest === undefined) throw new RegistryError("CONFLICT", "the artifact was deleted: push it again first");
+  if (manifest === undefined) throw new ChangedMeanwhileError();
   return manifest;
 }
 

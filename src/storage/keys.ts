@@ -63,6 +63,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   model-name/<name>                 a name that was registered there: its repository, and the manifest that it means
  *   model-repository/<repo>           the name that a repository belongs to
  *   model-file/<sha256 of the path>   the name that a file of the data directory was registered under last
+ *   model-file-removal/<the same>   * a file that is to go, since what was acquired from it is deleted
  *   model-event-head                  the last link of the predecessor's audit chain
  *   model-event/<seq>                 a link of it
  *   first-models/<file>               the lock file, or the predecessor's manifest, that the first models were registered from
@@ -86,6 +87,7 @@ const OPERATIONAL: ReadonlySet<string> = new Set([
   "blob-damage",
   "snapshot",
   "tree-pending",
+  "model-file-removal",
   "right-of-way",
   "lease",
   "job",
@@ -115,6 +117,11 @@ export const LAST = "\u{10ffff}";
 /** All keys that begin with a prefix, from after a given rest of a key (exclusive), at most `limit`. */
 export function under(prefix: Key, limit: number, after: readonly (string | number)[] = []): KeyRange {
   return { start: after.length === 0 ? prefix : [...prefix, ...after, ""], end: [...prefix, LAST], limit };
+}
+
+/** Of a path, which may be longer than a key. */
+function hashOf(path: string): string {
+  return createHash("sha256").update(path).digest("hex");
 }
 
 export const keys = {
@@ -223,7 +230,9 @@ export const keys = {
   modelName: (name: string): Key => ["model-name", name],
   modelNames: (): Key => ["model-name"],
   modelRepository: (repository: RepositoryName): Key => ["model-repository", repository],
-  modelFile: (path: string): Key => ["model-file", createHash("sha256").update(path).digest("hex")],
+  modelFile: (path: string): Key => ["model-file", hashOf(path)],
+  modelFileRemoval: (path: string): Key => ["model-file-removal", hashOf(path)],
+  modelFileRemovals: (): Key => ["model-file-removal"],
   modelEventHead: (): Key => ["model-event-head"],
   modelEvent: (sequence: number): Key => ["model-event", sequence],
   modelEvents: (): Key => ["model-event"],

@@ -239,6 +239,8 @@ export const modelNameRecord = z.strictObject({ v: z.literal(1), repository: rep
 
 export const modelRepositoryRecord = z.strictObject({ v: z.literal(1), name: z.string() });
 export const modelFileRecord = z.strictObject({ v: z.literal(1), name: z.string() });
+/** See `IncomingFile` for `identity`: another file in its place stays. */
+export const modelFileRemovalRecord = z.strictObject({ v: z.literal(1), path: z.string(), identity: z.string() });
 
 /** What the predecessor's API keeps of an artifact; its state and its times are those of the manifest's record alone. */
 export const modelDetailsRecord = z.strictObject({

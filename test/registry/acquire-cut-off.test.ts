@@ -9,6 +9,7 @@ import { createLogger } from "../../src/log.ts";
 import { digestOf, encodedOf } from "../../src/oci/digest.ts";
 import { NO_SCAN_EVIDENCE } from "../../src/policy/scan-evidence.ts";
 import { acquire } from "../../src/registry/acquire.ts";
+import { finishFileRemovals } from "../../src/registry/file-removal.ts";
 import { findRegistered } from "../../src/registry/find-model.ts";
 import { promoteModel } from "../../src/registry/promote-model.ts";
 import { repairRuntimeTree } from "../../src/registry/runtime-folders.ts";
@@ -94,6 +95,20 @@ describe("when the registry is killed", () => {
     expect((await promoteModel(services, TOKEN_HOLDER, { acquisition: ACQUISITION, ...said })).record.state).toBe("trusted");
     expect(await all(services)).toEqual([]);
   });
+});
+
+test.each([
+  ["before it is committed", "decided", "acquired", true],
+  ["before the file goes", "committed", "deleted", true],
+  ["when the file is gone", "removed", "deleted", false],
+])("killed in a deletion %s, the registry has all or nothing of it done after the next start", async (_, point, state, wasThere) => {
+  await using services = await after("delete", point);
+  expect((await readdir(directory)).includes("m.gguf")).toBe(wasThere);
+  await finishFileRemovals(services);
+  expect((await findRegistered(services, TOKEN_HOLDER, "m"))?.record.state).toBe(state);
+  expect((await readdir(directory)).includes("m.gguf")).toBe(state === "acquired");
+  expect(await services.metadata.list(under(keys.modelFileRemovals(), 10))).toEqual([]);
+  expect(await all(services)).toEqual([]);
 });
 
 test("a huge file takes no more memory than a small one", async () => {

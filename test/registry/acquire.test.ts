@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { RegistryError } from "../../src/oci/errors.ts";
 import { acquire } from "../../src/registry/acquire.ts";
 import { findRegistered } from "../../src/registry/find-model.ts";
-import type { FoundModel } from "../../src/registry/find-model.ts";
+import type { ShownModel } from "../../src/registry/find-model.ts";
 import { modelEvents } from "../../src/registry/model-events.ts";
 import { verifyAudit } from "../../src/registry/verify-audit.ts";
 import type { Registry } from "../../src/services.ts";
@@ -24,7 +24,7 @@ beforeEach(async () => {
 });
 afterEach(() => at[Symbol.asyncDispose]());
 
-async function take(name: string, filename: string, services: Registry = at.services): Promise<FoundModel> {
+async function take(name: string, filename: string, services: Registry = at.services): Promise<ShownModel> {
   return acquire(quick(services), TOKEN_HOLDER, acquisitionOf(name, filename));
 }
 

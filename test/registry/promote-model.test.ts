@@ -5,7 +5,7 @@ import { RegistryError } from "../../src/oci/errors.ts";
 import { digestOf, encodedOf } from "../../src/oci/digest.ts";
 import { NO_SCAN_EVIDENCE } from "../../src/policy/scan-evidence.ts";
 import { acquire } from "../../src/registry/acquire.ts";
-import { type FoundModel, findRegistered } from "../../src/registry/find-model.ts";
+import { type ShownModel, findRegistered } from "../../src/registry/find-model.ts";
 import { modelEvents } from "../../src/registry/model-events.ts";
 import type { Caller } from "../../src/registry/ports.ts";
 import { promoteModel } from "../../src/registry/promote-model.ts";
@@ -34,7 +34,7 @@ async function promote(
   filename: string,
   services: Registry = at.services,
   caller: Caller = TOKEN_HOLDER,
-): Promise<FoundModel> {
+): Promise<ShownModel> {
   const acquisition = acquisitionOf(name, filename, { sha256: encodedOf(digestOf(name)) });
   const tensorManifest = { path: "", digest: null };
   return promoteModel(quick(services), caller, { acquisition, scan: NO_SCAN_EVIDENCE, fingerprint: {}, tensorManifest });

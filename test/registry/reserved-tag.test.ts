@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { RegistryError } from "../../src/oci/errors.ts";
 import { acquire } from "../../src/registry/acquire.ts";
-import { deleteModel } from "../../src/registry/delete-model.ts";
+import { deleteArtifact } from "../../src/registry/delete-artifact.ts";
 import { findRegistered } from "../../src/registry/find-model.ts";
 import { keys } from "../../src/storage/keys.ts";
 import { manifestContentOf } from "../support/manifest-content.ts";
@@ -62,7 +62,7 @@ describe("the tag latest of a registered artifact's repository", () => {
     await acquireX();
     const found = await findRegistered(at.services, TOKEN_HOLDER, "x");
     if (found === undefined) throw new Error("it was acquired");
-    await deleteModel(at.services, TOKEN_HOLDER, found);
+    await deleteArtifact(at.services, TOKEN_HOLDER, found, null);
     expect(await codeOf(() => at.manifest(alice, "models/x", IMAGE, "latest"))).toBe("DENIED");
     expect(await faults()).toEqual([]);
   });
@@ -132,7 +132,7 @@ describe("a registered artifact that was deleted", () => {
     const found = await findRegistered(at.services, TOKEN_HOLDER, "x");
     if (found === undefined) throw new Error("it was acquired");
     const bytes = await manifestContentOf(at.services.metadata, found);
-    await deleteModel(at.services, TOKEN_HOLDER, found);
+    await deleteArtifact(at.services, TOKEN_HOLDER, found, null);
     // Its file is somebody else's by now.
     await putFile(at.directory, "x.gguf", "x");
     await acquire(quick(at.services), TOKEN_HOLDER, acquisitionOf("y", "x.gguf"));

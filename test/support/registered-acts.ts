@@ -4,7 +4,7 @@ import { RegistryError } from "../../src/oci/errors.ts";
 import { OCI_IMAGE } from "../../src/oci/media-types.ts";
 import { NO_SCAN_EVIDENCE } from "../../src/policy/scan-evidence.ts";
 import { acquire } from "../../src/registry/acquire.ts";
-import { deleteModel } from "../../src/registry/delete-model.ts";
+import { deleteArtifact } from "../../src/registry/delete-artifact.ts";
 import { demand } from "../../src/registry/find-artifact.ts";
 import { findModel } from "../../src/registry/find-model.ts";
 import type { Caller } from "../../src/registry/ports.ts";
@@ -159,10 +159,9 @@ const HANDLERS: { readonly [K in Kind]: Handler<K> } = {
   },
   deleteByName: {
     foretold: (model, actor, { name }) => model.deleteByName(actor, name),
-    done: async ({ services }, caller, { name }) => {
-      // The files stay, so that whoever acquires one meanwhile finds it.
-      const kept = { open: services.files.open.bind(services.files), removeIfSame: async () => {} };
-      await deleteModel({ ...services, files: kept }, caller, await findModel(services, caller, name, "only"));
+    done: async (at, caller, { name }) => {
+      const { services } = keepingFiles(at);
+      await deleteArtifact(services, caller, await findModel(services, caller, name, "only"), null);
     },
   },
   push: {
@@ -197,9 +196,15 @@ const HANDLERS: { readonly [K in Kind]: Handler<K> } = {
   },
   delete: {
     foretold: (model, actor, { place, what }) => model.delete(actor, model.at(place), definitionOf(what).digest),
-    done: (at, caller, { place, what }) => at.delete(caller, place, definitionOf(what).digest),
+    done: (at, caller, { place, what }) => keepingFiles(at).delete(caller, place, definitionOf(what).digest),
   },
 };
+
+/** What is deleted leaves its file, so that whoever acquires it meanwhile finds it. */
+function keepingFiles(at: Transitions): Transitions {
+  const { services } = at;
+  return at.through({ ...services, files: { ...services.files, removeIfSame: async () => {} } });
+}
 
 /** Puts all files where they are acquired from. */
 export async function putFiles({ directory }: Transitions): Promise<void> {

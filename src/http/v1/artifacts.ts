@@ -15,7 +15,7 @@ import { snapshotRequest } from "../../api/snapshot.ts";
 import { RegistryError } from "../../oci/errors.ts";
 import { type Reference, type RepositoryName, type Tag, parseArtifactReference } from "../../oci/reference.ts";
 import { approve } from "../../registry/approvals.ts";
-import { deleteArtifact } from "../../registry/delete-artifact.ts";
+import { type DeletionServices, deleteArtifact } from "../../registry/delete-artifact.ts";
 import { type PromotionRequest, evaluatePromotion } from "../../registry/evaluate.ts";
 import { type FoundArtifact, type TagMeaning, demand, findArtifact } from "../../registry/find-artifact.ts";
 import { listArtifacts } from "../../registry/list-artifacts.ts";
@@ -41,7 +41,7 @@ const SECOND = 1000;
 const PROMOTED_TAG = "/v1/tags/:ref{[^@:]+(?::|%3[Aa])[^/]+}/promoted";
 
 /** The doors to artifacts and their lifecycle (interface.md §5). Use cases ask for the rights: what a caller may not see is absent first. */
-export function artifactDoors(services: TransitionServices): readonly Door[] {
+export function artifactDoors(services: DeletionServices): readonly Door[] {
   return [
     door("GET", "/v1/artifacts", async (c, caller) => {
       const { repository, state, cursor, limit } = conform(listRequest, c.req.query());

@@ -4,9 +4,9 @@ import { goJson } from "../../oci/go-json.ts";
 import { isModelName } from "../../oci/model-name.ts";
 import { type AcquireServices, acquire } from "../../registry/acquire.ts";
 import { countStates } from "../../registry/count-states.ts";
-import { deleteModel } from "../../registry/delete-model.ts";
+import { deleteArtifact } from "../../registry/delete-artifact.ts";
 import { type TagMeaning, demand } from "../../registry/find-artifact.ts";
-import { type FoundModel, findModel, viewOf } from "../../registry/find-model.ts";
+import { type FoundModel, type ShownModel, findModel, viewOf } from "../../registry/find-model.ts";
 import { listModels } from "../../registry/list-models.ts";
 import { locateModel } from "../../registry/locate-model.ts";
 import type { Caller } from "../../registry/ports.ts";
@@ -56,7 +56,7 @@ export function modelDoors(services: AcquireServices): readonly Door[] {
     change("DELETE", "/v1/model/delete", async (c, caller) => {
       const found = await named(services, c, caller, "only");
       const before = found.record.state;
-      await deleteModel(services, caller, found);
+      await deleteArtifact(services, caller, found, null);
       return status(c, found, before === "deleted" ? "already_deleted" : "deleted");
     }),
   ];
@@ -92,7 +92,7 @@ async function* shownModels(services: AcquireServices, caller: Caller): AsyncGen
   for await (const found of listModels(services, caller)) yield shown(services, found);
 }
 
-async function shown(services: AcquireServices, found: FoundModel): Promise<string> {
+async function shown(services: AcquireServices, found: ShownModel): Promise<string> {
   const { repository, record } = found;
   return modelAnswerJson(await viewOf(services, found), { repository, digest: record.names[0] ?? record.digest });
 }

@@ -4,7 +4,7 @@ import { promoteModelRequest } from "../../api/models.ts";
 import { RegistryError } from "../../oci/errors.ts";
 import { modelFilename } from "../../oci/model-name.ts";
 import type { AcquireServices } from "../../registry/acquire.ts";
-import type { FoundModel } from "../../registry/find-model.ts";
+import type { ShownModel } from "../../registry/find-model.ts";
 import type { Caller } from "../../registry/ports.ts";
 import { promoteModel } from "../../registry/promote-model.ts";
 import { tensorManifestOf } from "../../registry/take-in-file.ts";
@@ -15,7 +15,7 @@ import { acquisitionOf } from "./named-file.ts";
 type Body = z.output<typeof promoteModelRequest>;
 
 /** The predecessor's promote, with its refusals in their order (secai-behaviour 1.6). */
-export async function promoted(services: AcquireServices, c: Ask, caller: Caller): Promise<FoundModel> {
+export async function promoted(services: AcquireServices, c: Ask, caller: Caller): Promise<ShownModel> {
   const body = await goBody(c, promoteModelRequest, refusalOf);
   const { gguf_guard_fingerprint: fingerprint, gguf_guard_manifest: manifest } = body;
   const path = manifest === "" ? undefined : modelFilename(manifest);

@@ -3,18 +3,17 @@ import { RegistryError } from "../../oci/errors.ts";
 import { MAX_MANIFEST_BYTES } from "../../oci/manifest.ts";
 import { type Reference, type RepositoryName, type Tag, isTag, parseReference } from "../../oci/reference.ts";
 import { warningHeader } from "../../oci/warning.ts";
-import { deleteArtifact } from "../../registry/delete-artifact.ts";
+import { type DeletionServices, deleteArtifact } from "../../registry/delete-artifact.ts";
 import { deleteTag } from "../../registry/delete-tag.ts";
 import { findContent } from "../../registry/find-artifact.ts";
 import type { Caller } from "../../registry/ports.ts";
 import { pullManifest } from "../../registry/pull-manifest.ts";
 import { pushManifest } from "../../registry/push-manifest.ts";
 import type { RefusalLog } from "../../registry/refusals.ts";
-import type { TransitionServices } from "../../registry/transition.ts";
 import { wholeBody } from "../body.ts";
 import type { Ask, Door, RepositoryDoor } from "../route.ts";
 
-type Needs = TransitionServices & { readonly refusals: Pick<RefusalLog, "note"> };
+type Needs = DeletionServices & { readonly refusals: Pick<RefusalLog, "note"> };
 
 /** distribution-spec end-7b: at least ten; the URL's bound allows about sixty. */
 const MAX_TAGS = 100;

@@ -124,6 +124,15 @@ describe("delete", () => {
     await expect(stat(models.at("removed.gguf"))).rejects.toThrow("ENOENT");
   });
 
+  test.each(["/v1/artifacts", "/v2"])("by %s removes it as well", async (door) => {
+    const name = `removed-by-${door.slice(1, 3)}`;
+    await bring("acquired", name);
+    const { digest } = await models.info(name);
+    const path = door === "/v2" ? `/v2/models/${name}/manifests/${digest}` : `/v1/artifacts/models/${name}@${digest}`;
+    expect((await models.ask("DELETE", path, { as: "operator" })).status).toBe(door === "/v2" ? 202 : 200);
+    await expect(stat(models.at(fileOf(name)))).rejects.toThrow("ENOENT");
+  });
+
   test("leaves a file that took its place, and one that was written over", async () => {
     await bring("acquired", "replaced");
     await writeFile(models.at("replaced.gguf"), "another");
@@ -133,9 +142,8 @@ describe("delete", () => {
 
   test("leaves the file alone that another name has taken over since, also when it is called again", async () => {
     await bring("acquired", "first");
-    const { digest } = await models.info("first");
-    // By the other door, which knows of no files.
-    await models.ask("DELETE", `/v1/artifacts/models/first@${digest}`, { as: "operator" });
+    await models.must("delete", "first");
+    await models.put("first.gguf", "first");
     await models.acquire("second", "first.gguf");
     expect(await call("delete", "first")).toEqual(inJson(200, '{"name":"first","status":"already_deleted"}'));
     expect(await readFile(models.at("first.gguf"), "utf8")).toBe("first");

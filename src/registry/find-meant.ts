@@ -1,0 +1,32 @@
+import { RegistryError } from "../oci/errors.ts";
+import type { RepositoryName } from "../oci/reference.ts";
+import type { Expectation, Key } from "../storage/metadata-store.ts";
+import { modelNameRecord } from "../storage/records.ts";
+import type { Services } from "./ports.ts";
+import { type FoundManifest, findManifest } from "./serving.ts";
+
+/** What a registered name means. */
+export interface Meant extends FoundManifest {
+  readonly repository: RepositoryName;
+  /** That it means it still: for every change to expect that rests on it. */
+  readonly meant: Expectation;
+}
+
+const MAX_TRIES = 64;
+
+/**
+ * What the row of a registered name means, both as they were at one moment: when another file is registered under the name meanwhile, the
+ * one before may come into a state in which the name never meant it. Undefined where there is no row, for a name that is not registered.
+ */
+export async function findMeant(needs: Pick<Services, "metadata">, key: Key): Promise<Meant | undefined> {
+  let row = await needs.metadata.get(key);
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    if (row === undefined) return undefined;
+    const { repository, digest } = modelNameRecord.parse(row.value);
+    const found = await findManifest(needs, repository, digest);
+    const now = await needs.metadata.get(key);
+    if (now?.version === row.version) return found && { ...found, repository, meant: { key, version: row.version } };
+    row = now;
+  }
+  throw new RegistryError("UNAVAILABLE", "too many others register files under this name; try again", { headers: { "Retry-After": "1" } });
+}
