@@ -62,7 +62,7 @@ const MAY_USE: Readonly<Record<string, readonly string[]>> = {
   "@sigstore/core": ["trust"],
   "@sigstore/protobuf-specs": ["trust"],
   "@sigstore/verify": ["trust"],
-  "@sigstore/tuf": ["services"],
+  "@sigstore/tuf": ["cli"],
   jose: ["identity", "trust", "services"],
   hono: ["http", "ui"],
   "@hono/node-server": ["http"],

@@ -46,6 +46,19 @@ const judgedPolicy = z.strictObject({
   digest: digestSchema.describe("of the policy's canonical JSON"),
   mode: z.enum(["enforce", "warn"]),
   trust_roots: z.array(digestSchema),
+  updated_roots: z
+    .array(
+      z.strictObject({
+        as: z.string().describe("the policy's name of it"),
+        root_digest: digestSchema.describe("of the root metadata that the first update began with"),
+        digest: digestSchema.nullable().describe("of what the last update brought"),
+        updated_at: timeSchema.nullable(),
+        holds_until: timeSchema.nullable(),
+        status: z.enum(["fresh", "stale", "missing"]),
+        counts: z.boolean().describe("may evidence rest on it?"),
+      }),
+    )
+    .describe("the trust roots that are updated by TUF"),
   requirements: z.array(
     z.strictObject({
       name: z.string(),

@@ -37,7 +37,17 @@ import {
 import { createNamespaceRequest, namespaceList, namespaceView } from "./namespaces.ts";
 import type { Operation } from "./operation.ts";
 import { policyOperations } from "./policy-operations.ts";
-import { policyDocument, policyList, policyVersionView, policyView, trustRootDocument, trustRootList, trustRootView } from "./policies.ts";
+import {
+  endedTrustRoots,
+  policyDocument,
+  policyList,
+  policyVersionView,
+  policyView,
+  trustRootDocument,
+  trustRootList,
+  trustRootView,
+  updateTrustRootRequest,
+} from "./policies.ts";
 import { replayPage, replayRequest } from "./policy-replay.ts";
 import { predecessorError, predecessorRefusal, problem, refusedPromotion } from "./problem.ts";
 import { registryOperations } from "./registry-operations.ts";
@@ -88,6 +98,7 @@ export const requests: Named = {
   RotateSigningKey: rotateSigningKeyRequest,
   SetPromotedTag: promotedTagRequest,
   TrustRootDocument: trustRootDocument,
+  UpdateTrustRoot: updateTrustRootRequest,
 };
 
 /** Bodies of answers by name. */
@@ -105,6 +116,7 @@ export const answers: Named = {
   Credential: credentialView,
   CredentialList: credentialList,
   Decision: decisionAnswer,
+  EndedTrustRoots: endedTrustRoots,
   Health: healthAnswer,
   ListedArtifact: listedArtifact,
   Model: modelAnswer,

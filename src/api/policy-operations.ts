@@ -1,15 +1,19 @@
 import type { Operation } from "./operation.ts";
 import { replayPage, replayRequest } from "./policy-replay.ts";
 import {
+  endTrustRootRequest,
+  endedTrustRoots,
   policyDocument,
   policyList,
   policyName,
   policyVersionView,
   policyView,
   showPolicyRequest,
+  showTrustRootRequest,
   trustRootDocument,
   trustRootList,
   trustRootView,
+  updateTrustRootRequest,
 } from "./policies.ts";
 
 const administration = { chapter: "administration", access: "credential" } as const;
@@ -86,6 +90,38 @@ export const policyOperations: readonly Operation[] = [
     summary: "Keep a Sigstore trusted root for policies to name",
     access: change,
     body: { schema: trustRootDocument, required: true },
+    answers: { 200: { says: "the trust root with its digest", schema: trustRootView } },
+    refuses: ["CONFLICT"],
+  },
+  {
+    ...policy,
+    method: "GET",
+    path: "/v1/trust-roots/{name}",
+    id: "getTrustRoot",
+    summary: "Show a trusted root, also one that policies may name no more",
+    query: showTrustRootRequest.shape,
+    answers: { 200: { says: "the document, byte for byte", schema: trustRootDocument } },
+    refuses: ["NOT_FOUND"],
+  },
+  {
+    ...policy,
+    method: "DELETE",
+    path: "/v1/trust-roots/{name}",
+    id: "deleteTrustRoot",
+    summary: "End a name of trusted roots, or one of them, unless a policy in force names it",
+    access: change,
+    query: endTrustRootRequest.shape,
+    answers: { 200: { says: "what was ended", schema: endedTrustRoots } },
+    refuses: ["NOT_FOUND", "CONFLICT"],
+  },
+  {
+    ...policy,
+    method: "PUT",
+    path: "/v1/trust-roots/{name}/update",
+    id: "updateTrustRoot",
+    summary: "Keep what a TUF client fetched, for policies that name a trust root by its TUF repository",
+    access: change,
+    body: { schema: updateTrustRootRequest, required: true },
     answers: { 200: { says: "the trust root with its digest", schema: trustRootView } },
     refuses: ["CONFLICT"],
   },

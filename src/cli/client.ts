@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { ArtifactRef } from "./artifact-ref.ts";
-import { type HttpAsk, bytesBody, readJson } from "./http.ts";
+import { type HttpAsk, bytesBody, readBody, readJson } from "./http.ts";
 import type { RegistryClient } from "./registry-client.ts";
 
 /** A list of all models has no pages: so much is about half a million of them. */
@@ -32,11 +32,9 @@ export class NativeClient {
 
   /** Sends a request and reads its answer; whatever is not a success is thrown in the registry's own words. */
   async request<T>({ method, path, query, body, bytes, headers, answers = [], time }: NativeAsk, schema: z.ZodType<T>): Promise<T> {
-    const parameters = new URLSearchParams();
-    for (const [name, value] of Object.entries(query ?? {})) if (value !== undefined) parameters.set(name, String(value));
     const ask = {
       method,
-      path: parameters.size === 0 ? path : `${path}?${parameters.toString()}`,
+      path: pathWith(path, query),
       headers: { Accept: "application/json", ...(body !== undefined && { "Content-Type": "application/json" }), ...headers },
       ...(time !== undefined && { time }),
       ...sent(body, bytes),
@@ -44,6 +42,18 @@ export class NativeClient {
     const answer = await this.#client.send(ask, "", [200, 201, 202, ...answers]);
     return readJson(answer, MAX_ANSWER_BYTES, schema);
   }
+
+  /** Asks for a document and gives it byte for byte; it may have so many at most. */
+  async bytes({ path, query }: Pick<NativeAsk, "path" | "query">, maxBytes: number): Promise<Buffer> {
+    const ask = { method: "GET", path: pathWith(path, query), headers: { Accept: "application/json" } };
+    return readBody(await this.#client.send(ask, "", [200]), maxBytes);
+  }
+}
+
+function pathWith(path: string, query: NativeAsk["query"]): string {
+  const parameters = new URLSearchParams();
+  for (const [name, value] of Object.entries(query ?? {})) if (value !== undefined) parameters.set(name, String(value));
+  return parameters.size === 0 ? path : `${path}?${parameters.toString()}`;
 }
 
 function sent(body: NativeAsk["body"], bytes: Uint8Array | undefined): { readonly body?: ReturnType<typeof bytesBody> } {

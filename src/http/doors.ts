@@ -17,6 +17,7 @@ import { keyDoors } from "./v1/keys.ts";
 import { modelDoors } from "./v1/models.ts";
 import { namespaceDoors } from "./v1/namespaces.ts";
 import { policyDoors } from "./v1/policies.ts";
+import { trustRootDoors } from "./v1/trust-roots.ts";
 import { whoamiDoors } from "./v1/whoami.ts";
 import { blobDoors } from "./v2/blobs.ts";
 import { catalogDoors } from "./v2/catalog.ts";
@@ -69,6 +70,7 @@ export function allDoors(services: DoorServices, gatekeeper: Gatekeeper, serving
     ...credentialDoors(services),
     ...keyDoors(services),
     ...policyDoors(services),
+    ...trustRootDoors(services),
     ...whoamiDoors(),
     ...healthDoors({ services, gatekeeper, draining, insecureDevMode, authRequired, isLocal }),
   ];

@@ -2,8 +2,20 @@ import { z } from "zod";
 import { digestSchema } from "../oci/digest.ts";
 import { trustNameSchema } from "../trust/authority.ts";
 import { changedAuthorities } from "./authority-diff.ts";
-import { type PolicyChange, added, changed, changedList, effectOfAll, policyChangeSchema, removed } from "./change.ts";
+import {
+  type Place,
+  type PolicyChange,
+  added,
+  changed,
+  changedAmount,
+  changedList,
+  effectOfAll,
+  policyChangeSchema,
+  removed,
+  within,
+} from "./change.ts";
 import type { TrustPolicy } from "./document.ts";
+import type { NamedTrustRoot, UpdatedTrustRoot } from "./named-trust-root.ts";
 import { changedRequirements } from "./requirement-diff.ts";
 
 const side = z.strictObject({
@@ -52,21 +64,51 @@ function changesOf({ spec: before }: TrustPolicy, { spec: after }: TrustPolicy):
       [before.mode, after.mode],
       after.mode === "enforce" ? "tighter" : "looser",
     ),
-    ...changedTrustRoots(before.trustRoots, after.trustRoots),
+    ...changedTrustRoots(before, after),
     ...changedAuthorities(before, after),
     ...changedRequirements(before.require, after.require),
   ];
 }
 
-type TrustRootNames = TrustPolicy["spec"]["trustRoots"];
+type Spec = TrustPolicy["spec"];
 
-/** By itself a trust root does nothing: which authorities rest on it is told of them. */
-function changedTrustRoots(before: TrustRootNames, after: TrustRootNames): readonly PolicyChange[] {
-  const names = new Set([...Object.keys(before), ...Object.keys(after)]);
+/** One that no authority of use rests on decides nothing. */
+function changedTrustRoots(before: Spec, after: Spec): readonly PolicyChange[] {
+  const names = new Set([...Object.keys(before.trustRoots), ...Object.keys(after.trustRoots)]);
+  const used = new Set([...usedRoots(before), ...usedRoots(after)]);
   return [...names].toSorted().flatMap((name) => {
-    const place = { path: `spec.trustRoots.${name}`, words: `trust root ${name}` };
-    const [was, is] = [before[name], after[name]];
-    if (was === undefined) return is === undefined ? [] : [added(place, "it", is, "none")];
-    return is === undefined ? [removed(place, "it", was, "none")] : changed(place, "it", [was, is], "unknown");
+    const changes = changedTrustRoot(
+      { path: `spec.trustRoots.${name}`, words: `trust root ${name}` },
+      before.trustRoots[name],
+      after.trustRoots[name],
+    );
+    return used.has(name) ? changes : changes.map((change) => ({ ...change, effect: "none" as const }));
   });
+}
+
+function usedRoots({ authorities, require }: Spec): readonly (string | undefined)[] {
+  const named = new Set(require.flatMap(({ anyOf }) => anyOf));
+  return authorities.filter(({ name }) => named.has(name)).map(({ trustRoot }) => trustRoot);
+}
+
+/** Which authority rests on one that is new or gone is told of the authority. */
+function changedTrustRoot(place: Place, before: NamedTrustRoot | undefined, after: NamedTrustRoot | undefined): readonly PolicyChange[] {
+  if (before === undefined) return after === undefined ? [] : [added(place, "it", after, "none")];
+  if (after === undefined) return [removed(place, "it", before, "none")];
+  if (!("tuf" in before && "tuf" in after && isSameRepository(before.tuf, after.tuf)))
+    return changed(place, "it", [before, after], "unknown");
+  const [was, is] = [before.tuf, after.tuf];
+  return [
+    ...changedAmount(within(place, "tuf.maxAgeHours"), "the hours for which an update counts", [was.maxAgeHours, is.maxAgeHours], "looser"),
+    ...changed(
+      within(place, "tuf.stale"),
+      "what becomes of it when it is too old",
+      [was.stale, is.stale],
+      is.stale === "warn" ? "looser" : "tighter",
+    ),
+  ];
+}
+
+function isSameRepository(before: UpdatedTrustRoot, after: UpdatedTrustRoot): boolean {
+  return before.name === after.name && before.rootDigest === after.rootDigest;
 }

@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { canonicalJson } from "../oci/canonical-json.ts";
-import { type Digest, digestOf, digestSchema } from "../oci/digest.ts";
+import { type Digest, digestOf } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { type Authority, authoritySchema, trustNameSchema } from "../trust/authority.ts";
 import { isGlob, matchesGlob } from "../trust/glob.ts";
@@ -8,6 +8,7 @@ import { MODEL_SIGNING } from "../trust/oms.ts";
 import { fingerprintOf, publicKeyFrom } from "../trust/public-key.ts";
 import { COSIGN_SIGN } from "../trust/signed-claim.ts";
 import { conditionSchema } from "./condition.ts";
+import { namedTrustRootSchema } from "./named-trust-root.ts";
 import { MAX_POLICY_BYTES, type Notation, readPolicyText } from "./document-text.ts";
 
 const MAX_TEXT = 1_024;
@@ -79,7 +80,7 @@ const specSchema = z.strictObject({
   match: z.strictObject({ repositories: z.array(repositoriesSchema).min(1).max(MAX_LISTED) }),
   mode: z.enum(["enforce", "warn"]).default("enforce"),
   trustRoots: z
-    .record(trustNameSchema, z.strictObject({ name: trustNameSchema, digest: digestSchema }))
+    .record(trustNameSchema, namedTrustRootSchema)
     .refine((roots) => Object.keys(roots).length <= MAX_PEOPLE, `must be at most ${MAX_PEOPLE}`)
     .default({}),
   authorities: z.array(authoritySchema).max(MAX_LISTED).default([]),
@@ -127,11 +128,20 @@ export function matchesRepository(patterns: readonly string[], repository: strin
   return patterns.some((pattern) => matchesGlob(pattern, repository));
 }
 
-function faultText({ issues }: z.ZodError): string {
+function faultText(error: z.ZodError): string {
+  const issues = error.issues.flatMap((issue) => issuesIn(issue));
   const told = issues
     .slice(0, MAX_FAULTS)
     .map(({ path, message }) => (path.length === 0 ? message : `${z.core.toDotPath(path)}: ${message}`));
   return [...told, ...(issues.length > MAX_FAULTS ? [`and ${issues.length - MAX_FAULTS} more`] : [])].join("; ");
+}
+
+/** Of several forms that a value may have, it is told of that one which it comes closest to. */
+function issuesIn(issue: z.core.$ZodIssue): readonly z.core.$ZodIssue[] {
+  if (issue.code !== "invalid_union") return [issue];
+  const [closest] = issue.errors.toSorted((one, other) => one.length - other.length);
+  if (closest === undefined || closest.length === 0) return [issue];
+  return closest.map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] })).flatMap((inner) => issuesIn(inner));
 }
 
 interface SpecFault {

@@ -6,6 +6,7 @@ import type { TrustRoots } from "../trust/trust-root.ts";
 import { type Check, listed } from "./check.ts";
 import { meets } from "./condition.ts";
 import type { Requirement, TrustPolicy, WantedEvidence } from "./document.ts";
+import { type JudgedTrustRoot, trustRootChecks } from "./named-trust-root.ts";
 import { type ScanEvidence, scanChecks } from "./scan-evidence.ts";
 
 /** A version of a written policy, with the trust roots that it names. */
@@ -15,6 +16,8 @@ export interface WrittenPolicy {
   readonly digest: Digest;
   readonly document: TrustPolicy;
   readonly trustRoots: TrustRoots;
+  /** How those of them stand that are updated. */
+  readonly updatedRoots: readonly JudgedTrustRoot[];
 }
 
 /** What a requirement itself finds wrong with evidence that verifies. */
@@ -74,6 +77,7 @@ export interface JudgedPolicy {
   readonly digest: Digest;
   readonly mode: TrustPolicy["spec"]["mode"];
   readonly trust_roots: readonly Digest[];
+  readonly updated_roots: readonly JudgedTrustRoot[];
   readonly requirements: readonly JudgedRequirement[];
 }
 
@@ -215,16 +219,21 @@ function plainRequirement(name: string, kind: WantedEvidence["kind"], met: boole
   return { name, kind, met, message, accepted: [], rejected: [], rejected_more: 0 };
 }
 
-/** A check a requirement. A policy that only warns fails none. */
+/** A check a requirement, and one a trust root that is updated. A policy that only warns fails none. */
 export function policyChecks({ policies }: Written): readonly Check[] {
-  return policies.flatMap(({ name, mode, digest, requirements }) =>
-    requirements.map((requirement) => ({
-      id: `policy/${name}/${requirement.name}`,
-      status: requirement.met ? ("pass" as const) : mode === "warn" ? ("warn" as const) : ("fail" as const),
-      message: requirement.message,
-      inputs: [digest, ...new Set(requirement.accepted.map(({ manifest }) => manifest))],
-    })),
-  );
+  return policies.flatMap((policy) => [
+    ...trustRootChecks(policy, policy.updated_roots),
+    ...policy.requirements.map((requirement) => requirementCheck(policy, requirement)),
+  ]);
+}
+
+function requirementCheck({ name, mode, digest }: JudgedPolicy, { name: of, met, message, accepted }: JudgedRequirement): Check {
+  return {
+    id: `policy/${name}/${of}`,
+    status: met ? "pass" : mode === "warn" ? "warn" : "fail",
+    message,
+    inputs: [digest, ...new Set(accepted.map(({ manifest }) => manifest))],
+  };
 }
 
 /** The policies that decide, as decisions and records name them; undefined where none is enforced, and the built-in one decides. */

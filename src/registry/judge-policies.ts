@@ -129,11 +129,12 @@ class Judging {
   }
 
   async judge(policy: WrittenPolicy): Promise<JudgedPolicy> {
-    const { name, version, digest, document, trustRoots } = policy;
+    const { name, version, digest, document, trustRoots, updatedRoots } = policy;
     const requirements: JudgedRequirement[] = [];
     for (const requirement of document.spec.require) requirements.push(await this.#judgeRequirement(policy, requirement));
     const roots = new Set([...trustRoots.values()].map((root) => root.digest));
-    return { name, version, digest, mode: document.spec.mode, trust_roots: [...roots].toSorted(), requirements };
+    const { mode } = document.spec;
+    return { name, version, digest, mode, trust_roots: [...roots].toSorted(), updated_roots: updatedRoots, requirements };
   }
 
   async #judgeRequirement(policy: WrittenPolicy, requirement: Requirement): Promise<JudgedRequirement> {

@@ -3,6 +3,7 @@ import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { type TrustPolicy, parsePolicy, policyDigest } from "../policy/document.ts";
 import type { Notation } from "../policy/document-text.ts";
+import type { UpdatedTrustRoot } from "../policy/named-trust-root.ts";
 import { trustNameSchema } from "../trust/authority.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { Change, Expectation } from "../storage/metadata-store.ts";
@@ -10,6 +11,7 @@ import { type PolicyRecord, type PolicyVersionRecord, policyRecord, policyVersio
 import { auditEvent } from "./audit-event.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
 import type { Caller, Services } from "./ports.ts";
+import { findTrustRootUpdate } from "./trust-root-updates.ts";
 import { findTrustRoot } from "./trust-roots.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "newId">;
@@ -141,15 +143,29 @@ function unknownPolicy(): RegistryError {
 /** A policy rests on its trust roots: without them nothing would ever meet it. */
 async function rootExpectations(needs: Needs, { spec: { trustRoots } }: TrustPolicy): Promise<readonly Expectation[]> {
   const expect: Expectation[] = [];
-  for (const [as, { name, digest }] of Object.entries(trustRoots)) {
-    const root = await findTrustRoot(needs, name, digest);
-    if (root === undefined) {
-      const rule = `there is no trust root ${name} with this digest: add it first, by \`securectl trust add ${name} FILE\``;
-      throw new RegistryError("INVALID", `the policy is invalid: spec.trustRoots.${as}: ${rule}`);
-    }
-    expect.push(...root.expect);
+  for (const [as, named] of Object.entries(trustRoots)) {
+    const at = `the policy is invalid: spec.trustRoots.${as}`;
+    expect.push(...("tuf" in named ? await updateExpectations(needs, named.tuf, at) : await rootExpectation(needs, named, at)));
   }
   return expect;
+}
+
+async function rootExpectation(
+  needs: Needs,
+  { name, digest }: { readonly name: string; readonly digest: Digest },
+  at: string,
+): Promise<readonly Expectation[]> {
+  const root = await findTrustRoot(needs, name, digest);
+  if (root !== undefined) return root.expect;
+  const remedy = `add it first, by \`securectl trust add ${name} FILE\``;
+  throw new RegistryError("INVALID", `${at}: there is no trust root ${name} with this digest: ${remedy}`);
+}
+
+async function updateExpectations(needs: Needs, wanted: UpdatedTrustRoot, at: string): Promise<readonly Expectation[]> {
+  const { update, expect } = await findTrustRootUpdate(needs, wanted);
+  if (update !== undefined) return [expect];
+  const remedy = `run \`securectl trust update ${wanted.name}\` with the root metadata of this digest first`;
+  throw new RegistryError("INVALID", `${at}: no update has brought ${wanted.name} by this root metadata: ${remedy}`);
 }
 
 async function checkRoom(needs: Needs): Promise<void> {

@@ -5,7 +5,7 @@ import { trustNameSchema } from "../trust/authority.ts";
 import { parseTrustRoot } from "../trust/trust-root.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { Expectation } from "../storage/metadata-store.ts";
-import { type TrustRootRecord, trustRootRecord } from "../storage/policy-records.ts";
+import { type TrustRootRecord, trustRootRecord, trustRootUpdateRecord } from "../storage/policy-records.ts";
 import { auditEvent } from "./audit-event.ts";
 import { decideAndCommit } from "./commit.ts";
 import type { Caller, Services } from "./ports.ts";
@@ -38,7 +38,7 @@ const SHIPPED: KnownTrustRoot = {
 
 /** Keeps a trusted root under a name; those that had it before stay, each by its digest. Throws INVALID for what is none. */
 export async function putTrustRoot(services: Needs, caller: Caller, name: string, bytes: Uint8Array): Promise<KnownTrustRoot> {
-  if (!trustNameSchema.safeParse(name).success) throw new RegistryError("INVALID", "the name of a trust root is 1 to 63 of a-z, 0-9 and -");
+  checkTrustRootName(name);
   const { digest } = parseTrustRoot(bytes);
   return decideAndCommit(services, async () => {
     const found = await findTrustRoot(services, name, digest);
@@ -66,6 +66,11 @@ export async function putTrustRoot(services: Needs, caller: Caller, name: string
       result: { name, digest, size: record.size, by: record.by, at: record.at },
     };
   });
+}
+
+/** Throws INVALID for what no trust root can be called. */
+export function checkTrustRootName(name: string): void {
+  if (!trustNameSchema.safeParse(name).success) throw new RegistryError("INVALID", "the name of a trust root is 1 to 63 of a-z, 0-9 and -");
 }
 
 /** All trust roots that policies may name, by name and digest, the shipped one first. */
@@ -98,4 +103,18 @@ export async function trustRootBytes({ metadata }: Pick<Services, "metadata">, d
   if (digest === SHIPPED.digest) return PUBLIC_GOOD;
   const content = await metadata.get(keys.trustRootContent(digest));
   return content?.value instanceof Uint8Array ? content.value : undefined;
+}
+
+/** The document of a trust root of a name, also of one that policies may name no more. */
+export async function showTrustRoot(needs: Pick<Services, "metadata">, name: string, digest: Digest): Promise<Uint8Array> {
+  const isKnown = (await findTrustRoot(needs, name, digest)) !== undefined || (await wasKnown(needs, name, digest));
+  const bytes = isKnown ? await trustRootBytes(needs, digest) : undefined;
+  if (bytes === undefined) throw new RegistryError("NOT_FOUND", "there is no such trust root, and there was none");
+  return bytes;
+}
+
+async function wasKnown({ metadata }: Pick<Services, "metadata">, name: string, digest: Digest): Promise<boolean> {
+  if ((await metadata.get(keys.endedTrustRoot(name, digest))) !== undefined) return true;
+  const updates = await metadata.list(under(keys.trustRootUpdates(name), MAX_TRUST_ROOTS));
+  return updates.some(({ value }) => trustRootUpdateRecord.parse(value).digest === digest);
 }

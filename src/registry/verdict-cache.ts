@@ -39,9 +39,10 @@ function isTimeless({ format }: Candidate, authority: Authority): boolean {
 }
 
 function keyOf({ id }: Candidate, authority: Authority, { subject, trustRoots, unsignedConfig }: Grounds): string {
-  // To ask for none is not the same as to ask for one that is missing.
-  const root = authority.trustRoot === undefined ? "none" : (trustRoots.get(authority.trustRoot)?.digest ?? "missing");
-  return JSON.stringify([subject.digests.sha256, id, demandsOf(authority), root, unsignedConfig]);
+  const root = authority.trustRoot === undefined ? undefined : trustRoots.get(authority.trustRoot);
+  // To ask for none is not the same as to ask for one that is missing, or too old.
+  const rests = authority.trustRoot === undefined ? "none" : root === undefined ? "missing" : [root.digest, root.isStale === true];
+  return JSON.stringify([subject.digests.sha256, id, demandsOf(authority), rests, unsignedConfig]);
 }
 
 /** What an authority asks for, whatever a policy calls it and its trust root: policies that ask for the same share the verdict. */

@@ -72,7 +72,9 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   policy-version/<name>/<version>   a version of it, which stays
  *   policy-epoch                      raised by every change of what is in force
  *   trust-root/<name>/<d>             a Sigstore trusted root under the name that policies give it
- *   trust-root-content/<d>            its bytes
+ *   trust-root-ended/<name>/<d>       one that policies may name no more
+ *   trust-root-update/<name>/<d>      what the last update by TUF brought; <d> is the root metadata that the first one began with
+ *   trust-root-content/<d>            the bytes of a trust root, which stay
  *   right-of-way/<repo>             * a revocation there that others were quicker than, which they have to wait for now
  *   serving-epoch                     raised by every change that can end a download
  *   lease/<job>                     * who runs a job
@@ -251,6 +253,9 @@ export const keys = {
   policyEpoch: (): Key => ["policy-epoch"],
   trustRoot: (name: string, digest: Digest): Key => ["trust-root", name, digest],
   trustRoots: (): Key => ["trust-root"],
+  endedTrustRoot: (name: string, digest: Digest): Key => ["trust-root-ended", name, digest],
+  trustRootUpdate: (name: string, rootDigest: Digest): Key => ["trust-root-update", name, rootDigest],
+  trustRootUpdates: (name?: string): Key => (name === undefined ? ["trust-root-update"] : ["trust-root-update", name]),
   trustRootContent: (digest: Digest): Key => ["trust-root-content", digest],
   rightOfWay: (repository: RepositoryName): Key => ["right-of-way", repository],
   servingEpoch: (): Key => ["serving-epoch"],

@@ -29,6 +29,26 @@ export type PolicyVersionRecord = z.infer<typeof policyVersionRecord>;
 export const refusalRecord = z.strictObject({ v: z.literal(1), decision: digestSchema, generation: z.number().int().positive(), at: time });
 export type RefusalRecord = z.infer<typeof refusalRecord>;
 
+const size = z.number().int().nonnegative();
+
 /** A Sigstore trusted root; its bytes are in a row of their own. */
-export const trustRootRecord = z.strictObject({ v: z.literal(1), size: z.number().int().nonnegative(), by: z.string(), at: time });
+export const trustRootRecord = z.strictObject({ v: z.literal(1), size, by: z.string(), at: time });
 export type TrustRootRecord = z.infer<typeof trustRootRecord>;
+
+const version = z.number().int().positive();
+
+/** What the last update by TUF brought under a name. */
+export const trustRootUpdateRecord = z.strictObject({
+  v: z.literal(1),
+  digest: digestSchema,
+  size,
+  /** When it was fetched. */
+  updatedAt: time,
+  /** When the first of the roles' metadata that it was fetched by expires. */
+  expiresAt: time,
+  /** Of the roles' metadata: none ever falls (TUF §5). */
+  versions: z.strictObject({ root: version, timestamp: version, snapshot: version, targets: version }),
+  by: z.string(),
+  at: time,
+});
+export type TrustRootUpdateRecord = z.infer<typeof trustRootUpdateRecord>;

@@ -62,6 +62,7 @@ export const REASONS = {
 
   // What stands in the way of an answer.
   "trust-root-missing": "the trust root that the authority names is not known",
+  "trust-root-stale": "the trust root that the authority names was not updated for longer than the policy allows",
   malformed: "it is broken in a way of its own",
 } as const satisfies Record<string, string>;
 

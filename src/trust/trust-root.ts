@@ -19,6 +19,8 @@ const LEAST_LOG_ID = 4;
 export interface TrustRoot {
   readonly digest: Digest;
   readonly material: Omit<TrustMaterial, "publicKey">;
+  /** Was it not updated for longer than the policy allows? */
+  readonly isStale?: true;
 }
 
 /** Trust roots by the names that a policy gives them. */

@@ -47,6 +47,7 @@ function materialOf({ trustRoot }: Authority, { trustRoots }: Grounds): TrustRoo
   if (trustRoot === undefined) return NO_TRUST_ROOT;
   const root = trustRoots.get(trustRoot);
   if (root === undefined) throw new Refusal("trust-root-missing");
+  if (root.isStale === true) throw new Refusal("trust-root-stale");
   return root.material;
 }
 

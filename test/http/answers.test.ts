@@ -141,7 +141,14 @@ describe("every answer of a running registry is as published:", () => {
       path,
       body: { mediaType: "application/vnd.dev.sigstore.trustedroot+json;version=0.1" },
     });
+    const times = { updated_at: new Date().toISOString(), expires_at: new Date(Date.now() + 86_400_000).toISOString() };
+    const versions = { root: 1, timestamp: 1, snapshot: 1, targets: 1 };
+    const trusted_root = '{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}';
+    const fetched = { root_digest: digestOf("root metadata"), ...times, versions, trusted_root };
+    await ask("updateTrustRoot", 200, { as: operator, path: { name: "updated" }, body: fetched });
     await ask("listTrustRoots", 200, { as: runtime });
+    await ask("getTrustRoot", 200, { as: runtime, path: { name: "updated" }, query: { digest: digestOf(trusted_root) } });
+    await ask("deleteTrustRoot", 200, { as: operator, path: { name: "updated" } });
     const policy = {
       apiVersion: "trust.ai-model-registry.dev/v1",
       kind: "TrustPolicy",

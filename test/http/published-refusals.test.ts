@@ -21,6 +21,13 @@ const POLICY = {
   spec: { match: { repositories: ["team/none"] }, require: [{ name: "people", evidence: { kind: "approvals", minimum: 1 } }] },
 };
 const TRUST_ROOT = { mediaType: "application/vnd.dev.sigstore.trustedroot+json;version=0.1" };
+const UPDATE = {
+  root_digest: digestOf("root metadata"),
+  updated_at: new Date().toISOString(),
+  expires_at: new Date(Date.now() + 86_400_000).toISOString(),
+  versions: { root: 2, timestamp: 2, snapshot: 2, targets: 2 },
+  trusted_root: JSON.stringify(TRUST_ROOT),
+};
 const HASH = "a".repeat(64);
 /** As from a proxy: whoever sends it is no program of this machine. */
 const STRANGER = { "X-Forwarded-For": "192.0.2.1" };
@@ -132,6 +139,9 @@ function soundRequests(): Readonly<Record<string, Asked>> {
     replayPolicy: { as: operator, path: { name: "known" }, body: { policy: JSON.stringify(POLICY) } },
     listTrustRoots: { as: operator },
     putTrustRoot: { as: operator, path: { name: "known" }, body: TRUST_ROOT },
+    getTrustRoot: { as: operator, path: { name: "known" }, query: { digest: digestOf(JSON.stringify(TRUST_ROOT)) } },
+    deleteTrustRoot: { as: operator, path: { name: "ended" } },
+    updateTrustRoot: { as: operator, path: { name: "updated" }, body: UPDATE },
     listModels: { as: serviceToken },
     getModel: model,
     getModelPath: model,
@@ -243,10 +253,20 @@ describe("what the registry refuses is refused as published:", () => {
     await ask("deletePolicy", 404, { as: operator, path });
     await ask("putPolicy", 415, { as: operator, path, body: POLICY, headers: { "Content-Type": "text/plain" } });
     await ask("replayPolicy", 404, { as: operator, path, body: {} });
-    for (const id of ["putPolicy", "deletePolicy", "replayPolicy", "putTrustRoot"])
+    for (const id of ["putPolicy", "deletePolicy", "replayPolicy", "putTrustRoot", "deleteTrustRoot", "updateTrustRoot"])
       await ask(id, 403, { ...soundRequest(id), as: runtime });
+    const unknown = { query: { digest: digestOf("unknown") } };
+    await ask("getTrustRoot", 404, { as: runtime, path, ...unknown });
+    await ask("getTrustRoot", 400, { as: runtime, path });
+    await ask("deleteTrustRoot", 404, { as: operator, path });
+    await ask("deleteTrustRoot", 400, { as: operator, path, query: { digest: "x" } });
+    await ask("deleteTrustRoot", 409, { as: operator, path: { name: "public-good" } });
+    await ask("updateTrustRoot", 200, soundRequest("updateTrustRoot"));
+    const older = { ...UPDATE, versions: { ...UPDATE.versions, timestamp: 1 } };
+    await ask("updateTrustRoot", 409, { ...soundRequest("updateTrustRoot"), body: older });
     const name = "ended";
     await ask("putPolicy", 200, { as: operator, path: { name }, body: { ...POLICY, metadata: { name } } });
+    await ask("putTrustRoot", 200, { as: operator, path: { name }, body: TRUST_ROOT });
     expect(witness.takeFaults()).toEqual([]);
   });
 

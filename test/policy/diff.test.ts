@@ -13,6 +13,7 @@ const OTHERS = { type: "key", name: "others", keys: [{ id: "two", pem: otherPem 
 const IDENTITY = { issuer: { exact: "https://issuer.example" }, subject: { exact: "ci" } };
 const CI = { type: "keyless", name: "ci", trustRoot: "corp", identities: [IDENTITY] };
 const ROOTS = { corp: { name: "corp", digest: `sha256:${"1".repeat(64)}` } };
+const TUF = { tuf: { name: "corp", rootDigest: `sha256:${"3".repeat(64)}`, maxAgeHours: 72 } };
 const SIGNED = { name: "signed", anyOf: ["team"], evidence: { kind: "signature" } };
 const SPEC = { match: { repositories: ["models/**"] }, authorities: [TEAM, OTHERS], require: [SIGNED] };
 
@@ -143,6 +144,14 @@ const CASES: readonly [string, object, object, readonly string[]][] = [
     keyless(),
     { ...keyless(), trustRoots: { corp: { ...ROOTS.corp, digest: `sha256:${"2".repeat(64)}` } } },
     ["changed unknown spec.trustRoots.corp"],
+  ],
+  ["another trust root of no use", { trustRoots: ROOTS }, { trustRoots: { corp: TUF } }, ["changed none spec.trustRoots.corp"]],
+  ["a trust root that is updated", keyless(), { ...keyless(), trustRoots: { corp: TUF } }, ["changed unknown spec.trustRoots.corp"]],
+  [
+    "a longer age of an update, which may be too old",
+    { ...keyless(), trustRoots: { corp: TUF } },
+    { ...keyless(), trustRoots: { corp: { tuf: { ...TUF.tuf, maxAgeHours: 96, stale: "warn" } } } },
+    ["changed looser spec.trustRoots.corp.tuf.maxAgeHours", "changed looser spec.trustRoots.corp.tuf.stale"],
   ],
   ["a trust root more", {}, { trustRoots: ROOTS }, ["added none spec.trustRoots.corp"]],
   [

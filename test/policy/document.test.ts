@@ -80,7 +80,17 @@ describe("parsePolicy()", () => {
 
   test("takes no number for a digest, as YAML has it of digits alone", () => {
     expect(faultOf(() => parseYaml(rooted("1".repeat(64))))).toContain("spec.trustRoots.corp.digest: must be a digest");
-    expect(parseYaml(rooted(`sha256:${"1".repeat(64)}`)).spec.trustRoots["corp"]?.digest).toBe(`sha256:${"1".repeat(64)}`);
+    const digest = `sha256:${"1".repeat(64)}`;
+    expect(parseYaml(rooted(digest)).spec.trustRoots["corp"]).toEqual({ name: "corp", digest });
+  });
+
+  test("tells of that form of a trust root which a document comes closest to", () => {
+    const roots = (corp: object): string => faultOf(() => parse(written({ trustRoots: { corp } })));
+    const tuf = { name: "corp", rootDigest: `sha256:${"1".repeat(64)}`, maxAgeHours: 72 };
+    expect(roots({ tuf: { ...tuf, maxAgeHours: 0 } })).toContain("spec.trustRoots.corp.tuf.maxAgeHours");
+    expect(roots({ tuf: { ...tuf, rootFile: "root.json" } })).toContain('spec.trustRoots.corp.tuf: Unrecognized key: "rootFile"');
+    expect(roots({ name: "corp" })).toContain("spec.trustRoots.corp.digest");
+    expect(parse(written({ trustRoots: { corp: { tuf } } })).spec.trustRoots).toEqual({ corp: { tuf: { ...tuf, stale: "refuse" } } });
   });
 
   test.each([

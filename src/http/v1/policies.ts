@@ -1,10 +1,9 @@
 import { replayRequest } from "../../api/policy-replay.ts";
-import { type PolicyView, type TrustRootView, policyView, showPolicyRequest } from "../../api/policies.ts";
+import { type PolicyView, policyView, showPolicyRequest } from "../../api/policies.ts";
 import { RegistryError } from "../../oci/errors.ts";
 import { essenceOf } from "../../oci/media-types.ts";
 import { type Policy, type SentPolicy, deletePolicy, listPolicies, putPolicy, showPolicy } from "../../registry/policies.ts";
 import { type ReplayServices, replayPolicy } from "../../registry/replay-policy.ts";
-import { type KnownTrustRoot, listTrustRoots, putTrustRoot } from "../../registry/trust-roots.ts";
 import { conform, jsonBody, wholeBody } from "../body.ts";
 import type { Ask, Door } from "../route.ts";
 
@@ -12,7 +11,7 @@ import type { Ask, Door } from "../route.ts";
 const MAX_BODY = 1_048_576;
 const CHANGE = { permission: "administer:policy", on: "registry" } as const;
 
-/** The doors to written promotion policies and trust roots (interface.md §8). */
+/** The doors to written promotion policies (interface.md §8). */
 export function policyDoors(services: ReplayServices): readonly Door[] {
   return [
     {
@@ -52,18 +51,6 @@ export function policyDoors(services: ReplayServices): readonly Door[] {
         return c.json(await replayPolicy(services, caller, request));
       },
     },
-    {
-      method: "GET",
-      path: "/v1/trust-roots",
-      action: "credential",
-      handle: async (c) => c.json({ trust_roots: (await listTrustRoots(services)).map(shownRoot) }),
-    },
-    {
-      method: "PUT",
-      path: "/v1/trust-roots/:name",
-      action: CHANGE,
-      handle: async (c, caller) => c.json(shownRoot(await putTrustRoot(services, caller, nameIn(c), await wholeBody(c, MAX_BODY)))),
-    },
   ];
 }
 
@@ -95,8 +82,4 @@ function versionOf({ name, version, digest, inForce, by, at }: Policy): Omit<Pol
 function shown(policy: Policy): PolicyView {
   const document: unknown = JSON.parse(policy.text);
   return policyView.parse({ ...versionOf(policy), document });
-}
-
-function shownRoot({ name, digest, size, by, at }: KnownTrustRoot): TrustRootView {
-  return { name, digest, size, added_by: by, added_at: at === null ? null : new Date(at).toISOString() };
 }
