@@ -20,13 +20,18 @@ const source = z
   .refine((text) => text.isWellFormed() && Buffer.byteLength(text) <= 4096, { error: "must have at most 4096 bytes" })
   .meta({ maxLength: 4096 });
 const size = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
+/** As Go has it; beyond what a number holds exactly it is the size of no file. */
+const declaredSize = z
+  .custom<number>((value) => typeof value === "number" && Number.isInteger(value) && value >= 0)
+  .register(z.globalRegistry, { type: "integer", format: "int64", minimum: 0 })
+  .default(0);
 
 /** Body of acquire: a file that lies in the data directory. Without `sha256` it is computed; a size of 0 is undeclared. */
 export const acquireRequest = z.strictObject({
   name: modelNameSchema,
   filename,
   sha256: sha256HexSchema.optional(),
-  size_bytes: size.default(0),
+  size_bytes: declaredSize,
   source: source.default(""),
 });
 
@@ -35,7 +40,7 @@ export const promoteModelRequest = z.strictObject({
   name: modelNameSchema,
   filename,
   sha256: sha256HexSchema,
-  size_bytes: size.default(0),
+  size_bytes: declaredSize,
   source: source.default(""),
   ...scanEvidence.shape,
   gguf_guard_fingerprint: fingerprintSchema.default({}),

@@ -10,37 +10,32 @@ const MAX_BODY = 1024 * 1024;
 /** The deepest that the predecessor takes, a fingerprint of 32, stands in a member of the body. */
 const MAX_DEPTH = 34;
 
-/** Which text the predecessor has for a member that does not fit; undefined: its type is wrong. */
-export type Refusal = (member: string, value: unknown) => string | undefined;
+/** What Go has a member as. A number in a `map[string]any` is a double, one of an `int64` is neither fraction nor exponent. */
+export type GoType = "string" | "int64" | "map[string]string" | "map[string]any";
+
+/** A body: its members as Go has them, what they may be besides, and the predecessor's words for those that are not. */
+export interface GoBody<Shape extends z.ZodRawShape> {
+  readonly types: { readonly [Member in keyof Shape]: GoType };
+  readonly schema: z.ZodObject<Shape, z.core.$strict>;
+  readonly refusal: (member: string) => string;
+}
 
 /**
  * A body as the predecessor reads it: names of members in any case, null or an empty text for what is not said; strict otherwise, and no member twice in
- * whatever case. What has the wrong type is `invalid request body`; for all else `refusal` has the words.
+ * whatever case. A member that is not known or has another type is `invalid request body`, before any bound is looked at.
  */
 export async function goBody<Shape extends z.ZodRawShape>(
   c: Ask,
-  schema: z.ZodObject<Shape, z.core.$strict>,
-  refusal: Refusal,
+  { types, schema, refusal }: GoBody<Shape>,
 ): Promise<z.output<z.ZodObject<Shape, z.core.$strict>>> {
-  const members = folded(parse(await bytesOf(c)), Object.keys(schema.shape));
-  const parsed = schema.safeParse(members);
+  const bytes = await bytesOf(c);
+  const parsed = schema.safeParse(saidOf(parse(bytes), new Map(Object.entries<GoType>(types)), integersOf(bytes)));
   if (parsed.success) return parsed.data;
-  const texts = parsed.error.issues.map((issue) => {
-    const member = String(issue.path[0] ?? "");
-    return isMalformed(issue) ? undefined : refusal(member, members[member]);
-  });
-  throw new RegistryError("INVALID", texts.includes(undefined) ? MALFORMED : texts[0]);
+  throw new RegistryError("INVALID", refusal(String(parsed.error.issues[0]?.path[0] ?? "")));
 }
 
-const MALFORMED = "invalid request body";
-
-function isMalformed({ code, message }: z.core.$ZodIssue): boolean {
-  return code === "unrecognized_keys" || (code === "invalid_type" && !isMissing(message));
-}
-
-/** zod says of a member that is not there that its type is wrong. */
-function isMissing(message: string): boolean {
-  return message.endsWith("received undefined");
+function malformed(): RegistryError {
+  return new RegistryError("INVALID", "invalid request body");
 }
 
 async function bytesOf(c: Ask): Promise<Buffer> {
@@ -59,17 +54,80 @@ function parse(bytes: Uint8Array): Record<string, unknown> {
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;
   }
-  throw new RegistryError("INVALID", MALFORMED);
+  throw malformed();
 }
 
-function folded(value: Record<string, unknown>, fields: readonly string[]): Record<string, unknown> {
-  const byFold = new Map(fields.map((field) => [foldCase(field), field]));
-  const members = Object.entries(value).map(([name, member]) => [byFold.get(foldCase(name)) ?? name, member] as const);
-  if (new Set(members.map(([name]) => name)).size !== members.length) throw new RegistryError("INVALID", MALFORMED);
-  return Object.fromEntries(members.filter(([name, member]) => !(fields.includes(name) && isUnsaid(member))));
+/** What is said, by the member that is meant. */
+function saidOf(
+  body: Record<string, unknown>,
+  types: ReadonlyMap<string, GoType>,
+  integers: ReadonlySet<string>,
+): Readonly<Record<string, unknown>> {
+  const byFold = new Map([...types.keys()].map((member) => [foldCase(member), member]));
+  const said = new Map<string, unknown>();
+  for (const [name, value] of Object.entries(body)) {
+    const member = byFold.get(foldCase(name));
+    const type = types.get(member ?? "");
+    if (member === undefined || type === undefined || said.has(member)) throw malformed();
+    said.set(member, value === null ? UNSAID : ofType(type, value, integers.has(name)));
+  }
+  return Object.fromEntries([...said].filter(([, value]) => value !== UNSAID));
 }
 
 /** Go takes null for nothing, and cannot tell an empty text from it. */
-function isUnsaid(member: unknown): boolean {
-  return member === null || member === "";
+const UNSAID = "";
+
+/** The value as Go has it; `isInt64`: is it a number that Go reads into an int64? */
+function ofType(type: GoType, value: unknown, isInt64: boolean): unknown {
+  switch (type) {
+    case "string":
+      if (typeof value === "string") return value;
+      break;
+    case "int64":
+      if (isInt64) return value;
+      break;
+    case "map[string]string":
+      if (isTexts(value)) return Object.fromEntries(Object.entries(value).map(([name, text]) => [name, text ?? UNSAID]));
+      break;
+    case "map[string]any":
+      if (isObject(value) && hasDoublesOnly(value)) return value;
+  }
+  throw malformed();
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isTexts(value: unknown): value is Record<string, string | null> {
+  return isObject(value) && Object.values(value).every((text) => typeof text === "string" || text === null);
+}
+
+/** No double holds a number that JSON.parse makes infinite. Recursion is safe: the depth was bounded before. */
+function hasDoublesOnly(value: unknown): boolean {
+  if (typeof value === "number") return Number.isFinite(value);
+  return typeof value !== "object" || value === null || Object.values(value).every(hasDoublesOnly);
+}
+
+const INT64 = { min: -(2n ** 63n), max: 2n ** 63n - 1n } as const;
+
+/** The members of a body, by their names there, that are written as Go reads an int64: whole, in range, without fraction and exponent. */
+function integersOf(bytes: Uint8Array): ReadonlySet<string> {
+  const found: (readonly [holder: unknown, name: string])[] = [];
+  const body: unknown = JSON.parse(Buffer.from(bytes).toString(), function note(this: unknown, name, value: unknown, context?: Written) {
+    if (typeof value === "number" && isInt64Text(context?.source)) found.push([this, name]);
+    return value;
+  });
+  return new Set(found.filter(([holder]) => holder === body).map(([, name]) => name));
+}
+
+/** How a number stands in the text, which its value does not tell. */
+interface Written {
+  readonly source?: string;
+}
+
+function isInt64Text(source: string | undefined): boolean {
+  if (source === undefined || !/^-?\d{1,19}$/.test(source)) return false;
+  const value = BigInt(source);
+  return value >= INT64.min && value <= INT64.max;
 }

@@ -31,7 +31,7 @@ export function modelDoors(services: AcquireServices): readonly Door[] {
     read("GET", "/v1/stats", async (c) => answer(c, goJson(await stats(services)))),
     read("POST", "/v1/model/verify-manifest", async (c, caller) => verified(services, c, await named(services, c, caller, "seen"))),
     change("POST", "/v1/model/acquire", async (c, caller) => {
-      const body = await goBody(c, acquireRequest, () => "valid name, filename, sha256, and size are required");
+      const body = await goBody(c, ACQUIRE_BODY);
       return answer(c, await shown(services, await acquire(services, caller, acquisitionOf(body))), 201);
     }),
     change("POST", "/v1/model/promote", async (c, caller) => answer(c, await shown(services, await promoted(services, c, caller)), 201)),
@@ -61,6 +61,12 @@ export function modelDoors(services: AcquireServices): readonly Door[] {
     }),
   ];
 }
+
+const ACQUIRE_BODY = {
+  types: { name: "string", filename: "string", sha256: "string", size_bytes: "int64", source: "string" },
+  schema: acquireRequest,
+  refusal: () => "valid name, filename, sha256, and size are required",
+} as const;
 
 /** A door of the predecessor's that programs of this machine may use without a credential. */
 export function read(method: "GET" | "POST", path: string, handle: CallerDoor["handle"]): CallerDoor {

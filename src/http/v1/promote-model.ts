@@ -16,7 +16,7 @@ type Body = z.output<typeof promoteModelRequest>;
 
 /** The predecessor's promote, with its refusals in their order (secai-behaviour 1.6). */
 export async function promoted(services: AcquireServices, c: Ask, caller: Caller): Promise<ShownModel> {
-  const body = await goBody(c, promoteModelRequest, refusalOf);
+  const body = await goBody(c, { types: TYPES, schema: promoteModelRequest, refusal: refusalOf });
   const { gguf_guard_fingerprint: fingerprint, gguf_guard_manifest: manifest } = body;
   const path = manifest === "" ? undefined : modelFilename(manifest);
   if (path !== undefined && "refused" in path) throw new RegistryError("INVALID", "invalid gguf-guard manifest path");
@@ -30,16 +30,22 @@ export async function promoted(services: AcquireServices, c: Ask, caller: Caller
 }
 
 const REQUIRED: ReadonlySet<string> = new Set(["name", "filename", "sha256"]);
-/** What Go has a type for, so that another one is no body at all; what does not fit it otherwise is bad metadata. */
-const TYPES: Readonly<Record<string, z.ZodType>> = {
-  scan_results: z.record(z.string(), z.string().nullable()),
-  scanner_versions: z.record(z.string(), z.string().nullable()),
-  gguf_guard_fingerprint: z.record(z.string(), z.unknown()),
-};
+const TYPES = {
+  name: "string",
+  filename: "string",
+  sha256: "string",
+  size_bytes: "int64",
+  source: "string",
+  scan_results: "map[string]string",
+  scanner_versions: "map[string]string",
+  policy_version: "string",
+  source_revision: "string",
+  gguf_guard_fingerprint: "map[string]any",
+  gguf_guard_manifest: "string",
+} as const;
 
-function refusalOf(member: string, value: unknown): string | undefined {
-  if (REQUIRED.has(member)) return "name, filename, and sha256 are required";
-  return TYPES[member]?.safeParse(value).success === false ? undefined : "invalid promotion metadata";
+function refusalOf(member: string): string {
+  return REQUIRED.has(member) ? "name, filename, and sha256 are required" : "invalid promotion metadata";
 }
 
 const refusedDecision = z.looseObject({

@@ -49,6 +49,15 @@ describe("acquire answers", () => {
     });
   });
 
+  test.each(["0", "-0", "5", " 5\n", "null"])("201 for the size %j", async (size) => {
+    await models.put("sized.gguf", "sized");
+    const body = `{"name":"sized","filename":"sized.gguf","size_bytes":${size}}`;
+    expect(await models.ask("POST", PATH, { body })).toMatchObject({
+      status: 201,
+      text: expect.stringContaining('"size_bytes":5,') as string,
+    });
+  });
+
   test("201 for an empty file, one in a folder, one with an extension in capitals, and one that has other names", async () => {
     await models.put("empty.gguf", "");
     await models.put("sub/deep/n.GGUF", "n");
@@ -91,7 +100,18 @@ describe("acquire refuses, in this order,", () => {
     ["the same member twice, in two cases", '{"name":" bad ","NAME":" bad "}'],
     ["a name that is no text", { name: 1 }],
     ["a size that is text", { ...bad, size_bytes: "1" }],
+    ["an empty text as the size", { ...bad, size_bytes: "" }],
+    // Go reads an int64 from the text: no fraction, no exponent, and nothing beyond 63 bits.
     ["a size with a fraction", '{"name":" bad ","size_bytes":1.5}'],
+    ["a size with a fraction of zero", '{"name":" bad ","size_bytes":1.0}'],
+    ["a size of zero with a fraction", '{"name":" bad ","size_bytes":0.0}'],
+    ["a negative size with a fraction", '{"name":" bad ","size_bytes":-1.0}'],
+    ["a size with an exponent", '{"name":" bad ","size_bytes":1e3}'],
+    ["a size with an exponent of zero", '{"name":" bad ","SIZE_bytes":1E0}'],
+    ["a size with a negative exponent", '{"name":" bad ","size\\u005fbytes":10e-1}'],
+    ["a size of 2^63", '{"name":" bad ","size_bytes":9223372036854775808}'],
+    ["a size below -2^63", '{"name":" bad ","size_bytes":-9223372036854775809}'],
+    ["a size that no double holds", '{"name":" bad ","size_bytes":1e400}'],
     ["a source that is no text", { ...bad, source: ["x"] }],
     ["a digest that is no text", { ...bad, sha256: true }],
     ["bytes that are no UTF-8", Buffer.from([0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d])],
@@ -113,6 +133,7 @@ describe("acquire refuses, in this order,", () => {
     ["a digest in capitals", { name: "x", filename, sha256: HASH.toUpperCase() }],
     ["a digest that is too short", { name: "x", filename, sha256: HASH.slice(1) }],
     ["a negative size", { name: "x", filename, size_bytes: -1 }],
+    ["the smallest size of Go", `{"name":"x","filename":"${filename}","size_bytes":-9223372036854775808}`],
     ["a source of 4097 bytes", { name: "x", filename, source: "ü".repeat(2049) }],
   ])("2: %s by 400", async (_, body) => {
     expect(await models.said("POST", PATH, { body })).toEqual(plainly(400, INVALID));
@@ -192,7 +213,10 @@ describe("acquire refuses by 409 without a trace", () => {
     const wrong = `hash verification failed: hash mismatch: expected ${HASH}, got ${sha256Of("target")}`;
     expect(await models.said("POST", PATH, { body: { ...body, sha256: HASH } })).toEqual(plainly(409, wrong));
     const size = plainly(409, "declared size does not match artifact");
-    expect(await models.said("POST", PATH, { body: { ...body, size_bytes: 5 } })).toEqual(size);
+    for (const bytes of ["5", "9007199254740993", "9223372036854775807"]) {
+      const sent = `{"name":"never","filename":"target.gguf","size_bytes":${bytes}}`;
+      expect(await models.said("POST", PATH, { body: sent })).toEqual(size);
+    }
     expect(await models.byName("GET", "/v1/model", "never")).toMatchObject(plainly(404, "model not found"));
   });
 

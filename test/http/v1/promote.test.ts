@@ -65,6 +65,17 @@ describe("promote answers", () => {
     expect(await models.info(name)).toMatchObject({ state: "trusted" });
   });
 
+  test("201 for null as a result, which is an empty text in Go, and for numbers of a fingerprint as doubles, whatever their members are called", async () => {
+    const { name, filename, sha256 } = await putAndAcquire("nulls");
+    const said = '"scan_results":{"yara":null},"gguf_guard_fingerprint":{"size_bytes":1.0,"b":{"size_bytes":1e3}}';
+    const body = `{"name":"${name}","filename":"${filename}","sha256":"${sha256}",${said}}`;
+    expect(await models.ask("POST", PATH, { body })).toMatchObject({ status: 201 });
+    expect(await models.info(name)).toMatchObject({
+      scan_results: { yara: "" },
+      gguf_guard_fingerprint: { size_bytes: 1, b: { size_bytes: 1000 } },
+    });
+  });
+
   test("201 for a name that is not known, with what the file has", async () => {
     const sha256 = await models.put("fresh.gguf", "fresh");
     const record = await models.promote("fresh", "./fresh.gguf", sha256, { source: "here", ...EVIDENCE });
@@ -97,6 +108,11 @@ describe("promote refuses, in this order,", () => {
     ["results that are a list", { ...bad, scan_results: ["pass"] }],
     ["a result that is no text", { ...bad, scan_results: { s: 1 } }],
     ["versions that are no object", { ...bad, scanner_versions: 1 }],
+    ["an empty text as results", { ...bad, scan_results: "" }],
+    ["an empty text as a fingerprint", { ...bad, gguf_guard_fingerprint: "" }],
+    ["a number in a fingerprint that no double holds", '{"name":" bad ","gguf_guard_fingerprint":{"a":[1e400]}}'],
+    ["a size with a fraction of zero", '{"name":" bad ","size_bytes":1.0}'],
+    ["a size with an exponent", '{"name":" bad ","size_bytes":1e3}'],
     ["a policy version that is an object", { ...bad, policy_version: { hash: "x" } }],
     ["a fingerprint that is a list", { ...bad, gguf_guard_fingerprint: [] }],
     ["a fingerprint that is text", { ...bad, gguf_guard_fingerprint: "x" }],
