@@ -1,12 +1,14 @@
 import { mayDeleteOthersUploads } from "../identity/authorize.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { ManifestRecord } from "../storage/records.ts";
+import { refuseDeletingEvidence } from "./append-only-tag.ts";
 import { type FoundArtifact, demand } from "./find-artifact.ts";
 import { removeFile } from "./file-removal.ts";
 import { detailsOf } from "./find-model.ts";
 import { plainTransition } from "./plain-transition.ts";
 import type { Caller, Services } from "./ports.ts";
 import { rootsOf } from "./reach.ts";
+import { tagsOf } from "./tags.ts";
 import type { TransitionServices } from "./transition.ts";
 
 /** What deleting needs. */
@@ -46,4 +48,10 @@ async function mayDelete(services: TransitionServices, { principal }: Caller, ar
   if (record.pushedBy !== principal.name && !mayDeleteOthersUploads(principal, repository)) {
     throw new RegistryError("DENIED", "you may delete only what you were the first to push; a maintainer may delete the rest");
   }
+  const pushed = (await tagsOf(services, repository, record.digest)).filter((use) => use.pushed);
+  refuseDeletingEvidence(
+    principal,
+    repository,
+    pushed.map(({ tag }) => tag),
+  );
 }

@@ -1,6 +1,7 @@
 import { liveRightsOn, mayDeleteOthersUploads } from "../identity/authorize.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { RepositoryName, Tag } from "../oci/reference.ts";
+import { refuseDeletingEvidence } from "./append-only-tag.ts";
 import { auditEvent } from "./audit-event.ts";
 import { decideAndCommit } from "./commit.ts";
 import type { Caller, Services } from "./ports.ts";
@@ -29,6 +30,7 @@ export async function deleteTag(
     if (pushed.record.by !== principal.name && !mayDeleteOthersUploads(principal, repository)) {
       throw new RegistryError("DENIED", "you may delete only tags that you moved last; a maintainer may delete the rest");
     }
+    refuseDeletingEvidence(principal, repository, [tag]);
     const promoted = await promotedPointer(services, repository, tag);
     const moved = await movePointer(services, { repository, tag, which: "pushed", by: principal.name, at: services.clock() }, undefined);
     const { digest } = pushed.record;

@@ -1,9 +1,10 @@
 import { buffer } from "node:stream/consumers";
 import type { Descriptor } from "../oci/descriptor.ts";
-import { type Digest, algorithmOf, digestOf, digestSchema, encodedOf } from "../oci/digest.ts";
+import { type Digest, algorithmOf, digestOf, digestSchema } from "../oci/digest.ts";
+import { evidenceTags } from "../oci/evidence-tag.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import { STATEMENT_RANK } from "../oci/referrer.ts";
-import { type RepositoryName, tagSchema } from "../oci/reference.ts";
+import type { RepositoryName } from "../oci/reference.ts";
 import {
   type Candidate,
   MAX_REFERRERS,
@@ -96,7 +97,7 @@ async function attachedTo(needs: Needs, repository: RepositoryName, record: Mani
     const manifest = await keep(digest, isReferrer);
     if (manifest !== undefined) named.add(manifest.record.digest);
   }
-  for (const tag of legacyTags(record.digest)) {
+  for (const tag of evidenceTags(record.digest)) {
     const pointer = await pushedPointer(needs, repository, tag);
     if (pointer === undefined) continue;
     const manifest = await keep(pointer.record.digest, () => true);
@@ -113,11 +114,6 @@ async function attachedTo(needs: Needs, repository: RepositoryName, record: Mani
 /** Evidence that somebody took back, or holds back, is none; the registry's own statements say nothing about who made the artifact. */
 async function counts(needs: Needs, record: ManifestRecord): Promise<boolean> {
   return !record.statement && record.state !== "quarantined" && record.state !== "deleted" && !(await isRevoked(needs, record));
-}
-
-/** What cosign called the tags of an artifact's signatures and attestations. */
-function legacyTags(artifact: Digest): readonly ReturnType<typeof tagSchema.parse>[] {
-  return ["sig", "att"].map((kind) => tagSchema.parse(`${algorithmOf(artifact)}-${encodedOf(artifact)}.${kind}`));
 }
 
 async function referrersOf(

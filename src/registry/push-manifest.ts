@@ -5,6 +5,7 @@ import type { RepositoryName, Tag } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
 import type { Change, Expectation, Key, Put } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";
+import { refuseLostEvidence } from "./append-only-tag.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
 import { renewLink } from "./link-use.ts";
@@ -84,7 +85,7 @@ export async function decideManifest(services: Needs, caller: Caller, checked: C
   const isNew = found === undefined || found.record.state === "deleted";
   const result = { digest: named, subject: manifest.subject?.digest, warning: warningFor(record), record, isNew };
   const rows = await contentRows(services, caller, { ...checked, found, record });
-  const tags = await tagRows(services, caller, { push, record, named });
+  const tags = await tagRows(services, caller, { push, manifest: checked.manifest, record, named });
   if (rows.put.length + tags.put.length + tags.remove.length === 0) return { result };
   const key = keys.manifest(repository, sha256);
   const change: Change = {
@@ -234,7 +235,7 @@ async function renewedLinks(
 async function tagRows(
   services: Needs,
   caller: Caller,
-  { push, record, named }: { readonly push: ManifestPush; readonly record: ManifestRecord; readonly named: Digest },
+  { push, manifest, record, named }: Pick<CheckedPush, "push" | "manifest" | "named"> & { readonly record: ManifestRecord },
 ): Promise<Rows> {
   const rows = { expect: [] as Expectation[], put: [] as Put[], remove: [] as Key[] };
   if (push.tags.length > 0)
@@ -242,6 +243,7 @@ async function tagRows(
   for (const tag of new Set(push.tags)) {
     const old = await pushedPointer(services, push.repository, tag);
     if (old?.record.digest === named && old.record.by === caller.principal.name) continue;
+    await refuseLostEvidence(services, { repository: push.repository, tag, old }, manifest);
     const move = { repository: push.repository, tag, which: "pushed" as const, by: caller.principal.name, at: services.clock() };
     const moved = await movePointer(services, move, { digest: named, canonical: record.digest, trusted: record.state === "trusted" });
     rows.expect.push(...moved.expect);

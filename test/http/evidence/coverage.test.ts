@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { OBJECTIONS } from "../../../src/policy/written.ts";
 import { REASONS } from "../../../src/trust/reason.ts";
@@ -25,13 +27,21 @@ const TABLES = {
 };
 const ROWS = Object.values(TABLES).flat();
 
-/** What no row of a table shows, as it is about the manifest or the registry; `found.test.ts` shows each of them at promote. */
-const FOUND = ["blob-missing", "too-large", "too-many-layers", "trust-root-missing"];
+/** What no row of a table shows, as it is about the manifest or the registry; these tests show each of them at promote. */
+const ELSEWHERE = {
+  "found.test.ts": ["blob-missing", "too-large", "too-many-layers", "trust-root-missing"],
+  "../trust-roots.test.ts": ["trust-root-stale"],
+};
 
 describe("the rows", () => {
   test("produce every reason for which evidence counts for nothing, and no other", () => {
-    const produced = new Set([...ROWS.map(({ code }) => code), ...FOUND]);
+    const produced = new Set([...ROWS.map(({ code }) => code), ...Object.values(ELSEWHERE).flat()]);
     expect([...produced].toSorted()).toEqual([...Object.keys(REASONS), ...Object.keys(OBJECTIONS), "ok"].toSorted());
+  });
+
+  test.each(Object.entries(ELSEWHERE))("are told apart from what %s shows", (file, codes) => {
+    const text = readFileSync(join(import.meta.dirname, file), "utf8");
+    expect(codes.filter((code) => !text.includes(`"${code}"`))).toEqual([]);
   });
 
   test("show for each of them evidence that counts, unless the artifact itself is what is wrong", () => {

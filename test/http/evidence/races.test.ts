@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
-import type { Artifact } from "../../support/policy-registry.ts";
-import { HEX, type Layer } from "../../trust/evidence.ts";
+import { type Artifact, policyOf } from "../../support/policy-registry.ts";
+import { HEX, type Layer, keyAuthority } from "../../trust/evidence.ts";
 import { claim, signatureLayer } from "../../trust/legacy-layers.ts";
 import { KEY, STRANGER, byKey, dsse, keySigned, layerOf } from "./signed.ts";
 import { EvidenceWorld, codesIn } from "./world.ts";
@@ -62,16 +62,9 @@ describe("evidence that is taken away between the decision and its commit does n
     const folder = await world.demand(byKey({ timestamps: 0 }, { mode: "warn" })());
     const artifact = await world.push(folder);
     const strict = { name: "in-between", anyOf: ["team"], evidence: { kind: "signature" } };
-    const { document } = z
-      .looseObject({ document: z.looseObject({ spec: z.looseObject({}) }) })
-      .parse((await world.policies.send("operator", `GET /v1/policies/${folder.replace("models/", "")}`)).json);
-    world.beforeCommit(() =>
-      world.policies.putPolicy({
-        ...document,
-        metadata: { name: "in-between" },
-        spec: { ...document.spec, mode: "enforce", require: [strict] },
-      } as never),
-    );
+    const authorities = [keyAuthority([KEY.pem], { trustRoot: undefined })];
+    const policy = policyOf("in-between", `${folder}/*`, { authorities, require: [strict] });
+    world.beforeCommit(() => world.policies.putPolicy(policy));
     const { status, decision } = await world.policies.act(artifact, "promote");
     expect({ status, policy: decision.policy }).toEqual({ status: 422, policy: "in-between@1" });
   });
