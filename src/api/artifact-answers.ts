@@ -34,7 +34,17 @@ export const artifactAnswer = z.strictObject({
   policy: z.string().nullable().describe("what decided its last promotion"),
   decision: decisionAnswer.nullable().describe("of its last promotion"),
   approvals: z
-    .array(z.strictObject({ by: z.string(), at: timeSchema, reason: z.string().nullable() }))
+    .array(
+      z.strictObject({
+        by: z.string(),
+        at: timeSchema,
+        reason: z.string().nullable(),
+        expires_at: timeSchema.nullable(),
+        manifest: digestSchema
+          .nullable()
+          .describe("the referrer that holds the signed statement; null until what an earlier version kept is signed"),
+      }),
+    )
     .describe("those that count for its next promotion, one a person"),
   served_by: z.array(digestSchema).describe("other artifacts that are or were trusted and reach it"),
 });

@@ -12,6 +12,7 @@ import {
   quarantineRequest,
   removePromotedTagRequest,
   revokeRequest,
+  withdrawRequest,
 } from "./artifacts.ts";
 import { decisionAnswer } from "./decision.ts";
 import type { Operation } from "./operation.ts";
@@ -112,6 +113,17 @@ export const artifactOperations: readonly Operation[] = [
     permission: "approve",
     body: { schema: approveRequest, required: false },
     answers: { 200: { says: "the artifact with its approvals", schema: artifactAnswer } },
+    refuses: ["DENIED", "NOT_FOUND", "CONFLICT"],
+  },
+  {
+    ...one,
+    method: "DELETE",
+    path: "/v1/artifacts/{ref}/approve",
+    id: "withdrawApproval",
+    summary: "Take your approval of an artifact back",
+    permission: "approve",
+    query: withdrawRequest.shape,
+    answers: { 200: { says: "the artifact with the approvals that are left", schema: artifactAnswer } },
     refuses: ["DENIED", "NOT_FOUND", "CONFLICT"],
   },
   {

@@ -16,6 +16,9 @@ export const quarantineRequest = z.strictObject({ reason: reason.optional() });
 /** Body of approve. */
 export const approveRequest = z.strictObject({ reason: reason.optional() });
 
+/** Query of DELETE on an approval. */
+export const withdrawRequest = z.strictObject({ reason: reason.optional() });
+
 /** Body of revoke: a reason is mandatory, since every door shows it. */
 export const revokeRequest = z.strictObject({ reason, permanent: z.boolean().default(false), everywhere: z.boolean().default(false) });
 

@@ -40,6 +40,14 @@ const rejectedEvidence = z.strictObject({
   message: z.string(),
 });
 
+const acceptedApproval = z.strictObject({
+  person: z.string(),
+  by: z.string().describe("the identity by which the person approved it"),
+  manifest: digestSchema.describe("the referrer that holds the signed statement"),
+  approved_at: timeSchema,
+  holds_until: timeSchema.nullable().describe("when it counts no more"),
+});
+
 const judgedPolicy = z.strictObject({
   name: z.string(),
   version: z.int().positive(),
@@ -66,6 +74,7 @@ const judgedPolicy = z.strictObject({
       met: z.boolean(),
       message: z.string(),
       accepted: z.array(acceptedEvidence),
+      approvals: z.array(acceptedApproval).exactOptional().describe("of a requirement of approvals"),
       rejected: z.array(rejectedEvidence).describe("only for those who may see untrusted content, at most 32"),
       rejected_more: count,
     }),

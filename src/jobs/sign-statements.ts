@@ -5,6 +5,7 @@ import { SYSTEM } from "../registry/system-actor.ts";
 import { SIGN_STATEMENTS, signingProgress } from "../registry/unsigned-statements.ts";
 import { keys, under } from "../storage/keys.ts";
 import { type SigningRecord, statementRecord } from "../storage/records.ts";
+import { signApprovals } from "./sign-approvals.ts";
 
 const KEY = keys.job(SIGN_STATEMENTS);
 /** Rows of one look-up, and links between two records of how far this has come. */
@@ -12,9 +13,10 @@ const PAGE = 256;
 
 /**
  * Signs every statement that a version before signatures wrote, once in the life of a store; how many. It can end anywhere and goes on where
- * it was: a link that is signed is left alone.
+ * it was: a link that is signed is left alone. Approvals come first, since promotions wait for them.
  */
 export async function signStatements(services: SigningServices, signal?: AbortSignal): Promise<number> {
+  await signApprovals(services, signal);
   const before = (await signingProgress(services)) ?? BEGINNING;
   if (before.status === "done") return 0;
   const walk = new Walk(services, before);

@@ -62,7 +62,11 @@ const evidenceSchema = z.discriminatedUnion("kind", [
       .default([])
       .describe("these at least must have passed; whatever else has a result must have passed too"),
   }),
-  z.strictObject({ kind: z.literal("approvals"), minimum: z.int().min(1).max(MAX_PEOPLE).describe("distinct people, none an uploader") }),
+  z.strictObject({
+    kind: z.literal("approvals"),
+    minimum: z.int().min(1).max(MAX_PEOPLE).describe("distinct people, none an uploader"),
+    maxAgeSeconds: z.int().min(1).max(3_153_600_000).optional().describe("from then on an approval counts no more"),
+  }),
 ]);
 /** What a requirement asks for. */
 export type WantedEvidence = z.infer<typeof evidenceSchema>;

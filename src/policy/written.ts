@@ -58,6 +58,28 @@ export interface RejectedEvidence {
   readonly message: string;
 }
 
+/** A person's approval that stands, by a signed statement. Times are epoch milliseconds. */
+export interface StandingApproval {
+  readonly person: string;
+  /** The identity by which the person gave it. */
+  readonly by: string;
+  readonly at: number;
+  readonly expiresAt: number | null;
+  /** The referrer that holds the statement. */
+  readonly manifest: Digest;
+}
+
+/** An approval that counts for a requirement. */
+interface AcceptedApproval {
+  readonly person: string;
+  readonly by: string;
+  readonly manifest: Digest;
+  /** ISO 8601. */
+  readonly approved_at: string;
+  /** Until when it counts, ISO 8601; null where its age does not matter. */
+  readonly holds_until: string | null;
+}
+
 /** A requirement of a policy and what met it, or did not. */
 export interface JudgedRequirement {
   readonly name: string;
@@ -65,6 +87,8 @@ export interface JudgedRequirement {
   readonly met: boolean;
   readonly message: string;
   readonly accepted: readonly AcceptedEvidence[];
+  /** Of a requirement of approvals alone. */
+  readonly approvals?: readonly AcceptedApproval[];
   readonly rejected: readonly RejectedEvidence[];
   /** How many more were rejected than are listed. */
   readonly rejected_more: number;
@@ -208,11 +232,35 @@ export function scanRequirement(
   return plainRequirement(name, "scan-results", faults.length === 0, message);
 }
 
-/** A requirement of approvals by distinct people, none of whom put the artifact there. */
-export function approvalRequirement(name: string, { minimum }: { readonly minimum: number }, people: readonly string[]): JudgedRequirement {
-  const counted = `${people.length} of ${minimum} approvals by distinct people`;
-  const message = people.length === 0 ? `${counted}: approve it with \`securectl approve\`` : `${counted}: ${listed(people)}`;
-  return plainRequirement(name, "approvals", people.length >= minimum, message);
+/** A requirement of approvals by distinct people, none of whom put the artifact there, at a moment (epoch, ms). */
+export function approvalRequirement(
+  name: string,
+  { minimum, maxAgeSeconds }: { readonly minimum: number; readonly maxAgeSeconds?: number | undefined },
+  standing: readonly StandingApproval[],
+  now: number,
+): JudgedRequirement {
+  const approvals = standing.flatMap((approval) => {
+    const until = Math.min(
+      approval.expiresAt ?? Number.POSITIVE_INFINITY,
+      approval.at + (maxAgeSeconds ?? Number.POSITIVE_INFINITY) * 1_000,
+    );
+    return now < until ? [acceptedApproval(approval, until)] : [];
+  });
+  const counted = `${approvals.length} of ${minimum} approvals by distinct people`;
+  const old = standing.length - approvals.length;
+  const remedy = `${old === 0 ? "" : `${old} are too old; `}approve it with \`securectl approve\``;
+  const message = approvals.length === 0 ? `${counted}: ${remedy}` : `${counted}: ${listed(approvals.map(({ person }) => person))}`;
+  return { ...plainRequirement(name, "approvals", approvals.length >= minimum, message), approvals };
+}
+
+function acceptedApproval({ person, by, at, manifest }: StandingApproval, until: number): AcceptedApproval {
+  return {
+    person,
+    by,
+    manifest,
+    approved_at: new Date(at).toISOString(),
+    holds_until: Number.isFinite(until) ? new Date(until).toISOString() : null,
+  };
 }
 
 function plainRequirement(name: string, kind: WantedEvidence["kind"], met: boolean, message: string): JudgedRequirement {
@@ -227,12 +275,15 @@ export function policyChecks({ policies }: Written): readonly Check[] {
   ]);
 }
 
-function requirementCheck({ name, mode, digest }: JudgedPolicy, { name: of, met, message, accepted }: JudgedRequirement): Check {
+function requirementCheck(
+  { name, mode, digest }: JudgedPolicy,
+  { name: of, met, message, accepted, approvals = [] }: JudgedRequirement,
+): Check {
   return {
     id: `policy/${name}/${of}`,
     status: met ? "pass" : mode === "warn" ? "warn" : "fail",
     message,
-    inputs: [digest, ...new Set(accepted.map(({ manifest }) => manifest))],
+    inputs: [digest, ...new Set([...accepted, ...approvals].map(({ manifest }) => manifest))],
   };
 }
 

@@ -1,22 +1,22 @@
-import { dutyOfApproving } from "../identity/duties.ts";
-import { RegistryError } from "../oci/errors.ts";
+import { isStanding } from "../lifecycle/approval.ts";
+import { statementConfig } from "../lifecycle/statement.ts";
+import { type Digest, digestOf } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
-import { keys, under } from "../storage/keys.ts";
+import { type Content, keys, under } from "../storage/keys.ts";
 import type { Expectation, Key } from "../storage/metadata-store.ts";
-import { type ApprovalRecord, approvalRecord } from "../storage/policy-records.ts";
+import { type ApprovalRecord, type ApprovalStatementRecord, approvalRecord, approvalStatementRecord } from "../storage/policy-records.ts";
 import type { ManifestRecord } from "../storage/records.ts";
-import { auditEvent } from "./audit-event.ts";
-import { ClosureWalk, NO_OVERLAY } from "./closure.ts";
-import { decideAndCommit } from "./commit.ts";
-import { type FoundArtifact, demand, reload, stillMeant } from "./find-artifact.ts";
-import type { Caller, Services } from "./ports.ts";
+import { rowsOf } from "./ordered-rows.ts";
+import type { Services } from "./ports.ts";
 
-type Needs = Pick<Services, "metadata" | "clock" | "newId">;
+type Needs = Pick<Services, "metadata">;
+type Approved = Pick<ManifestRecord, "digest" | "generation" | "revocation">;
 
-/** More approvals than any policy asks for. */
-const MAX_APPROVALS = 64;
+/** People who may have approved a generation: more than any policy asks for. */
+export const MAX_APPROVALS = 64;
+const PAGE = 256;
 
-/** An approval that counts now. */
+/** An approval, whether it counts or not. */
 export interface Approval {
   /** As a person: whose word it is, whichever of their identities gave it. */
   readonly person: string;
@@ -24,75 +24,50 @@ export interface Approval {
   readonly expect: Expectation;
 }
 
-/**
- * Records a person's approval of an artifact, for as long as it is not pushed anew after a deletion, nor revoked. A second one of the same person
- * changes nothing. Throws DENIED for whoever put the artifact or a part of it there (identity.md 6.5).
- */
-export async function approve(services: Needs, caller: Caller, artifact: FoundArtifact, reason: string | null): Promise<ManifestRecord> {
-  demand(artifact.rights, "approve", "approving");
-  return decideAndCommit(services, async () => {
-    const now = await reload(services, artifact);
-    const { repository, record } = now;
-    if (record.state === "deleted") throw new RegistryError("CONFLICT", "the artifact was deleted: push it again first");
-    if (record.revocation?.permanent === true)
-      throw new RegistryError("CONFLICT", "the artifact was revoked permanently: nothing makes it trusted again");
-    const duty = dutyOfApproving(caller.principal, { uploaders: await uploadersOf(services, repository, record) });
-    if (duty.effect === "forbid") throw new RegistryError("DENIED", duty.reason);
-    const person = caller.principal.countsAs;
-    const before = await approvalsOf(services, repository, record);
-    if (before.some((approval) => approval.person === person)) return { result: record };
-    if (before.length >= MAX_APPROVALS) throw new RegistryError("CONFLICT", `there are ${MAX_APPROVALS} approvals, and more are not kept`);
-    const key = keys.approval(repository, record.digest, record.generation, person);
-    const value: ApprovalRecord = { v: 1, by: caller.principal.name, reason, at: services.clock() };
-    const change = {
-      expect: [...stillMeant(repository, now), { key, version: (await services.metadata.get(key))?.version ?? ("absent" as const) }],
-      put: [{ key, value }],
-      remove: [],
-      audit: [
-        auditEvent(services, caller.actor, {
-          type: "artifact.approve",
-          target: { kind: "artifact", name: repository, digest: record.digest },
-          ...(reason === null ? {} : { reason }),
-          after: { generation: record.generation, person },
-        }),
-      ],
-    };
-    return { change, result: record };
-  });
+/** The approvals of an artifact's generation that count now (epoch, ms), by person. */
+export async function approvalsOf(needs: Needs, repository: RepositoryName, artifact: Approved, now: number): Promise<readonly Approval[]> {
+  return (await everyApprovalOf(needs, repository, artifact)).filter(({ record }) => counts(record, artifact, now));
 }
 
-/** The approvals of an artifact's generation, by person. One that was given before a revocation says nothing of what became known then. */
-export async function approvalsOf(
-  { metadata }: Pick<Services, "metadata">,
-  repository: RepositoryName,
-  { digest, generation, revocation }: Pick<ManifestRecord, "digest" | "generation" | "revocation">,
-): Promise<readonly Approval[]> {
-  return (await rowsOf({ metadata }, repository, { digest, generation })).filter(
-    ({ record }) => revocation === null || record.at > revocation.at,
-  );
+/** Does an approval of this generation count now (epoch, ms)? */
+export function counts({ at, expiresAt, withdrawn }: ApprovalRecord, { revocation }: Pick<Approved, "revocation">, now: number): boolean {
+  return isStanding({ at, expiresAt, isWithdrawn: withdrawn === true }, { now, revokedAt: revocation?.at ?? null });
 }
 
 /** The rows of approvals that a revocation has ended: whoever lifts it removes them, so that they do not count again. */
-export async function staleApprovals(
-  needs: Pick<Services, "metadata">,
-  repository: RepositoryName,
-  { digest, generation, revocation }: Pick<ManifestRecord, "digest" | "generation" | "revocation">,
-): Promise<readonly Key[]> {
-  const rows = await rowsOf(needs, repository, { digest, generation });
+export async function staleApprovals(needs: Needs, repository: RepositoryName, artifact: Approved): Promise<readonly Key[]> {
+  const { revocation } = artifact;
+  const rows = await everyApprovalOf(needs, repository, artifact);
   return rows.filter(({ record }) => revocation !== null && record.at <= revocation.at).map(({ expect }) => expect.key);
 }
 
-async function rowsOf(
-  { metadata }: Pick<Services, "metadata">,
+/** The approvals of an artifact's generation, those that count no more among them. */
+export async function everyApprovalOf(
+  { metadata }: Needs,
   repository: RepositoryName,
-  { digest, generation }: Pick<ManifestRecord, "digest" | "generation">,
+  { digest, generation }: Pick<Approved, "digest" | "generation">,
 ): Promise<readonly Approval[]> {
   const rows = await metadata.list(under(keys.approvals(repository, digest, generation), 2 * MAX_APPROVALS));
   return rows.map(({ key, value, version }) => ({ person: String(key[4]), record: approvalRecord.parse(value), expect: { key, version } }));
 }
 
-/** Everybody who put the artifact, or a manifest that it holds, in this generation (RULES 17). */
-async function uploadersOf(services: Needs, repository: RepositoryName, { digest }: ManifestRecord): Promise<readonly string[]> {
-  const closure = await new ClosureWalk(services, repository, NO_OVERLAY).follow([digest], async () => true);
-  return [...closure.manifests.values()].flatMap(({ record }) => record.uploaders);
+/** What all statements about the approvals of an artifact consist of, those of earlier generations among them. */
+export async function approvalContents(needs: Needs, repository: RepositoryName, artifact: Digest): Promise<readonly Content[]> {
+  const contents: Content[] = [];
+  for await (const { value } of rowsOf(needs, [under(keys.approvalStatements(repository, artifact), PAGE)])) {
+    contents.push(...statementContent(repository, approvalStatementRecord.parse(value)));
+  }
+  return contents;
+}
+
+/** What one of them consists of, as content of its repository. */
+export function statementContent(
+  repository: RepositoryName,
+  { manifest, bundle }: Pick<ApprovalStatementRecord, "manifest" | "bundle">,
+): readonly Content[] {
+  return [
+    { kind: "manifest", digest: manifest },
+    { kind: "blob", digest: digestOf(statementConfig(repository)) },
+    { kind: "blob", digest: bundle },
+  ];
 }

@@ -4,11 +4,11 @@ import type { RepositoryName, Tag } from "../oci/reference.ts";
 import type { Fault } from "../policy/check.ts";
 import { type Decision, type TagPlan, decidePromotion } from "../policy/promotion.ts";
 import type { ScanEvidence } from "../policy/scan-evidence.ts";
-import { NOTHING_WRITTEN } from "../policy/written.ts";
+import { NOTHING_WRITTEN, type StandingApproval } from "../policy/written.ts";
 import { keys } from "../storage/keys.ts";
 import type { Expectation } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";
-import { approvalsOf } from "./approvals.ts";
+import { type Approval, approvalsOf } from "./approvals.ts";
 import { type Closure, type ClosureManifest, ClosureWalk, NO_OVERLAY, isRevoked } from "./closure.ts";
 import { blobFaults } from "./closure-faults.ts";
 import { type CoverRequest, type Covers, gatherCovers } from "./covers.ts";
@@ -62,9 +62,9 @@ export async function evaluatePromotion(
   const covers = await gatherCovers(needs, repository, closure, request);
   const tags = await planTags(needs, repository, found.record, request);
   const uploaders = [...new Set([...closure.manifests.values()].flatMap(({ record }) => record.uploaders))];
-  const approvals = (await approvalsOf(needs, repository, found.record)).filter(({ person }) => !uploaders.includes(person));
-  const approvers = approvals.map(({ person }) => person);
-  const policies = await judgedPolicies(needs, repository, closure.manifests.get(root), { ...request, approvers });
+  const approvals = (await approvalsOf(needs, repository, found.record, needs.clock())).filter(({ person }) => !uploaders.includes(person));
+  const standing = approvals.flatMap(standingApproval);
+  const policies = await judgedPolicies(needs, repository, closure.manifests.get(root), { ...request, approvals: standing });
   const facts = {
     artifact: root,
     state: found.record.state,
@@ -98,8 +98,13 @@ export async function evaluatePromotion(
       ...notRevokedEverywhere(closure, covers, root),
     ],
     uploaders,
-    approvers,
+    approvers: approvals.map(({ person }) => person),
   };
+}
+
+/** What is not signed yet is no input of a decision: the job that signs it comes soon. */
+function standingApproval({ person, record: { by, at, expiresAt, statement } }: Approval): readonly StandingApproval[] {
+  return statement === undefined ? [] : [{ person, by, at, expiresAt, manifest: statement.manifest }];
 }
 
 /** What the written policies say of the artifact; of one whose content is gone nothing, since its closure fails anyway. */
@@ -107,11 +112,11 @@ async function judgedPolicies(
   needs: Parameters<typeof judgePolicies>[0],
   repository: RepositoryName,
   root: ClosureManifest | undefined,
-  { evidence, scan, tried, approvers }: PromotionRequest & Pick<JudgedArtifact, "approvers">,
+  { evidence, scan, tried, approvals }: PromotionRequest & Pick<JudgedArtifact, "approvals">,
 ): ReturnType<typeof judgePolicies> {
   return root === undefined
     ? { written: NOTHING_WRITTEN, expect: [] }
-    : judgePolicies(needs, repository, { record: root.record, manifest: root.manifest, evidence, scan, tried, approvers });
+    : judgePolicies(needs, repository, { record: root.record, manifest: root.manifest, evidence, scan, tried, approvals });
 }
 
 function closureFaults({ missing, missized }: Closure): readonly Fault[] {

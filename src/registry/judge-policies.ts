@@ -11,6 +11,7 @@ import {
   type JudgedRequirement,
   NOTHING_WRITTEN,
   type RejectedEvidence,
+  type StandingApproval,
   type WrittenPolicy,
   approvalRequirement,
   foundEvidence,
@@ -44,8 +45,8 @@ export interface JudgedArtifact {
   /** Evidence to be considered first (RULES 7). */
   readonly evidence: readonly Digest[];
   readonly scan: ScanEvidence;
-  /** Distinct people, none of whom put the artifact there. */
-  readonly approvers: readonly string[];
+  /** By distinct people, none of whom put the artifact there. */
+  readonly approvals: readonly StandingApproval[];
   readonly tried: TriedPolicy | undefined;
 }
 
@@ -139,7 +140,7 @@ class Judging {
 
   async #judgeRequirement(policy: WrittenPolicy, requirement: Requirement): Promise<JudgedRequirement> {
     const { name, evidence } = requirement;
-    if (evidence.kind === "approvals") return approvalRequirement(name, evidence, this.#artifact.approvers);
+    if (evidence.kind === "approvals") return approvalRequirement(name, evidence, this.#artifact.approvals, this.#now);
     if (evidence.kind === "scan-results") return scanRequirement(name, evidence, this.#artifact.scan);
     const judged: (AcceptedEvidence | RejectedEvidence)[] = [];
     for (const candidate of this.#candidates) judged.push(...(await this.#judgeCandidate(policy, requirement, candidate)));

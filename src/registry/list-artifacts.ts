@@ -14,7 +14,7 @@ import type { Caller, Services } from "./ports.ts";
 import { findManifest, readerFor, serveManifest } from "./serving.ts";
 import { type ShownArtifact, showArtifact } from "./show-artifact.ts";
 
-type Needs = Pick<Services, "metadata">;
+type Needs = Pick<Services, "metadata" | "clock">;
 
 export interface ArtifactQuery {
   readonly repository: RepositoryName | undefined;

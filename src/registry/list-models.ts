@@ -8,7 +8,7 @@ import { rowsOf } from "./ordered-rows.ts";
 import type { Caller, Services } from "./ports.ts";
 import { tagsOf } from "./tags.ts";
 
-type Needs = Pick<Services, "metadata">;
+type Needs = Pick<Services, "metadata" | "clock">;
 
 const BATCH = 100;
 

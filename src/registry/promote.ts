@@ -85,7 +85,7 @@ export async function decidePromotion(
       detail: { decision },
     });
   }
-  const duty = dutyOfPromoting(caller.principal, evaluated, 0);
+  const duty = dutyOfPromoting(caller.principal, evaluated);
   if (duty.effect === "forbid") throw new RegistryError("DENIED", duty.reason);
   const waived = duty.waived === undefined ? {} : { duty: `waived (${duty.waived})` };
   if (!decision.allowed) return { evaluated, built: refusal(services, caller, artifact, decision) };
@@ -159,7 +159,7 @@ async function trustedTransition(services: TransitionServices, caller: Caller, a
       everywhere: false,
       actor: by,
       permanent: false,
-      inputs: [...new Set([decision.digest, ...decision.policies.map(({ digest }) => digest), ...evaluated.covers])],
+      inputs: inputsOf(evaluated),
       at,
       reason: promotion.reason,
       policy: decision.policy,
@@ -181,6 +181,14 @@ async function trustedTransition(services: TransitionServices, caller: Caller, a
       }),
     ],
   });
+}
+
+/** What the promotion rests on: the decision, the policies, the approvals and the evidence that they took, and all that it covers. */
+function inputsOf({ decision, covers }: Evaluated): readonly Digest[] {
+  const taken = decision.policies.flatMap(({ requirements }) =>
+    requirements.flatMap(({ accepted, approvals = [] }) => [...accepted, ...approvals].map(({ manifest }) => manifest)),
+  );
+  return [...new Set([decision.digest, ...decision.policies.map(({ digest }) => digest), ...taken, ...covers])];
 }
 
 /** A refused promotion changes no state and makes no statement: it is a decision and an audit event (trust.md §5.2). */

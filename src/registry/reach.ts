@@ -4,6 +4,7 @@ import type { RepositoryName } from "../oci/reference.ts";
 import { CONTENT_KINDS, type Content, keys, under } from "../storage/keys.ts";
 import type { Entry, Key, Put } from "../storage/metadata-store.ts";
 import { type ManifestRecord, type RootReachRecord, contentKindSchema, rootReachRecord, statementRecord } from "../storage/records.ts";
+import { approvalContents } from "./approvals.ts";
 import { type Closure, ClosureWalk, type Overlay, isRevoked } from "./closure.ts";
 import type { Services } from "./ports.ts";
 import { statementContents } from "./statements.ts";
@@ -208,14 +209,14 @@ function servedReferrers(repository: RepositoryName, closure: Closure): Put[] {
   return put;
 }
 
-/** What every statement of a chain consists of. */
+/** What every statement about a manifest consists of: of its chain, and of its approvals. */
 async function statementsOf(needs: Needs, repository: RepositoryName, manifest: Digest): Promise<readonly Content[]> {
   const contents: Content[] = [];
   for await (const { value } of allRows(needs, keys.statements(repository, manifest))) {
     const statement = statementRecord.parse(value);
     contents.push(...statementContents(repository, statement));
   }
-  return contents;
+  return [...contents, ...(await approvalContents(needs, repository, manifest))];
 }
 
 async function* currentRows(needs: Needs, { repository, root }: RootAt): AsyncGenerator<{ content: Content; row: RootReachRecord }> {

@@ -5,12 +5,12 @@ import { SHARES_REVOKED } from "../policy/promotion.ts";
 import { NOTHING_WRITTEN } from "../policy/written.ts";
 import { keys, under } from "../storage/keys.ts";
 import { type ManifestRecord, statementRecord } from "../storage/records.ts";
-import { approvalsOf } from "./approvals.ts";
+import { type Approval, approvalsOf } from "./approvals.ts";
 import type { Services } from "./ports.ts";
 import { rootsOf } from "./reach.ts";
 import { tagsOf } from "./tags.ts";
 
-type Needs = Pick<Services, "metadata">;
+type Needs = Pick<Services, "metadata" | "clock">;
 
 /** An artifact as the native API shows it (interface.md §5). Times are RFC 3339. */
 export interface ShownArtifact {
@@ -36,9 +36,18 @@ export interface ShownArtifact {
   readonly policy: string | null;
   readonly decision: unknown;
   /** Those that count for its next promotion, one a person. */
-  readonly approvals: readonly { readonly by: string; readonly at: string; readonly reason: string | null }[];
+  readonly approvals: readonly ShownApproval[];
   /** The trusted or once-trusted roots, other than itself, that reach it. */
   readonly served_by: readonly Digest[];
+}
+
+interface ShownApproval {
+  readonly by: string;
+  readonly at: string;
+  readonly reason: string | null;
+  readonly expires_at: string | null;
+  /** The referrer that holds the statement. */
+  readonly manifest: Digest | null;
 }
 
 /** How much of an artifact is looked up: lists leave out what would cost more than one record each. */
@@ -79,15 +88,14 @@ export async function showArtifact(
     revocation: revocation && { permanent: revocation.permanent, everywhere: revocation.everywhere, reason: revocation.reason },
     policy: record.policy,
     decision: detail.full ? await decisionOf(needs, repository, record, detail) : record.decision,
-    approvals: detail.full
-      ? (await approvalsOf(needs, repository, record)).map(({ record: { by, at, reason } }) => ({
-          by,
-          at: new Date(at).toISOString(),
-          reason,
-        }))
-      : [],
+    approvals: detail.full ? (await approvalsOf(needs, repository, record, needs.clock())).map(shownApproval) : [],
     served_by: detail.full ? [...(await rootsOf(needs, repository, record.digest))].filter((root) => root !== record.digest) : [],
   };
+}
+
+function shownApproval({ record: { by, at, reason, expiresAt, statement } }: Approval): ShownApproval {
+  const expires = expiresAt === null ? null : new Date(expiresAt).toISOString();
+  return { by, at: new Date(at).toISOString(), reason, expires_at: expires, manifest: statement?.manifest ?? null };
 }
 
 const decisionRecord = z.looseObject({

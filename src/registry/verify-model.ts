@@ -44,7 +44,7 @@ async function isServed(services: Pick<Services, "metadata">, { repository, reco
 
 /** What a check of all blobs says of each artifact that a caller sees, found while it is used. */
 export async function* recallModels(
-  services: Pick<Services, "metadata">,
+  services: Pick<Services, "metadata" | "clock">,
   caller: Caller,
   { unreadable }: VerificationResult,
 ): AsyncGenerator<ModelVerification, void, undefined> {

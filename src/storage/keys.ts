@@ -67,7 +67,8 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   model-event-head                  the last link of the predecessor's audit chain
  *   model-event/<seq>                 a link of it
  *   first-models/<file>               the lock file, or the predecessor's manifest, that the first models were registered from
- *   approval/<repo>/<m>/<generation>/<person>  who approved an artifact in this generation, as a person
+ *   approval/<repo>/<m>/<generation>/<person>  who approved an artifact in this generation, as a person, withdrawn or not
+ *   approval-statement/<repo>/<m>/<seq>  what was signed of approvals and their withdrawals, of all generations
  *   policy/<name>                     the last version of a promotion policy, and whether it is in force
  *   policy-version/<name>/<version>   a version of it, which stays
  *   policy-epoch                      raised by every change of what is in force
@@ -247,6 +248,14 @@ export const keys = {
     person,
   ],
   approvals: (repository: RepositoryName, manifest: Digest, generation: number): Key => ["approval", repository, manifest, generation],
+  allApprovals: (): Key => ["approval"],
+  approvalStatement: (repository: RepositoryName, manifest: Digest, sequence: number): Key => [
+    "approval-statement",
+    repository,
+    manifest,
+    sequence,
+  ],
+  approvalStatements: (repository: RepositoryName, manifest: Digest): Key => ["approval-statement", repository, manifest],
   policy: (name: string): Key => ["policy", name],
   policies: (): Key => ["policy"],
   policyVersion: (name: string, version: number): Key => ["policy-version", name, version],

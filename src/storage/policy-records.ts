@@ -4,9 +4,36 @@ import { digestSchema } from "../oci/digest.ts";
 /** The records of policies, trust roots and approvals, each with a version as those of `records.ts`. */
 const time = z.number().int().nonnegative();
 
-/** An approval; the person whose it is stands in its key. */
-export const approvalRecord = z.strictObject({ v: z.literal(1), by: z.string(), reason: z.string().nullable(), at: time });
+/** A statement of the registry by its payload, and where it is: a manifest with the Sigstore bundle. */
+const writtenStatement = z.strictObject({ digest: digestSchema, manifest: digestSchema, bundle: digestSchema });
+
+/** What a person says of an artifact; the person whose word it is stands in its key. What is left out was not known to earlier versions. */
+export const approvalRecord = z.strictObject({
+  v: z.literal(1),
+  by: z.string(),
+  reason: z.string().nullable(),
+  at: time,
+  expiresAt: time.nullable().default(null),
+  withdrawn: z.literal(true).exactOptional(),
+  /** How often this person has approved this generation. */
+  times: z.number().int().positive().default(1),
+  /** The approval as it was signed; there is none while it is not. */
+  statement: writtenStatement.exactOptional(),
+});
 export type ApprovalRecord = z.infer<typeof approvalRecord>;
+
+/** A signed statement of an approval, or of its withdrawal. */
+export const approvalStatementRecord = z.strictObject({ v: z.literal(1), payload: z.string(), ...writtenStatement.shape });
+export type ApprovalStatementRecord = z.infer<typeof approvalStatementRecord>;
+
+/** How far the signing of approvals has come that an earlier version kept unsigned; `after` is the end of the last key that was looked at. */
+export const approvalSigningRecord = z.strictObject({
+  v: z.literal(1),
+  status: z.enum(["under-way", "done"]),
+  after: z.array(z.union([z.string(), z.number()])).nullable(),
+  signed: z.number().int().nonnegative(),
+});
+export type ApprovalSigningRecord = z.infer<typeof approvalSigningRecord>;
 
 /** The last version of a promotion policy: what has to be known to tell whether it decides about a repository. */
 export const policyRecord = z.strictObject({

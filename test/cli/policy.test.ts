@@ -147,5 +147,8 @@ test("approve is an approval that the record shows", async () => {
   const approved = await securectl("approve", artifact.ref, "--reason", "read", "--token-file", token, "--json");
   expect(approved.exit).toBe(0);
   expect(JSON.parse(approved.out)).toMatchObject({ approvals: [{ by: "ann", reason: "read" }] });
+  const withdrawn = await securectl("approve", artifact.ref, "--withdraw", "--reason", "licence", "--token-file", token);
+  expect(withdrawn).toMatchObject({ exit: 0, out: `Withdrawn: models/approved-by-hand@${artifact.digest}\n` });
+  expect((await securectl("approve", artifact.ref, "--withdraw", "--token-file", token)).exit).toBe(7);
   expect((await securectl("approve", artifact.ref)).exit).toBe(4);
 });

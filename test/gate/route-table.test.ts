@@ -48,6 +48,7 @@ const CHANGES = [
   "DELETE /v1/model/delete",
   ...["quarantine", "evaluate", "approve", "promote", "revoke"].map((event) => `POST ${ARTIFACT}/${event}`),
   `DELETE ${ARTIFACT}`,
+  `DELETE ${ARTIFACT}/approve`,
   `PUT ${PROMOTED}`,
   `DELETE ${PROMOTED}`,
   "PUT /v2/:name/manifests/:reference",

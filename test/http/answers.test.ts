@@ -176,6 +176,8 @@ describe("every answer of a running registry is as published:", () => {
       body: { name: "reviewer", role: "reviewer", namespace: "models" },
     });
     await ask("approveArtifact", 200, { as: `Bearer ${reviewer.key}`, path, body: { reason: "card read" } });
+    await ask("withdrawApproval", 200, { as: `Bearer ${reviewer.key}`, path, query: { reason: "licence" } });
+    await ask("approveArtifact", 200, { as: `Bearer ${reviewer.key}`, path });
     await ask("promoteArtifact", 422, { as: operator, path, body: { reason: "no evidence" } });
     const decision = await ask<{ digest: string }>("evaluatePromotion", 200, { as: operator, path, body: EVIDENCE });
     await ask("promoteArtifact", 409, { as: operator, path, body: { ...EVIDENCE, expected: digest } });

@@ -118,6 +118,7 @@ function soundRequests(): Readonly<Record<string, Asked>> {
     quarantineArtifact: { as: operator, path: { ref: "models/held:v1" }, body: {} },
     evaluatePromotion: { as: operator, path: OPEN, body: {} },
     approveArtifact: { as: reviewer, path: OPEN, body: {} },
+    withdrawApproval: { as: reviewer, path: OPEN },
     promoteArtifact: { as: operator, path: OPEN, body: {} },
     revokeArtifact: { as: operator, path: { ref: "models/held:v1" }, body: { reason: "x" } },
     deleteArtifact: { as: operator, path: { ref: "models/held:v1" } },
@@ -207,6 +208,7 @@ describe("what the registry refuses is refused as published:", () => {
       "quarantineArtifact",
       "evaluatePromotion",
       "approveArtifact",
+      "withdrawApproval",
       "promoteArtifact",
       "deleteArtifact",
     ]) {
@@ -222,7 +224,14 @@ describe("what the registry refuses is refused as published:", () => {
     await ask("getArtifactSnapshot", 409, { as: operator, path: { ref: `models/deep@${deep}` } });
     await ask("revokeArtifact", 404, { as: operator, path: NONE, body: { reason: "x" } });
     await ask("listArtifacts", 400, { as: operator, query: { limit: "0" } });
-    for (const id of ["quarantineArtifact", "evaluatePromotion", "approveArtifact", "promoteArtifact", "deleteArtifact"]) {
+    for (const id of [
+      "quarantineArtifact",
+      "evaluatePromotion",
+      "approveArtifact",
+      "withdrawApproval",
+      "promoteArtifact",
+      "deleteArtifact",
+    ]) {
       await ask(id, 403, { as: runtime, path: OPEN });
     }
     await ask("revokeArtifact", 403, { as: runtime, path: OPEN, body: { reason: "x" } });
@@ -234,6 +243,7 @@ describe("what the registry refuses is refused as published:", () => {
     const gone = { ref: `models/gone@${await push("models/gone", "v1", "gone")}` };
     await ask("deleteArtifact", 200, { as: operator, path: gone });
     await ask("approveArtifact", 409, { as: reviewer, path: gone, body: {} });
+    await ask("withdrawApproval", 409, { as: reviewer, path: gone });
     await push("models/open", "v2", "third");
     await ask("evaluatePromotion", 409, { as: operator, path: OPEN, body: { tags: ["v2"] } });
     const elsewhere = { digest: digestOf("elsewhere") };
@@ -353,6 +363,7 @@ describe("what fails behind the doors is told as published at", () => {
     ];
     for (const each of tries) {
       if (id === "cancelVerification") await witness.ask(registry.url, "verifyAllModels", soundRequest("verifyAllModels"));
+      if (id === "withdrawApproval") await witness.ask(registry.url, "approveArtifact", soundRequest("approveArtifact"));
       Object.assign(fault, each);
       await witness.ask(registry.url, id, soundRequest(id));
       delete fault.ofReads;

@@ -9,36 +9,30 @@ const hands = (uploaders: string[], approvers: string[] = []): { uploaders: stri
 
 describe("dutyOfPromoting", () => {
   test("permits who did not upload", () => {
-    expect(dutyOfPromoting(alice, hands(["bob"]), 0)).toEqual({ effect: "permit" });
+    expect(dutyOfPromoting(alice, hands(["bob"]))).toEqual({ effect: "permit" });
   });
 
   test("forbids every uploader, and whoever counts as one", () => {
-    expect(dutyOfPromoting(alice, hands(["bob", "alice"]), 0).effect).toBe("forbid");
-    expect(dutyOfPromoting(robot, hands(["alice"]), 0).effect).toBe("forbid");
+    expect(dutyOfPromoting(alice, hands(["bob", "alice"])).effect).toBe("forbid");
+    expect(dutyOfPromoting(robot, hands(["alice"])).effect).toBe("forbid");
   });
 
-  test("wants the policy's approvals from distinct persons who did not upload", () => {
-    expect(dutyOfPromoting(alice, hands(["bob"], ["carl", "carl"]), 2).effect).toBe("forbid");
-    expect(dutyOfPromoting(alice, hands(["bob"], ["carl", "bob"]), 2).effect).toBe("forbid");
-    expect(dutyOfPromoting(alice, hands(["bob"], ["carl", "dora"]), 2).effect).toBe("permit");
-  });
-
-  test("lets an approver promote only when two others approved", () => {
-    expect(dutyOfPromoting(alice, hands(["bob"], ["alice"]), 1).effect).toBe("forbid");
-    expect(dutyOfPromoting(robot, hands(["bob"], ["alice", "carl"]), 1).effect).toBe("forbid");
-    expect(dutyOfPromoting(alice, hands(["bob"], ["alice", "carl", "dora"]), 1).effect).toBe("permit");
+  test("lets an approver promote only when two others approved, none of them an uploader or the same person again", () => {
+    expect(dutyOfPromoting(alice, hands(["bob"], ["alice", "bob", "carl", "carl"])).effect).toBe("forbid");
+    expect(dutyOfPromoting(alice, hands(["bob"], ["alice"])).effect).toBe("forbid");
+    expect(dutyOfPromoting(robot, hands(["bob"], ["alice", "carl"])).effect).toBe("forbid");
+    expect(dutyOfPromoting(alice, hands(["bob"], ["alice", "carl", "dora"])).effect).toBe("permit");
   });
 
   test("waives the duty for the service token under standard, and says so", () => {
-    expect(dutyOfPromoting(SERVICE_TOKEN, hands(["service-token"]), 0)).toEqual({ effect: "permit", waived: "service-token" });
-    expect(dutyOfPromoting(SERVICE_TOKEN, hands(["bob"]), 0)).toEqual({ effect: "permit" });
-    expect(dutyOfPromoting(SERVICE_TOKEN, hands(["service-token"]), 1).effect).toBe("forbid");
+    expect(dutyOfPromoting(SERVICE_TOKEN, hands(["service-token"]))).toEqual({ effect: "permit", waived: "service-token" });
+    expect(dutyOfPromoting(SERVICE_TOKEN, hands(["bob"]))).toEqual({ effect: "permit" });
   });
 
   test("refuses the service token, and whoever is no person, under strict", () => {
-    expect(dutyOfPromoting({ ...SERVICE_TOKEN, duties: "strict" }, hands(["bob"]), 0).effect).toBe("forbid");
-    expect(dutyOfPromoting({ ...alice, duties: "strict" }, hands(["bob"]), 0).effect).toBe("forbid");
-    expect(dutyOfPromoting(person, hands(["bob"]), 0).effect).toBe("permit");
+    expect(dutyOfPromoting({ ...SERVICE_TOKEN, duties: "strict" }, hands(["bob"])).effect).toBe("forbid");
+    expect(dutyOfPromoting({ ...alice, duties: "strict" }, hands(["bob"])).effect).toBe("forbid");
+    expect(dutyOfPromoting(person, hands(["bob"])).effect).toBe("permit");
   });
 });
 

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { keys, under } from "../../src/storage/keys.ts";
+import { approvalStatementRecord } from "../../src/storage/policy-records.ts";
 import { statementRecord } from "../../src/storage/records.ts";
 import { type Answer, type Asked, type GateWorld, headerOf } from "./gate-world.ts";
 import { CONTENTS, DEFINITIONS, type What } from "./lifecycle-acts.ts";
@@ -90,14 +91,18 @@ function isManifest({ body }: Answer, digest: Digest | undefined): string[] {
   return digestOf(body) === digest ? [] : ["other bytes"];
 }
 
-/** Statements of the registry about an artifact and summaries of them, as manifests and as their bundles. */
+/** Statements of the registry about an artifact, summaries of them and its approvals, as manifests and as their bundles. */
 export async function statementProbes(world: GateWorld, place: string, { about, definition: { digest: of } }: Subject): Promise<Probe[]> {
   const rows = await world.registry.services.metadata.list(under(keys.statements(repository(place), of), 100));
   const links = rows.map(({ value }) => statementRecord.parse(value)).filter(({ manifest }) => manifest !== null);
-  const written = links.flatMap(({ manifest, bundle, digest, summary }) => [
-    { manifest, bundle, digest },
-    ...(summary === undefined ? [] : [{ ...summary, digest }]),
-  ]);
+  const approvals = await world.registry.services.metadata.list(under(keys.approvalStatements(repository(place), of), 100));
+  const written = [
+    ...links.flatMap(({ manifest, bundle, digest, summary }) => [
+      { manifest, bundle, digest },
+      ...(summary === undefined ? [] : [{ ...summary, digest }]),
+    ]),
+    ...approvals.map(({ value }) => approvalStatementRecord.parse(value)),
+  ];
   const contents = written.flatMap(({ manifest, bundle, digest }) => [
     { what: "manifest", path: `manifests/${manifest}`, miss: `manifests/${never(digest)}` },
     { what: "bundle", path: `blobs/${bundle}`, miss: `blobs/${never(digest)}` },
@@ -194,30 +199,25 @@ export function recordProbes(place: string, what: What | Subject): Probe[] {
   );
 }
 
-const BODIES: Readonly<Record<string, string | undefined>> = {
-  quarantine: "{}",
-  evaluate: "{}",
-  promote: "{}",
-  revoke: '{"reason":"bad"}',
-  delete: undefined,
-};
+const CHANGES: readonly (readonly [string, string, string, string | undefined])[] = [
+  ...["quarantine", "evaluate", "approve", "promote"].map((event) => [event, "POST", `/${event}`, "{}"] as const),
+  ["withdrawal of an approval", "DELETE", "/approve", undefined],
+  ["revoke", "POST", "/revoke", '{"reason":"bad"}'],
+  ["delete", "DELETE", "", undefined],
+];
 
-/** Transitions by who may do none: what it cannot see is missing, all else is forbidden. */
+/** Transitions and approvals by who may do none: what it cannot see is missing, all else is forbidden. */
 export function forbiddenProbes(place: string, label: What): Probe[] {
   const { digest } = DEFINITIONS[label];
-  return Object.entries(BODIES).map(([event, body]) => {
-    const rest = body === undefined ? "" : `/${event}`;
-    const asked = body === undefined ? { method: "DELETE" } : { method: "POST", body, headers: { "Content-Type": "application/json" } };
-    return {
-      door: `${event} by who may not`,
-      about: label,
-      path: `/v1/artifacts/${place}@${digest}${rest}`,
-      asked,
-      miss: `/v1/artifacts/${place}@${never(digest)}${rest}`,
-      effect: (model, actor) => (model.seesRecord(actor, model.at(place), digest) ? "allow" : "absent"),
-      allowed: (answer) => expected("status", answer.status, [403]),
-    };
-  });
+  return CHANGES.map(([event, method, rest, body]) => ({
+    door: `${event} by who may not`,
+    about: label,
+    path: `/v1/artifacts/${place}@${digest}${rest}`,
+    asked: body === undefined ? { method } : { method, body, headers: { "Content-Type": "application/json" } },
+    miss: `/v1/artifacts/${place}@${never(digest)}${rest}`,
+    effect: (model, actor) => (model.seesRecord(actor, model.at(place), digest) ? "allow" : "absent"),
+    allowed: (answer) => expected("status", answer.status, [403]),
+  }));
 }
 
 /** Changes by who may make none: answered alike whatever is there. */

@@ -52,6 +52,10 @@ export class Scene {
     for (const content of contents) await this.world.pushBlob(this.#pusher, this.place, content);
     return this;
   }
+  async approve(label: What): Promise<this> {
+    await this.world.approve(this.place, label);
+    return this;
+  }
   async do(event: "quarantine" | "promote" | "revoke" | "delete", label: What, asked = {}): Promise<this> {
     await this.world.transition(this.place, label, event, asked);
     return this;
@@ -64,8 +68,15 @@ const EVERYTHING = ["ONE", "TWO", "TREE", "GROVE", "SIGNED", "COUNTERSIGNED", "B
 const SCENES = {
   "never pushed": (s: Scene) => s.push("TWO"),
   acquired: (s: Scene) => s.push("ONE", "SIGNED", "README"),
+  "acquired and approved": async (s: Scene) => (await s.push("ONE", "TREE")).approve("ONE"),
   quarantined: async (s: Scene) => (await s.push("ONE")).do("quarantine", "ONE"),
   trusted: async (s: Scene) => (await s.push("ONE")).do("promote", "ONE"),
+  "approved before and after trust": async (s: Scene) =>
+    (await (await (await s.push("ONE", "SIGNED")).approve("ONE")).do("promote", "ONE")).approve("SIGNED"),
+  "approved, then revoked": async (s: Scene) =>
+    (await (await (await s.push("ONE")).approve("ONE")).do("promote", "ONE")).do("revoke", "ONE"),
+  "approved, deleted and pushed again": async (s: Scene) =>
+    (await (await (await (await s.push("ONE")).approve("ONE")).do("promote", "ONE")).do("delete", "ONE")).push("ONE"),
   "re-promoted": async (s: Scene) => (await (await s.push("ONE")).do("promote", "ONE")).do("promote", "ONE"),
   "revoked after trust": async (s: Scene) => (await (await s.push("ONE", "SIGNED")).do("promote", "ONE")).do("revoke", "ONE"),
   "revoked and never trusted": async (s: Scene) => (await s.push("ONE", "SIGNED")).do("revoke", "ONE"),
@@ -85,6 +96,8 @@ const SCENES = {
     (await (await (await s.push("ONE", "TWO")).do("promote", "ONE")).do("promote", "TWO")).retag("TWO", "one"),
   "hidden tree": (s: Scene) => s.push(...EVERYTHING),
   "trusted tree": async (s: Scene) => (await s.push(...EVERYTHING)).do("promote", "GROVE"),
+  "trusted tree with an approved branch": async (s: Scene) =>
+    (await (await (await s.push(...EVERYTHING)).approve("TREE")).do("promote", "GROVE")).approve("ONE"),
   "trusted middle of a hidden tree": async (s: Scene) => (await s.push(...EVERYTHING)).do("promote", "TREE"),
   "revoked tree": async (s: Scene) => (await (await s.push(...EVERYTHING)).do("promote", "GROVE")).do("revoke", "GROVE"),
   "revoked tree, never trusted": async (s: Scene) => (await s.push(...EVERYTHING)).do("revoke", "GROVE"),

@@ -162,6 +162,15 @@ export class GateWorld implements AsyncDisposable {
     if (outcome !== "done") throw new Error(`the model says ${outcome} of ${event} ${what} in ${place}`);
   }
 
+  /** A reviewer's word for an artifact, and that it is taken back; nothing about who is shown what changes by either. */
+  async approve(place: string, what: What): Promise<void> {
+    const path = `/v1/artifacts/${place}@${DEFINITIONS[what].digest}/approve`;
+    const headers = { "Content-Type": "application/json" };
+    await this.#must(200, "reviewer", path, { method: "POST", headers, body: "{}" });
+    await this.#must(200, "reviewer", path, { method: "DELETE" });
+    await this.#must(200, "reviewer", path, { method: "POST", headers, body: "{}" });
+  }
+
   /** Registers a file under a name, or again, by the predecessor's API. */
   async register(name: string): Promise<void> {
     const [filename, content] = [`${name}.gguf`, `the content of ${name}`];

@@ -7,6 +7,7 @@ import type { RepositoryName } from "../../src/oci/reference.ts";
 import { runtimeFiles } from "../../src/registry/runtime-files.ts";
 import { CONTENT_KINDS, type Content, keys, under } from "../../src/storage/keys.ts";
 import type { Entry, Key, MetadataStore } from "../../src/storage/metadata-store.ts";
+import { type ApprovalStatementRecord, approvalRecord, approvalStatementRecord } from "../../src/storage/policy-records.ts";
 import {
   type ManifestRecord,
   type StatementRecord,
@@ -34,6 +35,7 @@ export async function faultsOf(metadata: MetadataStore, repository: RepositoryNa
     ...rows.tags(),
     ...rows.count(),
     ...rows.chains(),
+    ...rows.approvals(),
     ...(await rows.tree(join(root, "trusted"))),
   ];
 }
@@ -186,16 +188,43 @@ class Rows {
   }
 
   #statementsAbout(manifests: readonly string[]): ReadonlySet<string> {
-    const written = manifests.flatMap((each) => this.#chain(each.slice("manifest ".length))).filter(({ manifest }) => manifest !== null);
-    return new Set(
-      written.flatMap(({ manifest, bundle, summary, unsigned, digest }) => [
+    const about = manifests.map((each) => each.slice("manifest ".length));
+    const written = about.flatMap((each) => this.#chain(each)).filter(({ manifest }) => manifest !== null);
+    const approvals = about.flatMap((each) => this.#approvalsOf(each));
+    return new Set([
+      ...approvals.flatMap(({ manifest, bundle }) => [
+        `manifest ${manifest}`,
+        `blob ${bundle}`,
+        `blob ${digestOf(statementConfig(this.#repository))}`,
+      ]),
+      ...written.flatMap(({ manifest, bundle, summary, unsigned, digest }) => [
         `manifest ${manifest}`,
         `blob ${bundle ?? digest}`,
         `blob ${digestOf(statementConfig(this.#repository))}`,
         ...(summary === undefined ? [] : [`manifest ${summary.manifest}`, `blob ${summary.bundle}`]),
         ...(unsigned === undefined ? [] : [`manifest ${unsigned}`, `blob ${digest}`]),
       ]),
-    );
+    ]);
+  }
+
+  #approvalsOf(manifest: string): (ApprovalStatementRecord & { readonly sequence: number })[] {
+    return this.#entries("approval-statement")
+      .filter(({ key }) => key[2] === manifest)
+      .map(({ key, value }) => ({ ...approvalStatementRecord.parse(value), sequence: Number(key[3]) }));
+  }
+
+  /** What was signed of approvals goes on without a gap, names the payload before, and is stored; what is kept of a person names a part of it. */
+  approvals(): string[] {
+    const faults = [...this.#known.keys()].flatMap((manifest) => {
+      const statements = this.#approvalsOf(manifest);
+      return statements.flatMap((each, at) => [
+        ...placeFaults(each, statements[at - 1]),
+        ...this.#storageFaults(each.sequence, each.manifest),
+      ]);
+    });
+    const kept = this.#entries("approval").map(({ key, value }) => ({ manifest: String(key[2]), ...approvalRecord.parse(value) }));
+    const lost = kept.filter(({ manifest, statement }) => !this.#approvalsOf(manifest).some(({ digest }) => digest === statement?.digest));
+    return [...faults, ...lost.map(({ by }) => `the approval of ${by} is not signed`)];
   }
 
   #chain(manifest: string): Link[] {
@@ -265,16 +294,16 @@ class Rows {
     const stored = [link.manifest, link.summary?.manifest, link.unsigned].filter((each) => each !== undefined);
     return [
       ...(wanted && link.summary === undefined ? [`link ${link.sequence} has no summary`] : []),
-      ...stored.flatMap((manifest) => this.#storageFaults(link, manifest)),
+      ...stored.flatMap((manifest) => this.#storageFaults(link.sequence, manifest)),
     ];
   }
 
-  #storageFaults(link: Link, manifest: Digest): string[] {
+  #storageFaults(sequence: number, manifest: Digest): string[] {
     const known = this.#known.get(manifest);
-    if (known?.manifest === undefined || !known.record.statement) return [`the statement ${link.sequence} is not stored as one`];
+    if (known?.manifest === undefined || !known.record.statement) return [`the statement ${sequence} is not stored as one`];
     const linked = new Set(this.#entries("link").map(({ key }) => String(key[2])));
     const missing = known.manifest.blobReferences.filter(({ digest }) => !linked.has(digest));
-    return missing.map(({ digest }) => `the statement ${link.sequence} lacks its blob ${digest}`);
+    return missing.map(({ digest }) => `the statement ${sequence} lacks its blob ${digest}`);
   }
 
   /** The folders of `trusted/`: the layers of every trusted root and of its children, as they are, and of nothing that is only covered. */
@@ -300,6 +329,8 @@ const FAMILIES = [
   "manifest",
   "manifest-content",
   "statement",
+  "approval",
+  "approval-statement",
   "covers",
   "edge",
   "dead-edge",
@@ -326,12 +357,23 @@ function contentsOf(manifest: Manifest | undefined): Content[] {
 
 /** What is wrong with a link by itself, and with its place after the one before. */
 function linkFaults(link: Link, before: Link | undefined): string[] {
-  const { predicate } = JSON.parse(link.payload) as { predicate: { seq: number; prev: { sha256: string } | null; state: string } };
+  const { predicate } = JSON.parse(link.payload) as { predicate: { state: string } };
+  return [...placeFaults(link, before), ...(predicate.state === link.state ? [] : [`link ${link.sequence} is not its payload`])];
+}
+
+interface Placed {
+  readonly sequence: number;
+  readonly payload: string;
+  readonly digest: Digest;
+}
+
+function placeFaults(link: Placed, before: Placed | undefined): string[] {
+  const { predicate } = JSON.parse(link.payload) as { predicate: { seq: number; prev: { sha256: string } | null } };
   const sequence = before === undefined ? 1 : before.sequence + 1;
   return [
     ...(link.sequence === sequence && predicate.seq === sequence ? [] : [`link ${sequence} has the sequence ${link.sequence}`]),
     ...(predicate.prev?.sha256 === before?.digest.slice("sha256:".length) ? [] : [`link ${sequence} does not name the one before`]),
-    ...(predicate.state === link.state && digestOf(link.payload) === link.digest ? [] : [`link ${sequence} is not its payload`]),
+    ...(digestOf(link.payload) === link.digest ? [] : [`link ${sequence} is not its payload`]),
   ];
 }
 

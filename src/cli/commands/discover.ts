@@ -20,11 +20,13 @@ const MAX_DEPTH = 8;
 const MAX_NODES = 10_000;
 const STATE = "dev.ai-model-registry.lifecycle.state";
 const RESULT = "dev.ai-model-registry.verification.result";
+const VERDICT = "dev.ai-model-registry.approval.verdict";
+const PERSON = "dev.ai-model-registry.approval.person";
 const CREATED = "org.opencontainers.image.created";
 
 const HELP = `
 The registry's own statements tell the artifact's history: each has the state that it led to. Summaries of promotions and revocations for
-other tools say PASSED or FAILED.
+other tools say PASSED or FAILED, and approvals who approved it or took that back.
 
 Examples:
   securectl discover models/phi-3:v1
@@ -89,6 +91,7 @@ function* lines(nodes: readonly Node[], indent: string): Generator<string> {
 }
 
 function nodeText({ digest, mediaType, artifactType, annotations }: Node): string {
-  const notes = [annotations?.[STATE], annotations?.[RESULT], annotations?.[CREATED]].filter((note) => note !== undefined);
+  const verdict = annotations?.[VERDICT] && `${annotations[VERDICT]} by ${annotations[PERSON] ?? "nobody"}`;
+  const notes = [annotations?.[STATE], annotations?.[RESULT], verdict, annotations?.[CREATED]].filter((note) => note !== undefined);
   return `${artifactType ?? mediaType} ${digest}${notes.length === 0 ? "" : ` [${notes.join(", ")}]`}`;
 }

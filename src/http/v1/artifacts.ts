@@ -9,12 +9,13 @@ import {
   quarantineRequest,
   removePromotedTagRequest,
   revokeRequest,
+  withdrawRequest,
 } from "../../api/artifacts.ts";
 import { scanOf } from "../../api/evidence.ts";
 import { snapshotRequest } from "../../api/snapshot.ts";
 import { RegistryError } from "../../oci/errors.ts";
 import { type Reference, type RepositoryName, type Tag, parseArtifactReference } from "../../oci/reference.ts";
-import { approve } from "../../registry/approvals.ts";
+import { approve, withdrawApproval } from "../../registry/approve.ts";
 import { type DeletionServices, deleteArtifact } from "../../registry/delete-artifact.ts";
 import { type PromotionRequest, evaluatePromotion } from "../../registry/evaluate.ts";
 import { type FoundArtifact, type TagMeaning, demand, findArtifact } from "../../registry/find-artifact.ts";
@@ -68,6 +69,11 @@ export function artifactDoors(services: DeletionServices): readonly Door[] {
       const artifact = await artifactAt(services, c, caller, "pushed");
       const { reason } = await jsonBody(c, approveRequest);
       return after(services, c, artifact, await approve(services, caller, artifact, reason ?? null));
+    }),
+    door("DELETE", `${REF}/approve`, async (c, caller) => {
+      const artifact = await artifactAt(services, c, caller, "pushed");
+      const { reason } = conform(withdrawRequest, c.req.query());
+      return after(services, c, artifact, await withdrawApproval(services, caller, artifact, reason ?? null));
     }),
     door("POST", `${REF}/promote`, async (c, caller) => {
       const artifact = await artifactAt(services, c, caller, "pushed");
