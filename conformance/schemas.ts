@@ -5,6 +5,7 @@ import { artifactAnswer } from "../src/api/artifact-answers.ts";
 import { auditEntrySchema } from "../src/api/audit.ts";
 import { decisionAnswer } from "../src/api/decision.ts";
 import { documentOf } from "../src/api/json-schema.ts";
+import { layoutReport } from "../src/api/layout-report.ts";
 import { modelAnswer } from "../src/api/models.ts";
 import { openApiDocument } from "../src/api/openapi.ts";
 import { policyReplay } from "../src/api/policy-replay.ts";
@@ -20,6 +21,7 @@ const DOCUMENTS = {
   artifact: { schema: artifactAnswer, title: "Artifact", description: "the record of an artifact as the native API answers it" },
   "audit-event": { schema: auditEntrySchema, title: "Audit event", description: "a link of the audit chain as `GET /v1/audit` answers it" },
   decision: { schema: decisionAnswer, title: "Promotion decision", description: "what evaluate and promote decide, with every check" },
+  "layout-report": { schema: layoutReport, title: "Layout report", description: "what `securectl verify-layout --json` prints" },
   model: { schema: modelAnswer, title: "Model", description: "the record of an artifact as the predecessor's API answers it" },
   "model-event": {
     schema: modelEventSchema,

@@ -26,7 +26,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   jobs: ["oci", "lifecycle", "audit", "storage", "registry", "log"],
   ui: ["oci", "lifecycle", "api"],
   http: ["oci", "identity", "lifecycle", "api", "registry", "ui", "log"],
-  cli: ["oci", "formats", "trust", "policy", "audit", "api", "scan", "log"],
+  cli: ["oci", "formats", "trust", "lifecycle", "policy", "audit", "api", "scan", "log"],
   settings: ["oci"],
   config: ["oci", "settings"],
   die: [],

@@ -1,13 +1,13 @@
-import { type Hash, createHash, randomBytes } from "node:crypto";
-import { rmSync } from "node:fs";
-import { type FileHandle, open, rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { type Hash, createHash } from "node:crypto";
+import { type FileHandle, open } from "node:fs/promises";
 import { type Descriptor } from "../oci/descriptor.ts";
 import { algorithmOf, encodedOf } from "../oci/digest.ts";
 import { CliError, EXIT } from "./failure.ts";
 import { ConnectionError, type HttpAnswer, explain } from "./http.ts";
 import { Patience } from "./patience.ts";
 import type { Repository } from "./registry-client.ts";
+import { inPlaceOf } from "./temporaries.ts";
+import { writeAt } from "./write-at.ts";
 
 export interface DownloadOptions {
   /** Gets how many bytes have come so far. */
@@ -16,51 +16,46 @@ export interface DownloadOptions {
   readonly interrupted?: ((why: string) => void) | undefined;
 }
 
-/** Files that are being written, for a signal that ends the process. */
-const temporaries = new Set<string>();
-
-/** Removes what an interrupted download would leave behind; for handlers of signals. */
-export function removeTemporaries(): void {
-  for (const file of temporaries) rmSync(file, { force: true });
-}
-
 /**
  * Downloads a blob to a file. The bytes are hashed as they are written to a temporary file beside it, which takes the name only when
  * size and digest are right: nobody ever finds wrong or half bytes under it. A broken connection is gone on with by Range.
  */
 export async function pullBlob(repository: Repository, blob: Descriptor, path: string, options: DownloadOptions = {}): Promise<void> {
-  const temporary = join(dirname(path), `.securectl-${randomBytes(8).toString("hex")}.part`);
-  const file = await open(temporary, "wx");
-  temporaries.add(temporary);
-  try {
+  await inPlaceOf(path, async (temporary) => {
+    const file = await open(temporary, "wx");
     try {
-      await new Download(repository, blob, file, options).run();
+      await pullInto(repository, blob, { file, at: 0 }, options);
       await file.datasync();
     } finally {
       await file.close();
     }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  } finally {
-    temporaries.delete(temporary);
-  }
+  });
+}
+
+/** As `pullBlob`, into a file that is open, from an offset on; nothing may stand behind it yet. */
+export async function pullInto(repository: Repository, blob: Descriptor, place: FilePlace, options: DownloadOptions = {}): Promise<void> {
+  await new Download(repository, blob, place, options).run();
+}
+
+/** Where in a file some bytes belong. */
+export interface FilePlace {
+  readonly file: FileHandle;
+  readonly at: number;
 }
 
 class Download {
   readonly #repository: Repository;
   readonly #blob: Descriptor;
-  readonly #file: FileHandle;
+  readonly #place: FilePlace;
   readonly #options: DownloadOptions;
   readonly #patience: Patience;
   #hash: Hash;
   #received = 0;
 
-  constructor(repository: Repository, blob: Descriptor, file: FileHandle, options: DownloadOptions) {
+  constructor(repository: Repository, blob: Descriptor, place: FilePlace, options: DownloadOptions) {
     this.#repository = repository;
     this.#blob = blob;
-    this.#file = file;
+    this.#place = place;
     this.#options = options;
     this.#patience = new Patience(options.interrupted);
     this.#hash = createHash(algorithmOf(blob.digest));
@@ -108,14 +103,14 @@ class Download {
       throw new CliError(EXIT.integrity, `more bytes came than the ${this.#blob.size} that the manifest names: nothing was kept`);
     }
     this.#hash.update(chunk);
-    for (let at = 0; at < chunk.length;) at += (await this.#file.write(chunk, at, chunk.length - at, this.#received + at)).bytesWritten;
+    await writeAt(this.#place.file, chunk, this.#place.at + this.#received);
     this.#received += chunk.length;
     this.#options.progress?.(this.#received);
   }
 
   /** The registry sends all of it again. */
   async #restart(): Promise<void> {
-    await this.#file.truncate(0);
+    await this.#place.file.truncate(this.#place.at);
     this.#hash = createHash(algorithmOf(this.#blob.digest));
     this.#received = 0;
   }

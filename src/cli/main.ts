@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 import { readFileSync } from "node:fs";
 import { z } from "zod";
-import { removeTemporaries } from "./download.ts";
+import { removeTemporaries } from "./temporaries.ts";
 import { EXIT } from "./failure.ts";
 import { run } from "./run.ts";
 

@@ -7,6 +7,7 @@ import { addDelete } from "./commands/delete.ts";
 import { addDiscover } from "./commands/discover.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addEvaluate } from "./commands/evaluate.ts";
+import { addExport } from "./commands/export.ts";
 import { addHistory } from "./commands/history.ts";
 import { addInfo } from "./commands/info.ts";
 import { addKey } from "./commands/key.ts";
@@ -25,6 +26,7 @@ import { addStatus } from "./commands/status.ts";
 import { addTag } from "./commands/tag.ts";
 import { addTrust } from "./commands/trust.ts";
 import { addVerifyAll } from "./commands/verify-all.ts";
+import { addVerifyLayout } from "./commands/verify-layout.ts";
 import { addVerifyManifest } from "./commands/verify-manifest.ts";
 import { addVerify } from "./commands/verify.ts";
 import { addTensorManifest } from "./commands/tensor-manifest.ts";
@@ -54,6 +56,8 @@ const COMMANDS = [
   addVerifyAll,
   addDiscover,
   addHistory,
+  addExport,
+  addVerifyLayout,
   addQuarantine,
   addEvaluate,
   addApprove,

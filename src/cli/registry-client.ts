@@ -161,6 +161,14 @@ export class Repository {
     return { start: answer.status === 206 && start !== undefined ? Number(start) : 0, answer };
   }
 
+  /** A small blob whole, held to digest and size. */
+  async fetchBlob({ digest, size }: Pick<Descriptor, "digest" | "size">, maxBytes: number): Promise<Buffer> {
+    if (size > maxBytes) throw new CliError(EXIT.failure, `${digest} has more than the ${maxBytes} bytes that are read of its kind`);
+    const bytes = await readBody((await this.openBlob(digest, 0)).answer, size);
+    if (bytes.length === size && digestOf(bytes, algorithmOf(digest)) === digest) return bytes;
+    throw new CliError(EXIT.integrity, `the bytes that came do not have the digest ${digest}: nothing was kept`);
+  }
+
   /** All tags that the caller may see. */
   async *tags(): AsyncGenerator<string> {
     for await (const page of this.#pages("/tags/list", tagsSchema)) yield* page.tags ?? [];

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { canonicalJson } from "../oci/canonical-json.ts";
 
 /** The type of in-toto statements, as payloads of envelopes and as layers. */
-const IN_TOTO = "application/vnd.in-toto+json";
+export const IN_TOTO = "application/vnd.in-toto+json";
 /** The type of Sigstore bundles, as artifacts and as layers. */
 export const SIGSTORE_BUNDLE = "application/vnd.dev.sigstore.bundle.v0.3+json";
 

@@ -2,7 +2,7 @@ import { canonicalJson } from "../oci/canonical-json.ts";
 import { type Digest, algorithmOf, encodedOf } from "../oci/digest.ts";
 import { hostOf, statementTime } from "./statement.ts";
 
-const KEY_PREDICATE = "https://ai-model-registry.dev/attestations/signing-key/v1";
+export const KEY_PREDICATE = "https://ai-model-registry.dev/attestations/signing-key/v1";
 
 /** A link of the chain of the keys that sign statements. `at` is epoch milliseconds. */
 export interface KeyFacts {

@@ -3,7 +3,7 @@ import { type Digest, encodedOf } from "../oci/digest.ts";
 import type { State } from "./state.ts";
 import { hostOf, statementTime } from "./statement.ts";
 
-const SNAPSHOT_PREDICATE = "https://ai-model-registry.dev/attestations/trust-snapshot/v1";
+export const SNAPSHOT_PREDICATE = "https://ai-model-registry.dev/attestations/trust-snapshot/v1";
 
 /** The last link of a chain, and the summaries that were signed along it. */
 export interface ChainHead {

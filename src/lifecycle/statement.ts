@@ -5,7 +5,7 @@ import { SIGSTORE_BUNDLE } from "./dsse.ts";
 import type { State } from "./state.ts";
 
 /** The predicate of the links of an artifact's chain. */
-const LIFECYCLE_PREDICATE = "https://ai-model-registry.dev/attestations/lifecycle/v1";
+export const LIFECYCLE_PREDICATE = "https://ai-model-registry.dev/attestations/lifecycle/v1";
 const STATEMENT_CONFIG = "application/vnd.ai-model-registry.lifecycle.config.v1+json";
 
 /**
@@ -104,22 +104,35 @@ export function lifecycleLabel({
 
 /** What the referrers API and `oras discover` show of a signed statement (trust.md §5.3); a function of bundle, subject and label alone. */
 export function statementManifest(bundle: Uint8Array, subject: StatementSubject, label: StatementLabel): StatementManifest {
-  const config = statementConfig(subject.repository);
+  const { manifest, config } = manifestAround({ mediaType: SIGSTORE_BUNDLE, bytes: bundle }, subject, {
+    artifactType: SIGSTORE_BUNDLE,
+    label,
+  });
+  return { manifest, config, bundle };
+}
+
+/** The manifest around a statement, in whatever form it is; attached to its subject, where that has a digest. */
+export function manifestAround(
+  layer: { readonly mediaType: string; readonly bytes: Uint8Array },
+  { repository, ...subject }: StatementSubject | { readonly repository: string },
+  { artifactType, label }: { readonly artifactType: string; readonly label: StatementLabel },
+): { readonly manifest: Uint8Array; readonly config: Uint8Array } {
+  const config = statementConfig(repository);
+  const isBundle = layer.mediaType === SIGSTORE_BUNDLE;
   const manifest = canonicalJson({
     schemaVersion: 2,
     mediaType: OCI_IMAGE,
-    artifactType: SIGSTORE_BUNDLE,
+    artifactType,
     config: { mediaType: STATEMENT_CONFIG, digest: digestOf(config), size: config.byteLength },
-    layers: [{ mediaType: SIGSTORE_BUNDLE, digest: digestOf(bundle), size: bundle.byteLength }],
-    subject: { mediaType: subject.mediaType, digest: subject.digest, size: subject.size },
+    layers: [{ mediaType: layer.mediaType, digest: digestOf(layer.bytes), size: layer.bytes.byteLength }],
+    ...("digest" in subject ? { subject: { mediaType: subject.mediaType, digest: subject.digest, size: subject.size } } : {}),
     annotations: {
       "org.opencontainers.image.created": statementTime(label.at),
-      "dev.sigstore.bundle.content": "dsse-envelope",
-      "dev.sigstore.bundle.predicateType": label.predicateType,
+      ...(isBundle && { "dev.sigstore.bundle.content": "dsse-envelope", "dev.sigstore.bundle.predicateType": label.predicateType }),
       ...label.annotations,
     },
   });
-  return { manifest: new TextEncoder().encode(manifest), config, bundle };
+  return { manifest: new TextEncoder().encode(manifest), config };
 }
 
 /** RFC 3339 in UTC, whole seconds: times in statements are information for people. */

@@ -3,7 +3,7 @@ import { canonicalJson } from "../oci/canonical-json.ts";
 import type { Digest } from "../oci/digest.ts";
 import { type StatementLabel, hostOf } from "./statement.ts";
 
-const SUMMARY_PREDICATE = "https://slsa.dev/verification_summary/v1";
+export const SUMMARY_PREDICATE = "https://slsa.dev/verification_summary/v1";
 const RESULT = "dev.ai-model-registry.verification.result";
 /** What decides a revocation: whoever has the right, by hand. */
 const REVOCATION = "built-in/revocation@1";

@@ -34,7 +34,7 @@ test("bash offers a command's own options and subcommands", async () => {
   expect(await offered("securectl", "revoke", "--per")).toEqual(["--permanent"]);
   expect(await offered("securectl", "key", "")).toEqual(expect.arrayContaining(["create", "list", "rotate", "revoke"]));
   expect(await offered("securectl", "key", "create", "--ro")).toEqual(["--role"]);
-  expect(await offered("securectl", "verify")).toEqual(["verify", "verify-manifest", "verify-all"]);
+  expect(await offered("securectl", "verify")).toEqual(["verify", "verify-manifest", "verify-all", "verify-layout"]);
   expect(await offered("securectl", "verify-all", "--det")).toEqual(["--detach"]);
   expect(await offered("securectl", "acquire", "a name", "file.gguf", "--s")).toEqual(["--sha256", "--size", "--source", "--server"]);
 });

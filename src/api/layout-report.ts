@@ -1,0 +1,58 @@
+import { z } from "zod";
+import { PROOF_FAULTS } from "../lifecycle/proof-fault.ts";
+import { stateSchema } from "../lifecycle/state.ts";
+import { digestSchema } from "../oci/digest.ts";
+import { LAYOUT_FAULTS } from "../oci/layout-fault.ts";
+import { repositoryNameSchema } from "../oci/reference.ts";
+import { timeSchema } from "./time.ts";
+
+/** What `securectl verify-layout --json` prints. */
+export const layoutReport = z.strictObject({
+  accepted: z.boolean().describe("is nothing at fault?"),
+  faults: z
+    .array(
+      z.strictObject({
+        code: z.enum(Object.keys({ ...PROOF_FAULTS, ...LAYOUT_FAULTS })),
+        message: z.string(),
+        about: z.string().nullable(),
+      }),
+    )
+    .describe("every reason why it is refused"),
+  repository: repositoryNameSchema.nullable(),
+  digest: digestSchema.nullable().describe("of the artifact that was exported; null when no snapshot could be believed"),
+  taken_at: timeSchema.nullable().describe("the states are those of this time"),
+  expires_at: timeSchema.nullable(),
+  keys: z
+    .array(z.strictObject({ id: z.string(), signed_from: timeSchema.nullable(), signed_until: timeSchema.nullable(), given: z.boolean() }))
+    .describe("those of the registry, oldest first; the last one signed the snapshot"),
+  states: z
+    .array(
+      z.strictObject({
+        repository: repositoryNameSchema,
+        digest: digestSchema,
+        state: stateSchema,
+        sequence: z.int().positive(),
+        statement: digestSchema,
+        permanent: z.boolean().describe("was it revoked for good?"),
+        history: z.array(
+          z.strictObject({
+            sequence: z.int().positive(),
+            state: stateSchema,
+            at: timeSchema,
+            actor: z.string(),
+            reason: z.string().nullable(),
+            statement: digestSchema,
+          }),
+        ),
+      }),
+    )
+    .describe("of the artifact, what it contains and what its promotion covers; of a refused layout only what is revoked for good"),
+  evidence: z
+    .array(z.strictObject({ digest: digestSchema, artifact_type: z.string().nullable(), covered: z.boolean() }))
+    .describe("what is attached, and whether the promotion covers it: anyone may have attached the rest"),
+  grounds: z
+    .array(z.strictObject({ digest: digestSchema, present: z.boolean() }))
+    .describe("what the last promotion rested on: decision, policies and evidence, and whether the layout has it"),
+  content: z.strictObject({ manifests: z.int(), blobs: z.int(), bytes: z.int() }).describe("what was found and has the right bytes"),
+});
+export type LayoutReport = z.infer<typeof layoutReport>;

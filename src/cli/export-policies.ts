@@ -1,0 +1,44 @@
+import { z } from "zod";
+import { policyView } from "../api/policies.ts";
+import { canonicalJson } from "../oci/canonical-json.ts";
+import { digestOf, digestSchema } from "../oci/digest.ts";
+import { OCI_EMPTY, OCI_IMAGE } from "../oci/media-types.ts";
+import type { NativeClient } from "./client.ts";
+import type { ExportContent } from "./export-content.ts";
+
+const GROUNDS = "application/vnd.ai-model-registry.promotion-grounds.v1+json";
+const POLICY = "application/vnd.ai-model-registry.policy.v1+json";
+const DECISION = "application/vnd.ai-model-registry.decision.v1+json";
+/** `{}` */
+const EMPTY_CONFIG = Buffer.of(0x7b, 0x7d);
+
+/** The decision of the last promotion, as far as it is looked at. */
+export const decisionSchema = z
+  .looseObject({
+    digest: digestSchema,
+    policies: z.array(z.looseObject({ name: z.string(), version: z.number(), digest: digestSchema })),
+  })
+  .nullish();
+
+/**
+ * Adds what the last promotion rested on and the registry shows: the written policies, and the decision itself, each by the digest that the
+ * statement of the promotion names. Readers are shown a decision without what is hidden from them; that has another digest, and stays out.
+ */
+export async function addGrounds(native: NativeClient, decision: z.infer<typeof decisionSchema>, content: ExportContent): Promise<void> {
+  if (decision === undefined || decision === null) return;
+  const documents: { readonly mediaType: string; readonly bytes: Buffer }[] = [];
+  const { digest, ...said } = decision;
+  const text = canonicalJson(said);
+  if (digestOf(text) === digest) documents.push({ mediaType: DECISION, bytes: Buffer.from(text) });
+  for (const { name, version, digest: wanted } of decision.policies) {
+    const path = `/v1/policies/${encodeURIComponent(name)}`;
+    const { document } = await native.request({ method: "GET", path, query: { version } }, policyView);
+    const policy = canonicalJson(document);
+    if (digestOf(policy) === wanted) documents.push({ mediaType: POLICY, bytes: Buffer.from(policy) });
+  }
+  if (documents.length === 0) return;
+  const layers = documents.map(({ mediaType, bytes }) => ({ mediaType, digest: digestOf(bytes), size: bytes.length }));
+  const config = { mediaType: OCI_EMPTY, digest: digestOf(EMPTY_CONFIG), size: EMPTY_CONFIG.length };
+  const manifest = canonicalJson({ schemaVersion: 2, mediaType: OCI_IMAGE, artifactType: GROUNDS, config, layers });
+  await content.addMade(Buffer.from(manifest), [EMPTY_CONFIG, ...documents.map(({ bytes }) => bytes)]);
+}

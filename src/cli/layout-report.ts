@@ -1,0 +1,114 @@
+import type { LayoutReport } from "../api/layout-report.ts";
+import { PROOF_FAULTS } from "../lifecycle/proof-fault.ts";
+import { type Proven, prove } from "../lifecycle/proof.ts";
+import type { ProvenLink } from "../lifecycle/proof-chains.ts";
+import type { Checker } from "../lifecycle/proof-snapshot.ts";
+import { type Digest, isDigest } from "../oci/digest.ts";
+import { checkBytes, missingContent } from "./layout-content.ts";
+import type { LayoutError } from "./layout-error.ts";
+import { type ListedContent, readListed } from "./layout-statements.ts";
+import type { Layout } from "./layout.ts";
+
+type Fault = LayoutReport["faults"][number];
+
+/** The report on what is no layout at all. */
+export function refusedLayout({ code, rule }: LayoutError): LayoutReport {
+  return {
+    accepted: false,
+    faults: [{ code, message: rule, about: null }],
+    repository: null,
+    digest: null,
+    taken_at: null,
+    expires_at: null,
+    keys: [],
+    states: [],
+    evidence: [],
+    grounds: [],
+    content: { manifests: 0, blobs: 0, bytes: 0 },
+  };
+}
+
+/** Holds a layout against keys that are trusted, without the registry: every statement, every state, and every byte. */
+export async function reportOn(layout: Layout, checker: Checker, progress: (bytes: number) => void): Promise<LayoutReport> {
+  const listed = await readListed(layout);
+  const proven = prove(listed.held, checker);
+  const missing = proven.snapshot === undefined ? [] : await missingContent(layout, proven, listed);
+  const bytes = await checkBytes(layout, progress);
+  const faults = [...proven.faults.map(proofFault), ...distinct([...listed.faults, ...missing, ...bytes.faults])];
+  const accepted = faults.length === 0;
+  const { snapshot } = proven;
+  return {
+    accepted,
+    faults,
+    repository: snapshot?.repository ?? null,
+    digest: proven.artifact ?? null,
+    taken_at: snapshot === undefined ? null : timeText(snapshot.takenAt),
+    expires_at: snapshot === undefined ? null : timeText(snapshot.expires),
+    keys: proven.keys.map(({ id, from, until }) => ({
+      id,
+      signed_from: from === 0 ? null : timeText(from),
+      signed_until: until === Infinity ? null : timeText(until),
+      given: checker.trusted.has(id),
+    })),
+    states: proven.states.filter(({ state, permanent }) => accepted || (permanent && state === "revoked")).map(shownState),
+    evidence: evidenceIn(proven, listed),
+    grounds: groundsOf(proven, layout),
+    content: { manifests: listed.manifests.size, blobs: bytes.blobs, bytes: bytes.bytes },
+  };
+}
+
+function proofFault({ code, about }: Proven["faults"][number]): Fault {
+  return { code, message: PROOF_FAULTS[code], about };
+}
+
+/** One thing may be found wrong by several ways. */
+function distinct(errors: readonly LayoutError[]): readonly Fault[] {
+  return [...new Map(errors.map((error) => [error.message, error])).values()].map(({ code, rule }) => ({
+    code,
+    message: rule,
+    about: null,
+  }));
+}
+
+function shownState({
+  repository,
+  artifact,
+  state,
+  sequence,
+  statement,
+  permanent,
+  links,
+}: Proven["states"][number]): LayoutReport["states"][number] {
+  const history = links.map((link: ProvenLink) => ({
+    sequence: link.sequence,
+    state: link.state,
+    at: timeText(link.at),
+    actor: link.actor,
+    reason: link.reason ?? null,
+    statement: link.statement,
+  }));
+  return { repository, digest: artifact, state, sequence, statement, permanent, history };
+}
+
+/** What is attached and is no statement of the registry. The snapshot tells of what the promotion covers, and of nothing else that is attached. */
+function evidenceIn({ snapshot }: Proven, { manifests }: ListedContent): LayoutReport["evidence"] {
+  return [...manifests]
+    .filter(([, { subject, holdsStatement }]) => subject !== undefined && !holdsStatement)
+    .map(([digest, { artifactType }]) => ({
+      digest,
+      artifact_type: artifactType ?? null,
+      covered: snapshot?.subjects[`${snapshot.repository}@${digest}`] !== undefined,
+    }));
+}
+
+function groundsOf({ states, artifact }: Proven, layout: Layout): LayoutReport["grounds"] {
+  const links = states.find((state) => state.artifact === artifact)?.links ?? [];
+  const inputs = links.findLast(({ state }) => state === "trusted")?.inputs ?? [];
+  return inputs
+    .filter((input): input is Digest => isDigest(input))
+    .map((digest) => ({ digest, present: layout.sizeOf(digest) !== undefined }));
+}
+
+function timeText(at: number): string {
+  return new Date(at).toISOString();
+}
