@@ -19,6 +19,12 @@ export function policiesText(policies: readonly PolicyView[]): string {
   return table(["NAME", "VERSION", "DIGEST", "CHANGED BY", "SINCE"], rows);
 }
 
+/** What each check of a decision rests on, by digest. */
+export function inputsText({ checks }: Judged): string {
+  const rows = checks.flatMap(({ id, inputs }) => inputs.map((input, at) => [at === 0 ? id : "", input]));
+  return rows.length === 0 ? "No check rests on anything." : table(["CHECK", "RESTS ON"], rows);
+}
+
 /** What the written policies said in a decision: who signed what each requirement asks for, and why other evidence does not count. */
 export function judgedText({ policies, evidence }: Judged): string {
   if (policies.length === 0) return "No written policy matches this repository.";

@@ -85,7 +85,7 @@ export function decidePromotion(facts: PromotionFacts, policy: PromotionPolicy, 
   const enforced = enforcedName(written);
   const { name, checks: checksOf } =
     isBuiltIn(policy) && enforced === undefined ? BUILT_IN[policy] : { name: enforced ?? policy, checks: closureChecks };
-  const checks = [...checksOf(facts), ...policyChecks(written)];
+  const checks = [...checksOf(facts), ...policyChecks(written, facts.scan)];
   const decision = {
     allowed: checks.every(({ status }) => status !== "fail"),
     policy: name,

@@ -1,5 +1,5 @@
 import { canonicalJson } from "../oci/canonical-json.ts";
-import { digestOf } from "../oci/digest.ts";
+import { type Digest, digestOf } from "../oci/digest.ts";
 import { type Check, listed } from "./check.ts";
 
 /** What scanners said of an artifact, as whoever promotes it states it; bounded by the schema of the request. Empty is what was not said. */
@@ -18,7 +18,7 @@ export const NO_SCAN_EVIDENCE: ScanEvidence = { scan_results: {}, scanner_versio
 export function scanChecks(evidence: ScanEvidence): readonly Check[] {
   const results = new Map(Object.entries(evidence.scan_results));
   const versions = new Map(Object.entries(evidence.scanner_versions));
-  const inputs = [digestOf(canonicalJson(evidence))];
+  const inputs = [scanDigest(evidence)];
   const check = (id: string, fine: string, faults: readonly string[]): Check =>
     faults.length === 0 ? { id, status: "pass", message: fine, inputs } : { id, status: "fail", message: listed(faults), inputs };
   return [
@@ -47,6 +47,11 @@ export function scanChecks(evidence: ScanEvidence): readonly Check[] {
       [...results.keys()].filter((name) => (versions.get(name) ?? "") === "").map((name) => `${quoted(name)} has no version`),
     ),
   ];
+}
+
+/** What was said of scans, as an input of checks. */
+export function scanDigest(evidence: ScanEvidence): Digest {
+  return digestOf(canonicalJson(evidence));
 }
 
 function missing(from: ReadonlyMap<string, string>, other: ReadonlyMap<string, string>): readonly string[] {

@@ -7,7 +7,7 @@ import { type Check, listed } from "./check.ts";
 import { meets } from "./condition.ts";
 import type { Requirement, TrustPolicy, WantedEvidence } from "./document.ts";
 import { type JudgedTrustRoot, trustRootChecks } from "./named-trust-root.ts";
-import { type ScanEvidence, scanChecks } from "./scan-evidence.ts";
+import { type ScanEvidence, scanChecks, scanDigest } from "./scan-evidence.ts";
 
 /** A version of a written policy, with the trust roots that it names. */
 export interface WrittenPolicy {
@@ -268,10 +268,13 @@ function plainRequirement(name: string, kind: WantedEvidence["kind"], met: boole
 }
 
 /** A check a requirement, and one a trust root that is updated. A policy that only warns fails none. */
-export function policyChecks({ policies }: Written): readonly Check[] {
+export function policyChecks({ policies }: Written, scan: ScanEvidence): readonly Check[] {
   return policies.flatMap((policy) => [
     ...trustRootChecks(policy, policy.updated_roots),
-    ...policy.requirements.map((requirement) => requirementCheck(policy, requirement)),
+    ...policy.requirements.map((requirement) => {
+      const check = requirementCheck(policy, requirement);
+      return requirement.kind === "scan-results" ? { ...check, inputs: [...check.inputs, scanDigest(scan)] } : check;
+    }),
   ]);
 }
 

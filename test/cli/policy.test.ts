@@ -61,6 +61,8 @@ test("policy apply puts a policy in force, which test tries beforehand, explain 
   const right = await world.attach(artifact, await world.sigstore.keyless(CI, statementOf(artifact.digest)));
   const allowed = await securectl("policy", "explain", artifact.ref);
   expect(allowed.exit).toBe(0);
+  const rests = `^policy/cli/publisher +sha256:\\w+\n +${right}$`;
+  expect(allowed.out).toMatch(new RegExp(rests, "m"));
   expect(allowed.out).toMatch(new RegExp(`counts +${right.slice(0, 19)} +release-ci: ${CI.slice(0, 20)}`));
   expect((await securectl("policy", "show", "cli", "--at", "1")).out).toContain('"mode": "enforce"');
 

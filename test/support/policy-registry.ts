@@ -46,8 +46,8 @@ export class PolicyRegistry {
     this.sigstore = sigstore;
   }
 
-  static async start(options: TestRegistryOptions = {}): Promise<PolicyRegistry> {
-    const world = new PolicyRegistry(await startTestRegistry(options), await startPrivateSigstore());
+  static async start(options: TestRegistryOptions = {}, sigstore?: PrivateSigstore): Promise<PolicyRegistry> {
+    const world = new PolicyRegistry(await startTestRegistry(options), sigstore ?? (await startPrivateSigstore()));
     const { json } = await world.send("operator", "PUT /v1/trust-roots/corp-root", world.sigstore.root);
     world.root = z.object({ digest: z.string() }).parse(json).digest;
     return world;

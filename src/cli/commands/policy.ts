@@ -5,7 +5,7 @@ import { artifactPath } from "../client.ts";
 import { decisionText } from "../decision.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { parseCount, refArgument, withYes } from "../options.ts";
-import { judgedText, policiesText } from "../policy-text.ts";
+import { inputsText, judgedText, policiesText } from "../policy-text.ts";
 import { policyPath, readPolicyFile } from "../policy-file.ts";
 import type { OpenSession, Session } from "../session.ts";
 import { findRef } from "../target.ts";
@@ -127,6 +127,6 @@ async function evaluate(session: Session, text: string, policy: string | undefin
   const { ref } = await findRef(session, "operator", text);
   const ask = { method: "POST", path: artifactPath(ref, "evaluate"), body: { policy }, time: "patient" } as const;
   const decision = await (await session.native("operator")).request(ask, decisionAnswer);
-  session.show(decision, () => `${decisionText(decision)}\n\n${judgedText(decision)}`);
+  session.show(decision, () => `${decisionText(decision)}\n\n${inputsText(decision)}\n\n${judgedText(decision)}`);
   if (!decision.allowed) throw new CliError(EXIT.denied, "A promotion would be refused.");
 }
