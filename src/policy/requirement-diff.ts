@@ -83,7 +83,17 @@ const MEMBERS: readonly ChangedMember[] = [
     "minimum" in before && "minimum" in after
       ? changedAmount(within(place, "minimum"), "the number of approvals", [before.minimum, after.minimum], "tighter")
       : [],
+  (place, before, after) =>
+    before.kind === "approvals" && after.kind === "approvals"
+      ? changedAge(within(place, "maxAgeSeconds"), before.maxAgeSeconds ?? null, after.maxAgeSeconds ?? null)
+      : [],
 ];
+
+/** Null: for ever. */
+function changedAge(place: Place, before: number | null, after: number | null): readonly PolicyChange[] {
+  const isLonger = (after ?? Number.POSITIVE_INFINITY) > (before ?? Number.POSITIVE_INFINITY);
+  return changed(place, "for how many seconds an approval counts", [before, after], isLonger ? "looser" : "tighter");
+}
 
 /** A condition that is the only one of its kind, before and after, has another value; others came or went. */
 function changedConditions(place: Place, before: readonly Condition[], after: readonly Condition[]): readonly PolicyChange[] {

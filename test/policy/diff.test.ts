@@ -112,6 +112,18 @@ const CASES: readonly [string, object, object, readonly string[]][] = [
     ["changed tighter spec.require.signed.evidence.minimum"],
   ],
   [
+    "approvals that grow too old",
+    evidence({ kind: "approvals", minimum: 1 }),
+    evidence({ kind: "approvals", minimum: 1, maxAgeSeconds: 60 }),
+    ["changed tighter spec.require.signed.evidence.maxAgeSeconds"],
+  ],
+  [
+    "approvals that count for longer",
+    evidence({ kind: "approvals", minimum: 1, maxAgeSeconds: 60 }),
+    evidence({ kind: "approvals", minimum: 1, maxAgeSeconds: 90 }),
+    ["changed looser spec.require.signed.evidence.maxAgeSeconds"],
+  ],
+  [
     "another key",
     keys({ id: "one", pem }),
     keys({ id: "one", pem: otherPem }),
