@@ -23,6 +23,9 @@ export const ORAS: GoTool = { path: "oras.land/oras/cmd/oras", version: "v1.3.6"
 /** The reference registry, as a peer for benchmarks. */
 export const DISTRIBUTION: GoTool = { path: "github.com/distribution/distribution/v3/cmd/registry", version: "v3.1.2" };
 
+/** Lints and renders charts of Kubernetes. */
+export const HELM: GoTool = { path: "helm.sh/helm/v4/cmd/helm", version: "v4.3.1" };
+
 const INSTALL_LIMIT_MS = 600_000;
 
 /** Where built tools are kept between runs: outside of the repository, so that a clean clone finds them. */

@@ -1,4 +1,3 @@
-import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -6,39 +5,15 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { ORAS, installGoTool } from "./go-tool.ts";
-import { CHECKOUT, type RunningRegistry, plainEnvironment } from "./registry-process.ts";
+import type { RunningRegistry } from "./registry-process.ts";
+import { type Command, type Ran, run } from "./run-program.ts";
 
-const COMMAND_LIMIT_MS = 120_000;
 const SERVER_WORDS = 4000;
 const REPOSITORY = "models/main-job";
 const REASON = "weights withdrawn by their author";
 const STATE = "dev.ai-model-registry.lifecycle.state";
 const MODEL = "application/vnd.cncf.model.manifest.v1+json";
 const WEIGHTS = "application/vnd.cncf.model.weight.v1.raw";
-
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-interface Command {
-  readonly input?: string;
-  readonly cwd?: string;
-  readonly env?: Readonly<Record<string, string>>;
-}
-
-/** Runs a program to its end, whatever its exit code. */
-function run(file: string, args: readonly string[], { input = "", cwd = CHECKOUT, env = {} }: Command = {}): Promise<Ran> {
-  return new Promise((resolve) => {
-    const options = { cwd, env: plainEnvironment(env), timeout: COMMAND_LIMIT_MS, maxBuffer: 64 * 1024 * 1024 };
-    const child = execFile(file, args, options, (error, out, err) => {
-      const code = error === null ? 0 : typeof error.code === "number" ? error.code : 1;
-      resolve({ code, out, err });
-    });
-    child.stdin?.end(input);
-  });
-}
 
 function must(held: boolean, complaint: string): asserts held {
   if (!held) throw new Error(complaint);

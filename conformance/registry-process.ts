@@ -76,15 +76,22 @@ export async function endChild(child: ChildProcess): Promise<number | null> {
   return child.exitCode;
 }
 
+/** The server as it comes in a checkout. */
+const SERVER: readonly [string, ...string[]] = [process.execPath, "src/main.ts"];
+
 /**
- * Starts `src/main.ts` as it comes, with all its workers unless told otherwise, and waits until it is ready; over a fresh data directory,
- * or the one that a registry which was stopped has left.
+ * Starts the server, with all its workers unless told otherwise, and waits until it is ready; over a fresh data directory, or the one that
+ * a registry which was stopped has left. `command` is another way to start it: a process that is the server in the end.
  */
-export async function startRegistry(env: Readonly<Record<string, string>> = {}, dataDirectory?: string): Promise<RunningRegistry> {
+export async function startRegistry(
+  env: Readonly<Record<string, string>> = {},
+  dataDirectory?: string,
+  [program, ...args] = SERVER,
+): Promise<RunningRegistry> {
   const folder = dataDirectory ?? (await mkdtemp(join(tmpdir(), "ai-model-registry-data-")));
   const host = env["BIND_ADDR"] ?? `127.0.0.1:${await freePort()}`;
   const url = `http://${host}`;
-  const child = spawn(process.execPath, ["src/main.ts"], {
+  const child = spawn(program, args, {
     cwd: CHECKOUT,
     env: plainEnvironment({ BIND_ADDR: host, REGISTRY_DIR: folder, ...env }),
     stdio: ["ignore", "pipe", "pipe"],

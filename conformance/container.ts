@@ -1,0 +1,105 @@
+import { chown, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { z } from "zod";
+import { type RunningRegistry, startRegistry } from "./registry-process.ts";
+import { mustRun } from "./run-program.ts";
+import { BUSY, doEverything } from "./scenario.ts";
+import { deadlyProfile } from "./seccomp-profile.ts";
+
+const NAME = "ai-model-registry-trial";
+const USER = 65_532;
+const ADDRESS = "127.0.0.1:8470";
+/** That of the Containerfile, which the image format of OCI has no place for. */
+const HEALTH = '["node", "/opt/ai-model-registry/dist/cli/main.js", "status"]';
+/** What podman is told on a machine without systemd. */
+const PODMAN = ["--runtime", "runc", "--cgroup-manager", "cgroupfs", "--events-backend", "file"];
+/** Memory of the container alone, gone with it. */
+const MEMORY_ONLY: ReadonlySet<string> = new Set(["/dev/shm", "/dev/mqueue"]);
+
+/** Prints every folder that the user can write to; what the kernel shows of itself is not looked at. */
+const WRITABLE = `
+  const fs = require("node:fs");
+  const found = [];
+  const look = (folder) => {
+    try { fs.accessSync(folder, fs.constants.W_OK); found.push(folder); } catch {}
+    let entries = [];
+    try { entries = fs.readdirSync(folder, { withFileTypes: true }); } catch {}
+    for (const entry of entries) {
+      const path = (folder === "/" ? "" : folder) + "/" + entry.name;
+      if (entry.isDirectory() && !["/proc", "/sys", "/registry"].includes(path)) look(path);
+    }
+  };
+  look("/");
+  try { fs.accessSync("/registry", fs.constants.W_OK); found.push("/registry"); } catch {}
+  console.log(JSON.stringify(found));
+`;
+
+interface Trial {
+  readonly image: string;
+  readonly profile: string;
+  readonly data: string;
+}
+
+/** The container as deploy/README.md runs it, with its default address. */
+function commandOf({ image, profile, data }: Trial): readonly [string, ...string[]] {
+  const env = { ...BUSY, PUBLIC_URL: `http://${ADDRESS}`, TLS_TERMINATED_BY_PROXY: "true", WORKERS: "2" };
+  const limits = ["--memory", "1g", "--pids-limit", "256", "--ulimit", "nofile=4096:4096", "--ulimit", "nproc=4096:4096"];
+  const rights = ["--read-only", "--read-only-tmpfs=false", "--cap-drop", "all", "--security-opt", "no-new-privileges"];
+  const variables = Object.entries(env).flatMap(([name, value]) => ["--env", `${name}=${value}`]);
+  const where = ["--network", "host", "--volume", `${data}:/registry`, "--security-opt", `seccomp=${profile}`, "--health-cmd", HEALTH];
+  return ["podman", ...PODMAN, "run", "--rm", "--name", NAME, "--pull", "never", ...rights, ...limits, ...where, ...variables, image];
+}
+
+const podman = (...args: readonly string[]): Promise<string> => mustRun("podman", [...PODMAN, ...args]);
+
+/** What the kernel says of the processes: nobody's user, no capability, no way to more, system calls filtered. */
+async function examineProcesses(): Promise<void> {
+  const script = 'console.log(require("node:fs").readFileSync("/proc/1/status", "utf8"))';
+  const status = await podman("exec", NAME, "node", "-e", script);
+  const wanted = {
+    Uid: `${USER}\t${USER}\t${USER}\t${USER}`,
+    CapEff: "0000000000000000",
+    CapBnd: "0000000000000000",
+    NoNewPrivs: "1",
+    Seccomp: "2",
+  };
+  for (const [name, value] of Object.entries(wanted)) {
+    if (!status.includes(`${name}:\t${value}\n`)) throw new Error(`process 1 has not ${name} ${value}:\n${status}`);
+  }
+}
+
+async function examineWritable(): Promise<void> {
+  const found = z.array(z.string()).parse(JSON.parse(await podman("exec", NAME, "node", "-e", WRITABLE)));
+  const others = found.filter((path) => path !== "/registry" && !MEMORY_ONLY.has(path));
+  if (others.length > 0 || !found.includes("/registry")) throw new Error(`the registry can write to ${found.join(", ")}`);
+}
+
+/** Runs the image and has it do everything; throws when anything is not as it must be. */
+export async function tryContainer(image: string): Promise<void> {
+  const folder = await mkdtemp(join(tmpdir(), "ai-model-registry-container-"));
+  const trial = { image, profile: join(folder, "seccomp.json"), data: await mkdtemp(join(tmpdir(), "ai-model-registry-volume-")) };
+  await writeFile(trial.profile, JSON.stringify(await deadlyProfile()));
+  await chown(trial.data, USER, USER);
+  const start = (): Promise<RunningRegistry> => startRegistry({ BIND_ADDR: ADDRESS }, trial.data, commandOf(trial));
+  let registry = await start();
+  try {
+    await examineProcesses();
+    await examineWritable();
+    process.stdout.write("ok     nobody's user, no capabilities, nothing to write to but the volume\n");
+    await podman("healthcheck", "run", NAME);
+    await podman("exec", NAME, "ai-model-registry", "recover");
+    process.stdout.write("ok     the health check, and a command in the running container\n");
+    const restart = async (): Promise<RunningRegistry> => {
+      await registry.stop();
+      registry = await start();
+      return registry;
+    };
+    if (!(await doEverything(registry, restart))) throw new Error("the container did not do everything");
+    await registry.stop();
+    process.stdout.write("ok     on SIGTERM process 1 ends in order\n");
+  } finally {
+    await registry.dispose().catch(() => undefined);
+    await rm(folder, { recursive: true, force: true });
+  }
+}
