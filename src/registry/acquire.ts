@@ -187,7 +187,8 @@ async function decideAcquisition(
   const known = await services.metadata.get(keys.model(repository, artifact.digest));
   const details = detailsAfter(acquisition, copy, isNew ? undefined : known);
   const result = { folders: linked.result, model: { name: details.name, repository, record, details } };
-  if (pushed.change === undefined && linked.change === undefined && isSame(known, details)) return { result };
+  const isThere = pushed.change === undefined && linked.change === undefined && config.put.length === 0;
+  if (isThere && isSame(known, details)) return { result };
   const view = registeredView(details, record);
   const events = pushed.change === undefined ? NOTHING : await modelEventRows(services, { action: "acquire", from: held.state, view });
   const event = said(services, caller, { repository, artifact: artifact.digest, view, from: held.state });

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { RegistryError } from "../../src/oci/errors.ts";
 import { acquire } from "../../src/registry/acquire.ts";
 import { findRegistered } from "../../src/registry/find-model.ts";
+import { loadManifest } from "../../src/registry/closure.ts";
 import type { ShownModel } from "../../src/registry/find-model.ts";
 import { modelEvents } from "../../src/registry/model-events.ts";
 import { verifyAudit } from "../../src/registry/verify-audit.ts";
@@ -145,6 +146,19 @@ describe("acquiring again", () => {
     await take("x", "x.gguf");
     expect((await at.promote(operator, "models/x", "latest")).state).toBe("trusted");
     expect((await findRegistered(at.services, TOKEN_HOLDER, "x"))?.record.digest).toBe(record.digest);
+    expect(await faults(at, "models/x")).toEqual([]);
+  });
+
+  test.each(["config", "layer"])("links the %s again when its link was deleted", async (which) => {
+    await putFile(at.directory, "x.gguf", "x");
+    const { record } = await take("x", "x.gguf");
+    const manifest = await loadManifest(at.services, repository("models/x"), record);
+    const blob = which === "config" ? manifest?.config?.digest : manifest?.layers[0]?.digest;
+    await at.deleteBlob(operator, "models/x", blob ?? record.digest);
+    expect(await codeOf(() => at.promote(operator, "models/x", "latest"))).toBe("REFUSED");
+    await take("x", "x.gguf");
+    expect((await at.promote(operator, "models/x", "latest")).state).toBe("trusted");
+    expect(await actions()).toEqual(["acquire x: undefined>acquired", "promote x: acquired>trusted"]);
     expect(await faults(at, "models/x")).toEqual([]);
   });
 

@@ -11,10 +11,10 @@ const MAX_BODY = 1024 * 1024;
 const MAX_DEPTH = 34;
 
 /** What Go has a member as. A number in a `map[string]any` is a double, one of an `int64` is neither fraction nor exponent. */
-export type GoType = "string" | "int64" | "map[string]string" | "map[string]any";
+type GoType = "string" | "int64" | "map[string]string" | "map[string]any";
 
 /** A body: its members as Go has them, what they may be besides, and the predecessor's words for those that are not. */
-export interface GoBody<Shape extends z.ZodRawShape> {
+interface GoBody<Shape extends z.ZodRawShape> {
   readonly types: { readonly [Member in keyof Shape]: GoType };
   readonly schema: z.ZodObject<Shape, z.core.$strict>;
   readonly refusal: (member: string) => string;
