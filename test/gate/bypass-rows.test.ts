@@ -3,9 +3,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { digestOf } from "../../src/oci/digest.ts";
 import { GateAsker } from "../support/gate-asker.ts";
 import { everyProbe } from "../support/gate-every-probe.ts";
-import { EVERY_CONTENT, type Probe, UNNAMED, blobProbes, manifestProbes } from "../support/gate-probes.ts";
+import { EVERY_CONTENT, type Probe, UNNAMED, blobProbes, manifestProbes, told } from "../support/gate-probes.ts";
 import { ELSEWHERE, MOUNTER, PLACES, PRINCIPALS, type SceneName, actorOf, placeOf, startScenes } from "../support/gate-scenes.ts";
-import { type GateWorld, type Principal, headerOf } from "../support/gate-world.ts";
+import { type Answer, type GateWorld, type Principal, headerOf } from "../support/gate-world.ts";
 import { faultsOf } from "../support/invariants.ts";
 import { DEFINITIONS, WHATS, type What } from "../support/lifecycle-acts.ts";
 import { repository } from "../support/principal.ts";
@@ -71,6 +71,14 @@ async function mounted(content: string): Promise<number> {
 
 async function referrers(scene: SceneName, label: What): Promise<readonly What[]> {
   return (await asker.referrers(RUNNER, placeOf(scene), DEFINITIONS[label].digest)).labels;
+}
+
+/** Asks what a policy that nothing meets would change. */
+async function replay({ name }: Principal, repositories: string): Promise<Answer> {
+  const spec = { match: { repositories: [repositories] }, require: [{ name: "all", evidence: { kind: "approvals", minimum: 16 } }] };
+  const policy = { apiVersion: "trust.ai-model-registry.dev/v1", kind: "TrustPolicy", metadata: { name: "probe" }, spec };
+  const body = JSON.stringify({ policy: JSON.stringify(policy), limit: 1000 });
+  return world.ask(world.authorization(name), "/v1/policies/probe/replay", { method: "POST", body });
 }
 
 const ABSENT = { faults: [], effects: ["absent"] };
@@ -220,6 +228,24 @@ describe("protocol.md §9, ways to the knowledge that something exists:", () => 
     }
     const { body } = await world.ask(undefined, "/health", { headers: { Host: "models.example" } });
     expect(body.toString("utf8")).not.toMatch(/acquired|trusted|models/);
+  });
+
+  test("row 11: what a policy would change is told to who administers policies, of all that is trusted, and nothing of anything to others", async () => {
+    for (const principal of PRINCIPALS.filter(({ name }) => name !== "operator")) {
+      const [hidden, nowhere] = [await replay(principal, placeOf("quarantined")), await replay(principal, "models/nowhere-at-all")];
+      expect([principal.name, hidden.status]).toEqual([principal.name, principal.name === "anonymous" ? 401 : 403]);
+      expect(told(hidden)).toBe(told(nowhere));
+    }
+    for (const [, place] of PLACES) {
+      const { status, body } = await replay(principalNamed("operator"), place);
+      expect(status).toBe(200);
+      const { artifacts } = JSON.parse(body.toString("utf8")) as { artifacts: { digest: string; outcome: string }[] };
+      const trusted = [...world.model.at(place).artifacts.values()].filter(({ state }) => state === "trusted");
+      expect({ place, failing: artifacts.map(({ digest, outcome }) => `${outcome} ${digest}`) }).toEqual({
+        place,
+        failing: trusted.map(({ definition }) => `would-fail ${definition.digest}`).toSorted(),
+      });
+    }
   });
 
   test("row 15: what is hidden and what never was get byte-identical answers from every door", async () => {

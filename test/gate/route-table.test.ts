@@ -34,7 +34,7 @@ const CONTENT = ["GET /v2/:name/blobs/:digest", "GET /v2/:name/manifests/:refere
 const LISTS = ["GET /v1/artifacts", "GET /v2/:name/tags/list", "GET /v2/_catalog"];
 const ARTIFACT = "/v1/artifacts/:ref{[^@:]+(?:[@:]|%40|%3[Aa])[^/]+}";
 const PROMOTED = "/v1/tags/:ref{[^@:]+(?::|%3[Aa])[^/]+}/promoted";
-const RECORDS = [`GET ${ARTIFACT}`, `GET ${ARTIFACT}/history`, `GET ${ARTIFACT}/snapshot`];
+const RECORDS = ["POST /v1/policies/:name/replay", `GET ${ARTIFACT}`, `GET ${ARTIFACT}/history`, `GET ${ARTIFACT}/snapshot`];
 const MODELS = [
   "GET /v1/models",
   "GET /v1/model",
@@ -72,7 +72,6 @@ const NOT_OF_ARTIFACTS = [
   "GET /v1/keys",
   "POST /v1/keys/rotate",
   "GET /v1/policies",
-  "POST /v1/policies/:name/replay",
   "GET /v1/trust-roots",
   ...["GET", "PUT", "DELETE"].map((method) => `${method} /v1/trust-roots/:name`),
   "PUT /v1/trust-roots/:name/update",
