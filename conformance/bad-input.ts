@@ -1,8 +1,9 @@
-import { type ExecFileException, execFile } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { digestOf } from "../src/oci/digest.ts";
+import { run } from "./run-program.ts";
+import { pythonEnvironment } from "./python-environment.ts";
 import { CHECKOUT, type RunningRegistry, startRegistry } from "./registry-process.ts";
 
 /**
@@ -17,7 +18,6 @@ const CHECKS = [
   "response_headers_conformance",
   "response_schema_conformance",
 ];
-const INSTALL_LIMIT_MS = 300_000;
 const RUN_LIMIT_MS = 600_000;
 const EXAMPLES = 10;
 /** The same requests every time. */
@@ -27,34 +27,6 @@ const MODEL = "fuzzed";
 const REFERENCE = "models/fuzzed-oci:v1";
 /** These would end the very key that the requests come with: ids are taken from answers. */
 const ENDING = ["revokeCredential", "rotateCredential"];
-
-interface Ran {
-  readonly code: number;
-  readonly output: string;
-}
-
-function run(file: string, args: readonly string[], limit: number, cwd = CHECKOUT): Promise<Ran> {
-  return new Promise((resolve) => {
-    const options = { cwd, timeout: limit, maxBuffer: 256 * 1024 * 1024 };
-    execFile(file, args, options, (error: ExecFileException | null, out, err) => {
-      resolve({ code: error === null ? 0 : typeof error.code === "number" ? error.code : 1, output: out + err });
-    });
-  });
-}
-
-async function mustRun(...asked: Parameters<typeof run>): Promise<void> {
-  const { code, output } = await run(...asked);
-  if (code !== 0) throw new Error(`${asked[0]} ${asked[1].join(" ")} ended with ${code}:\n${output}`);
-}
-
-/** The program, in a Python environment of its own below the folder. Needs Python 3.10 or later with its module venv. */
-async function installSchemathesis(folder: string): Promise<string> {
-  const environment = join(folder, "python");
-  await mustRun("python3", ["-m", "venv", environment], INSTALL_LIMIT_MS);
-  const quietly = ["install", "--quiet", "--disable-pip-version-check"];
-  await mustRun(join(environment, "bin", "pip"), [...quietly, "--requirement", "conformance/schemathesis.txt"], INSTALL_LIMIT_MS);
-  return join(environment, "bin", "schemathesis");
-}
 
 /** Something that requests can be about. */
 async function seed(registry: RunningRegistry): Promise<void> {
@@ -131,12 +103,12 @@ async function tries(
   const asked = ["--url", registry.url, "--checks", CHECKS.join(","), "--phases", "coverage,fuzzing", "--continue-on-failure"];
   const bounds = ["--max-examples", String(EXAMPLES), "--seed", String(SEED), "--suppress-health-check", "all", "--warnings", "off"];
   const document = join(CHECKOUT, "schemas", "openapi.yaml");
-  const { code, output } = await run(
+  const { code, out, err } = await run(
     schemathesis,
     ["--no-color", "--config-file", settings, "run", document, ...asked, ...bounds, ...who, ...args],
-    RUN_LIMIT_MS,
-    folder,
+    { cwd: folder, limitMs: RUN_LIMIT_MS },
   );
+  const output = out + err;
   const counted = /^ *(\d+ generated.*)$/m.exec(output)?.[1];
   const isFine = code === 0 && counted !== undefined;
   process.stdout.write(isFine ? `ok     ${title}: ${counted}\n` : `${title}:\n${output}\n`);
@@ -172,7 +144,7 @@ async function tryAll(schemathesis: string, folder: string): Promise<readonly st
 
 const folder = await mkdtemp(join(tmpdir(), "ai-model-registry-bad-input-"));
 try {
-  const wrong = await tryAll(await installSchemathesis(folder), folder);
+  const wrong = await tryAll(join(await pythonEnvironment("schemathesis.txt"), "schemathesis"), folder);
   for (const each of wrong) process.stdout.write(`FAILED ${each}\n`);
   if (wrong.length > 0) process.exitCode = 1;
 } finally {

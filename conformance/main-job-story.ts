@@ -6,7 +6,9 @@ import { dirname, join } from "node:path";
 import { z } from "zod";
 import { ORAS, installGoTool } from "./go-tool.ts";
 import type { RunningRegistry } from "./registry-process.ts";
-import { type Command, type Ran, run } from "./run-program.ts";
+import { must, mustBeRefused, mustSucceed } from "./must.ts";
+import { Person } from "./person.ts";
+import type { Ran } from "./run-program.ts";
 
 const SERVER_WORDS = 4000;
 const REPOSITORY = "models/main-job";
@@ -14,21 +16,6 @@ const REASON = "weights withdrawn by their author";
 const STATE = "dev.ai-model-registry.lifecycle.state";
 const MODEL = "application/vnd.cncf.model.manifest.v1+json";
 const WEIGHTS = "application/vnd.cncf.model.weight.v1.raw";
-
-function must(held: boolean, complaint: string): asserts held {
-  if (!held) throw new Error(complaint);
-}
-
-function mustSucceed({ code, out, err }: Ran): string {
-  must(code === 0, `exit code ${code}\n${out}${err}`);
-  return out;
-}
-
-/** A refusal is a non-zero exit code together with the words that say why; anything else that went wrong is no refusal. */
-function mustBeRefused({ code, out, err }: Ran, words: RegExp): void {
-  must(code !== 0, `succeeded, though it must be refused\n${out}`);
-  must(words.test(out + err), `failed for another reason than ${words}\n${out}${err}`);
-}
 
 const pushed = z.object({ digest: z.string() });
 const manifest = z.object({ layers: z.array(z.object({ digest: z.string(), mediaType: z.string() })) });
@@ -42,42 +29,6 @@ function statesOf(referrers: readonly z.infer<typeof referrer>[]): readonly stri
 
 /** A registry that the main job is done against; its data directory lies on this machine, and is read by whoever runs the job. */
 export type Subject = Pick<RunningRegistry, "url" | "host" | "dataDirectory" | "output" | "key">;
-
-/** One person's view: oras with a credential file of its own, and securectl. */
-class Person {
-  readonly #registry: Subject;
-  readonly #oras: string;
-  readonly #name: string;
-  readonly #folder: string;
-
-  constructor(registry: Subject, oras: string, name: string, folder: string) {
-    this.#registry = registry;
-    this.#oras = oras;
-    this.#name = name;
-    this.#folder = folder;
-  }
-
-  async login(): Promise<void> {
-    const input = await readFile(join(this.#registry.dataDirectory, "credentials", this.#name), "utf8");
-    mustSucceed(await this.oras(["login", this.#registry.host, "--username", this.#name, "--password-stdin"], { input }));
-  }
-
-  oras(args: readonly string[], command: Command = {}): Promise<Ran> {
-    const config = ["--registry-config", join(this.#folder, `${this.#name}.json`)];
-    return run(this.#oras, [...args, "--plain-http", ...config], { cwd: this.#folder, ...command });
-  }
-
-  async securectl(args: readonly string[]): Promise<Ran> {
-    const env = { REGISTRY_URL: this.#registry.url, SECURECTL_TOKEN: await this.#registry.key(this.#name) };
-    return run(process.execPath, ["src/cli/main.ts", ...args], { env });
-  }
-
-  /** A bare request with the key as Basic credentials, for what oras does not show. */
-  async get(path: string): Promise<Response> {
-    const basic = Buffer.from(`${this.#name}:${await this.#registry.key(this.#name)}`).toString("base64");
-    return fetch(`${this.#registry.url}${path}`, { headers: { authorization: `Basic ${basic}` } });
-  }
-}
 
 /** What a step found out and a later one needs. */
 interface Story {
@@ -205,7 +156,7 @@ const STEPS: readonly (readonly [string, (story: Story) => Promise<void>])[] = [
     "runtime is refused with DENIED and the reason, by digest, by tag and by the digest of the weights",
     async (story) => {
       const words = new RegExp(`denied[^]*${REASON}`, "i");
-      const answer = await story.runtime.get(`/v2/${REPOSITORY}/manifests/${story.first.digest}`);
+      const answer = await story.runtime.fetch(`/v2/${REPOSITORY}/manifests/${story.first.digest}`);
       const body = await answer.text();
       must(answer.status === 403 && words.test(body), `GET of the manifest answered ${answer.status} ${body}`);
       for (const refused of [await tryPull(story, story.first.digest), await tryPull(story, "v1"), await tryBlob(story)]) {
@@ -229,7 +180,7 @@ const STEPS: readonly (readonly [string, (story: Story) => Promise<void>])[] = [
     async (story) => {
       const shown = await discoveredStates(story.operator, story);
       must(shown.includes("revoked") && shown.includes("trusted"), `discover shows the states ${shown.join(", ") || "none"}`);
-      const answer = await story.runtime.get(`/v2/${REPOSITORY}/referrers/${story.first.digest}`);
+      const answer = await story.runtime.fetch(`/v2/${REPOSITORY}/referrers/${story.first.digest}`);
       must(answer.status === 200, `referrers answered ${answer.status}`);
       const seen = statesOf(index.parse(await answer.json()).manifests);
       must(seen.includes("revoked"), `the runtime sees the states ${seen.join(", ") || "none"}`);

@@ -12,7 +12,7 @@ export interface Ran {
 
 /** What a program is given. */
 export interface Command {
-  readonly input?: string;
+  readonly input?: string | Uint8Array;
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
   /** Milliseconds after which it is ended; two minutes unless told otherwise. */
@@ -25,8 +25,10 @@ export function run(file: string, args: readonly string[], command: Command = {}
   return new Promise((resolve) => {
     const options = { cwd, env: plainEnvironment(env), timeout: limitMs, maxBuffer: 64 * 1024 * 1024 };
     const child = execFile(file, args, options, (error, out, err) => {
-      const code = error === null ? 0 : typeof error.code === "number" ? error.code : 1;
-      resolve({ code, out, err });
+      if (error === null) return resolve({ code: 0, out, err });
+      if (typeof error.code === "number") return resolve({ code: error.code, out, err });
+      // It could not be started, or was ended: what it said itself does not tell.
+      return resolve({ code: 1, out, err: `${err}${error.message}\n` });
     });
     // One that ends without reading it tells so by its exit code.
     child.stdin?.on("error", () => undefined).end(input);

@@ -1,4 +1,4 @@
-import { type KeyObject, X509Certificate, generateKeyPairSync, randomBytes, sign } from "node:crypto";
+import { type KeyObject, X509Certificate, createHash, generateKeyPairSync, randomBytes, sign } from "node:crypto";
 
 /** What a certificate of a test says; everything has a value that makes a signer's certificate. */
 export interface CertificateForm {
@@ -54,11 +54,18 @@ export function extension(id: string, value: Buffer, critical = false): Buffer {
 }
 
 export const utf8 = (text: string): Buffer => der(0x0c, Buffer.from(text));
-export const PURPOSES = { codeSigning: "1.3.6.1.5.5.7.3.3", serverAuth: "1.3.6.1.5.5.7.3.1", any: "2.5.29.37.0" };
+export const PURPOSES = {
+  codeSigning: "1.3.6.1.5.5.7.3.3",
+  timeStamping: "1.3.6.1.5.5.7.3.8",
+  serverAuth: "1.3.6.1.5.5.7.3.1",
+  any: "2.5.29.37.0",
+};
 
 /** What the key may do, by the bits of RFC 5280 §4.2.1.3: 0x80 signs data, 0x04 signs certificates. */
 export const keyUsage = (bits: number): Buffer => extension("2.5.29.15", der(0x03, Buffer.from([bits & 0x04 ? 2 : 7, bits])), true);
 export const purposes = (...ids: readonly string[]): Buffer => extension("2.5.29.37", sequence(...ids.map(oid)));
+/** The one purpose of a key, as timestamp authorities must mark it (RFC 3161 §2.3). */
+export const onlyPurpose = (id: string): Buffer => extension("2.5.29.37", sequence(oid(id)), true);
 export const basicConstraints = (ca: boolean, pathLength?: number): Buffer =>
   extension(
     "2.5.29.19",
@@ -69,6 +76,16 @@ export const uri = (text: string | Buffer): Buffer => der(0x86, Buffer.from(text
 export const email = (text: string | Buffer): Buffer => der(0x81, Buffer.from(text));
 export const dns = (text: string): Buffer => der(0x82, Buffer.from(text));
 export const names = (...generalNames: readonly Buffer[]): Buffer => extension("2.5.29.17", sequence(...generalNames), true);
+
+/** Which key a certificate is for, and which one signed it (RFC 5280 §4.2.1.1 and §4.2.1.2). */
+export const subjectKeyId = (key: KeyObject): Buffer => extension("2.5.29.14", der(0x04, keyId(key)));
+export const authorityKeyId = (key: KeyObject): Buffer => extension("2.5.29.35", sequence(der(0x80, keyId(key))));
+
+function keyId(key: KeyObject): Buffer {
+  return createHash("sha1")
+    .update(key.export({ type: "spki", format: "der" }))
+    .digest();
+}
 
 /** The extensions of an authority and of a signer as they should be. */
 export const AUTHORITY = [basicConstraints(true), keyUsage(0x04)];
@@ -106,8 +123,10 @@ function keyPair({ rsaBits, curve = "P-256", keys }: CertificateForm): KeyPair {
   return rsaBits === undefined ? generateKeyPairSync("ec", { namedCurve: curve }) : generateKeyPairSync("rsa", { modulusLength: rsaBits });
 }
 
+/** With two digits of the year up to 2049, and four from then on (RFC 5280 §4.1.2.5). */
 function time(at: Date): Buffer {
-  return der(0x18, Buffer.from(at.toISOString().replace(/[-:T]|\.\d+/g, "")));
+  const digits = at.toISOString().replace(/[-:T]|\.\d+/g, "");
+  return at.getUTCFullYear() < 2050 ? der(0x17, Buffer.from(digits.slice(2))) : der(0x18, Buffer.from(digits));
 }
 
 /** A certificate in PEM. */

@@ -13,15 +13,23 @@ export interface LogBody {
 
 const sha256 = (...parts: readonly Buffer[]): Buffer => createHash("sha256").update(Buffer.concat(parts)).digest();
 
-/** A log that enters whatever it is given, each time as the first entry of a tree of one, and promises and proves that it did. */
+/** What stands before the second entry of a log. */
+const FIRST_LEAF = sha256(Buffer.from([0]), Buffer.from("first"));
+
+/**
+ * A log that enters whatever it is given, each time as the first entry of a tree of one or, since some clients lose an index of 0 on the
+ * way through JSON, as the second of a tree of two, and promises and proves that it did.
+ */
 export class TransparencyLog {
   readonly host: string;
   readonly #clock: Date;
+  readonly #index: 0 | 1;
   readonly #keys = generateKeyPairSync("ec", { namedCurve: "P-256" });
 
-  constructor(host: string, clock: Date) {
+  constructor(host: string, clock: Date, index: 0 | 1 = 0) {
     this.host = host;
     this.#clock = clock;
+    this.#index = index;
   }
 
   get publicKey(): Buffer {
@@ -35,22 +43,26 @@ export class TransparencyLog {
   entry(body: LogBody): LogEntry {
     const canonicalizedBody = Buffer.from(canonicalJson(body));
     const integratedTime = Math.floor(this.#clock.getTime() / 1_000);
-    const promise = { body: canonicalizedBody.toString("base64"), integratedTime, logID: this.id.toString("hex"), logIndex: 0 };
+    const promise = { body: canonicalizedBody.toString("base64"), integratedTime, logID: this.id.toString("hex"), logIndex: this.#index };
     // RFC 6962 §2.1: the hash of a tree of one is that of its leaf.
-    const rootHash = sha256(Buffer.from([0]), canonicalizedBody);
+    const leaf = sha256(Buffer.from([0]), canonicalizedBody);
+    const hashes = this.#index === 0 ? [] : [FIRST_LEAF];
+    const rootHash = hashes.reduce((right, left) => sha256(Buffer.from([1]), left, right), leaf);
+    const [logIndex, treeSize] = [String(this.#index), String(this.#index + 1)];
+    const checkpoint = { envelope: this.#checkpoint(treeSize, rootHash) };
     return {
-      logIndex: "0",
+      logIndex,
       logId: { keyId: this.id },
       kindVersion: { kind: body.kind, version: body.apiVersion },
       integratedTime: String(integratedTime),
       inclusionPromise: { signedEntryTimestamp: this.#sign(canonicalJson(promise)) },
-      inclusionProof: { logIndex: "0", treeSize: "1", rootHash, hashes: [], checkpoint: { envelope: this.#checkpoint(rootHash) } },
+      inclusionProof: { logIndex, treeSize, rootHash, hashes, checkpoint },
       canonicalizedBody,
     };
   }
 
-  #checkpoint(rootHash: Buffer): string {
-    const note = `${this.host}\n1\n${rootHash.toString("base64")}\n`;
+  #checkpoint(treeSize: string, rootHash: Buffer): string {
+    const note = `${this.host}\n${treeSize}\n${rootHash.toString("base64")}\n`;
     const signature = Buffer.concat([this.id.subarray(0, 4), this.#sign(note)]).toString("base64");
     return `${note}\n\u2014 ${this.host} ${signature}\n`;
   }
