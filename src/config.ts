@@ -28,6 +28,8 @@ export interface Config {
   readonly signing: ({ readonly by: "command" } & SigningProgram) | ({ readonly by: "token" } & SigningToken) | undefined;
   /** Undefined: the passphrase of the registry's own signing key is derived from its secret. */
   readonly signingPassphrasePath: string | undefined;
+  /** Where metrics are served; undefined: nowhere. */
+  readonly metrics: { readonly address: Address; readonly tokenPath: string | undefined } | undefined;
   readonly times: Times;
   /** Bytes a second that a body must keep up; zero turns the guard off. */
   readonly minUploadRate: number;
@@ -168,6 +170,7 @@ function configOf(chosen: Settings): Config {
     minUploadRate: chosen.registry_min_upload_rate,
     verifyRate: chosen.registry_verify_rate,
     maxConnections: chosen.registry_max_connections,
+    metrics: metricsOf(chosen),
     times: {
       uploadExpiry: chosen.registry_upload_expiry,
       uploadWindow: chosen.registry_upload_window,
@@ -200,6 +203,10 @@ function tokenOf({
 }: Settings): SigningToken | undefined {
   if (module === undefined || token === undefined || keyId === undefined || pin === undefined) return undefined;
   return { tool: tool.includes("/") ? resolve(tool) : tool, module: resolve(module), token, keyId, pin: resolve(pin) };
+}
+
+function metricsOf({ registry_metrics_addr: address, registry_metrics_token_path: path }: Settings): Config["metrics"] {
+  return address === undefined ? undefined : { address, tokenPath: path && resolve(path) };
 }
 
 /** Is the registry for this machine alone: nobody comes through a proxy, and clients call it by a name of loopback (RULES 19)? */

@@ -1,9 +1,8 @@
 #!/usr/bin/env node
 import cluster from "node:cluster";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { z } from "zod";
 import { type Config, ConfigError, loadConfig } from "./config.ts";
 import { createLogger } from "./log.ts";
 import { takePassedSockets } from "./passed-sockets.ts";
@@ -16,6 +15,7 @@ import { StartError } from "./start-error.ts";
 import { DataDirectoryError } from "./storage/data-directory.ts";
 import { SecretFileError } from "./storage/secret-file.ts";
 import { SigningError } from "./storage/signing-keys.ts";
+import { packageVersion } from "./version.ts";
 
 const HELP = `Usage: ai-model-registry [recover]
 
@@ -39,7 +39,7 @@ async function main(): Promise<number> {
     allowPositionals: true,
   });
   if (values.help === true) return say(HELP);
-  if (values.version === true) return say(`${version()}\n`);
+  if (values.version === true) return say(`${packageVersion()}\n`);
   if (positionals.length > 1 || ![undefined, "recover"].includes(positionals[0])) return complain(HELP, EXIT_USAGE);
   const config = loadConfig();
   if (positionals[0] === "recover") return recover(config);
@@ -60,11 +60,6 @@ async function recover(config: Config): Promise<number> {
   } finally {
     await registry.close();
   }
-}
-
-function version(): string {
-  const content: unknown = JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8"));
-  return z.object({ version: z.string() }).parse(content).version;
 }
 
 function say(text: string): number {

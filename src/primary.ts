@@ -3,6 +3,8 @@ import { createServer } from "node:net";
 import type { Config } from "./config.ts";
 import { readCertificate } from "./http/tls.ts";
 import type { Logger } from "./log.ts";
+import { type MetricsListener, listenForMetrics } from "./metrics-listener.ts";
+import { MetricSet, type Snapshot } from "./metrics/metric-set.ts";
 import { nextSteps } from "./next-steps.ts";
 import { tidySigningKeys } from "./registry/attestation-keys.ts";
 import { registerFirstModels } from "./registry/first-models.ts";
@@ -13,6 +15,8 @@ import { openRegistry, publicUrlOf } from "./services.ts";
 import type { Address } from "./settings.ts";
 import { StartError } from "./start-error.ts";
 import { type DataDirectory, openDataDirectory } from "./storage/data-directory.ts";
+import { readSecretFile } from "./storage/secret-file.ts";
+import { packageVersion } from "./version.ts";
 import { Workers } from "./workers.ts";
 
 /** What the program was started with besides its configuration. */
@@ -53,7 +57,9 @@ async function serve(config: Config, held: Held, log: Logger): Promise<void> {
   const listening = { port: reserved.port, descriptor: reserved.descriptor };
   const workers = new Workers({ config, listening, freeAddress: () => reserved.free(), log });
   const watching = new AbortController();
+  let metrics: MetricsListener | undefined;
   try {
+    metrics = await openMetrics(config, workers, log);
     const started = await Promise.race([workers.start().then(() => true), told.once.then(() => false)]);
     if (started) {
       announce(config, reserved.port, prepared.first, log);
@@ -67,7 +73,30 @@ async function serve(config: Config, held: Held, log: Logger): Promise<void> {
     await Promise.race([workers.stop(), told.twice.then(() => workers.kill())]);
   } finally {
     watching.abort();
+    metrics?.close();
     workers.kill();
+  }
+}
+
+/** The listener for metrics, where one is configured. */
+async function openMetrics({ metrics }: Config, workers: Workers, log: Logger): Promise<MetricsListener | undefined> {
+  if (metrics === undefined) return undefined;
+  const { address, tokenPath } = metrics;
+  const token = tokenPath === undefined ? undefined : await readSecretFile(tokenPath);
+  if (tokenPath !== undefined && token === undefined) throw new StartError(`REGISTRY_METRICS_TOKEN_PATH: ${tokenPath} is not there`);
+  const collect = async (): Promise<Snapshot> => {
+    const own = new MetricSet();
+    own.set("registry_build_info", { version: packageVersion(), node: process.versions.node }, 1);
+    own.set("registry_workers", {}, workers.serving);
+    return { ...(await workers.measure()), ...own.snapshot() };
+  };
+  try {
+    const listener = await listenForMetrics({ address, token: token?.secret, collect, log });
+    log.info({ address: address.host, port: listener.port }, "metrics are served");
+    return listener;
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
+    throw new StartError(`REGISTRY_METRICS_ADDR: cannot listen there (${code})`);
   }
 }
 

@@ -4,6 +4,8 @@ import type { Config } from "./config.ts";
 import { die } from "./die.ts";
 import { type Realm, realmChooser } from "./identity/realm.ts";
 import type { Logger } from "./log.ts";
+import { MetricSet } from "./metrics/metric-set.ts";
+import { measuredInspector, measuredMetadata, measuredRefusals } from "./registry/measured.ts";
 import type { Services } from "./registry/ports.ts";
 import { type RefusalLog, createRefusalLog } from "./registry/refusals.ts";
 import { RegistryError } from "./oci/errors.ts";
@@ -26,6 +28,8 @@ import { openSigningToken } from "./storage/signing-token.ts";
 export interface Registry extends Services {
   readonly paths: DataDirectory["paths"];
   readonly refusals: RefusalLog;
+  /** What this process counts. */
+  readonly metrics: MetricSet;
   /** What a challenge names, by the Host that the client used (RULES 20). */
   readonly realmOf: (host: string | undefined) => Realm;
   /** The file of the last integrity check's result. */
@@ -50,13 +54,14 @@ export async function openRegistry(config: Config, port: number, log: Logger): P
   } as const;
   const secretFor = derivedFrom(secret);
   const signing = await openSigningKeys(config, paths.credentials, secretFor);
-  const metadata = await openMetadata(paths.metadata, log);
+  const metrics = new MetricSet();
+  const metadata = measuredMetadata(await openMetadata(paths.metadata, log), metrics);
   const services: Services = {
     metadata,
     blobs: await openFilesystem(paths.root),
     tree: await openLinkedTree(paths.root),
     files: openIncomingFiles(paths.root),
-    inspector: createInspector({ log }),
+    inspector: measuredInspector(createInspector({ log }), metrics),
     signing,
     clock: () => Date.now(),
     newId: () => randomUUIDv7(),
@@ -72,7 +77,7 @@ export async function openRegistry(config: Config, port: number, log: Logger): P
     },
   };
   await prepareSigningKey(services).catch(tellOperator);
-  const refusals = createRefusalLog(services);
+  const refusals = measuredRefusals(createRefusalLog(services), metrics);
   const place = await placeOfServiceToken(config.serviceTokenPath, join(paths.credentials, "service-token"));
   // Who turns the development mode on wants no token to be demanded.
   const serviceTokenPlace = { ...place, makable: place.makable && !config.insecureDevMode };
@@ -85,6 +90,7 @@ export async function openRegistry(config: Config, port: number, log: Logger): P
     ...services,
     paths,
     refusals,
+    metrics,
     realmOf: realmChooser(listening),
     integrityResultPath: config.integrityResultPath,
     serviceTokenPlace,

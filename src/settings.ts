@@ -145,6 +145,8 @@ export const settings = z.strictObject({
     .describe("content that no artifact names is kept for so long after its last use; longer than a push takes"),
   registry_verify_interval: durationOrNever.prefault("7d").describe("time between two checks of all blobs that nobody asked for; 0: never"),
   registry_verify_rate: count(0, 1_000_000_000_000).prefault(52_428_800).describe("bytes a second that such a check reads at most; 0: any"),
+  registry_metrics_addr: address.optional().describe("address and port of `GET /metrics` for Prometheus; off loopback it needs a token"),
+  registry_metrics_token_path: path.optional().describe("file of the token that `GET /metrics` asks for, as a bearer token"),
   registry_worker_timeout: timerDuration.prefault("60s").describe("a worker that does not answer the others for so long is replaced"),
   registry_shutdown_grace: timerDuration.prefault("30s").describe("time that requests get to end when the server stops"),
   registry_min_upload_rate: count(0, 1_000_000_000).prefault(4096).describe("bytes a second that a request body must keep up; 0: any"),
@@ -217,6 +219,12 @@ export const RULES: readonly {
     about: ["registry_sign_command", "registry_sign_token_module"],
     broken: (chosen) => chosen.registry_sign_command !== undefined && chosen.registry_sign_token_module !== undefined,
     reason: "REGISTRY_SIGN_COMMAND, REGISTRY_SIGN_TOKEN_MODULE: one key signs; set one of them",
+  },
+  {
+    about: ["registry_metrics_addr", "registry_metrics_token_path"],
+    broken: ({ registry_metrics_addr: at, registry_metrics_token_path: token }) =>
+      at !== undefined && !isLoopback(at.host) && token === undefined,
+    reason: "REGISTRY_METRICS_ADDR: an address off loopback needs REGISTRY_METRICS_TOKEN_PATH",
   },
   {
     about: ["insecure_dev_mode", "bind_addr", "public_url", "tls_terminated_by_proxy", "allow_remote_bind"],

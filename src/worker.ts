@@ -10,6 +10,8 @@ import { registryJobs } from "./jobs/registry-jobs.ts";
 import { type Scheduler, startScheduler } from "./jobs/scheduler.ts";
 import { type Listening, listen } from "./listening.ts";
 import { createLogger } from "./log.ts";
+import type { Snapshot } from "./metrics/metric-set.ts";
+import { measure } from "./registry/measure.ts";
 import { finishWithdrawals } from "./registry/revoke-everywhere.ts";
 import { repairRuntimeTree } from "./registry/runtime-folders.ts";
 import { type Registry, openRegistry } from "./services.ts";
@@ -17,8 +19,13 @@ import { type Registry, openRegistry } from "./services.ts";
 /** What the primary tells a worker, and a worker the primary. */
 export type Order =
   | { readonly order: "prepare"; readonly config: Config; readonly listening: Listening }
-  | { readonly order: "listen" | "ping" | "drain" };
-type Report = { readonly report: "prepared" | "ready" | "alive" } | { readonly report: "failed"; readonly reason: string };
+  | { readonly order: "listen" | "ping" | "drain" }
+  /** One worker alone looks at what is kept. */
+  | { readonly order: "measure"; readonly number: number; readonly isForAll: boolean };
+type Report =
+  | { readonly report: "prepared" | "ready" | "alive" }
+  | { readonly report: "measured"; readonly number: number; readonly snapshot: Snapshot }
+  | { readonly report: "failed"; readonly reason: string };
 
 const orderSchema = z.discriminatedUnion("order", [
   z.object({
@@ -27,21 +34,28 @@ const orderSchema = z.discriminatedUnion("order", [
     listening: z.object({ port: z.number(), descriptor: z.number().optional() }),
   }),
   z.object({ order: z.enum(["listen", "ping", "drain"]) }),
+  z.object({ order: z.literal("measure"), number: z.number(), isForAll: z.boolean() }),
 ]);
-type Stop = () => Promise<void>;
+
+/** What a worker that serves can be told. */
+interface Running {
+  stop(): Promise<void>;
+  /** Reports what it counted. */
+  measure(order: { readonly number: number; readonly isForAll: boolean }): Promise<void>;
+}
 
 /** A process that serves: it does what the primary says, and ends with it. */
 export function runWorker(): void {
   let stopping = false;
-  let running: Promise<Stop | undefined> | undefined;
+  let running: Promise<Running | undefined> | undefined;
   const toListen = Promise.withResolvers<void>();
   const end = async (): Promise<void> => {
     if (stopping) return;
     stopping = true;
     toListen.resolve();
-    const stop = await running;
+    const served = await running;
     // A store that does not close is for the primary, whose patience ends.
-    await stop?.();
+    await served?.stop();
     process.exit(0);
   };
   // The primary is gone. Node's own listener, which comes after this one, would exit.
@@ -54,6 +68,7 @@ export function runWorker(): void {
     if (order.order === "prepare") running = begin(order.config, order.listening, { draining: () => stopping, toListen: toListen.promise });
     else if (order.order === "listen") toListen.resolve();
     else if (order.order === "ping") report({ report: "alive" });
+    else if (order.order === "measure") void running?.then((served) => served?.measure(order));
     else void end();
   });
 }
@@ -64,7 +79,7 @@ interface Cues {
   readonly toListen: Promise<void>;
 }
 
-async function begin(config: Config, listening: Listening, cues: Cues): Promise<Stop | undefined> {
+async function begin(config: Config, listening: Listening, cues: Cues): Promise<Running | undefined> {
   const log = createLogger(config.logLevel);
   process.on("uncaughtException", (error) => {
     log.fatal({ err: error }, "worker failed");
@@ -81,7 +96,13 @@ async function begin(config: Config, listening: Listening, cues: Cues): Promise<
     await listen(server, config.bind.host, listening);
     const scheduler = startScheduler(registry, registryJobs(registry, { ...config.times, verifyRate: config.verifyRate }));
     report({ report: "ready" });
-    return () => stopServing({ server, registry, scheduler }, config);
+    return {
+      stop: () => stopServing({ server, registry, scheduler }, config),
+      measure: async ({ number, isForAll }) => {
+        if (isForAll) await measure(registry, registry.metrics);
+        report({ report: "measured", number, snapshot: registry.metrics.snapshot() });
+      },
+    };
   } catch (error) {
     log.error({ err: error }, "worker failed to start");
     report({ report: "failed", reason: error instanceof Error ? error.message : "unknown" }, die);
@@ -104,13 +125,13 @@ async function serverOf(registry: Registry, config: Config, draining: () => bool
   return server;
 }
 
-interface Running {
+interface Parts {
   readonly server: Server;
   readonly registry: Registry;
   readonly scheduler: Scheduler;
 }
 
-async function stopServing({ server, registry, scheduler }: Running, { times }: Config): Promise<void> {
+async function stopServing({ server, registry, scheduler }: Parts, { times }: Config): Promise<void> {
   const stopped = scheduler.stop();
   if (!(await drain(server, times.shutdownGrace))) registry.log.warn("requests were cut when their time to end was over");
   await stopped;
@@ -121,7 +142,14 @@ async function appOf(registry: Registry, config: Config, draining: () => boolean
   const pace = { bytesPerSecond: config.minUploadRate, windowMilliseconds: config.times.uploadWindow };
   const token = await registry.serviceToken();
   const { insecureDevMode } = config;
-  return createRegistryApp(registry, { serviceToken: token?.secret, draining, insecureDevMode, isLocal: isLocal(config), pace });
+  return createRegistryApp(registry, {
+    serviceToken: token?.secret,
+    draining,
+    insecureDevMode,
+    isLocal: isLocal(config),
+    pace,
+    metrics: registry.metrics,
+  });
 }
 
 function boundsOf({ times, maxConnections, workers }: Config): typeof DEFAULT_BOUNDS {

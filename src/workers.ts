@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { Config } from "./config.ts";
 import type { Logger } from "./log.ts";
+import { type Snapshot, lasting, snapshotSchema, sumOf } from "./metrics/metric-set.ts";
 import { StartError } from "./start-error.ts";
 import type { Listening } from "./listening.ts";
 import type { Order } from "./worker.ts";
@@ -12,6 +13,7 @@ const reportSchema = z.discriminatedUnion("report", [
   z.object({ report: z.literal("prepared") }),
   z.object({ report: z.literal("ready") }),
   z.object({ report: z.literal("alive") }),
+  z.object({ report: z.literal("measured"), number: z.number(), snapshot: snapshotSchema }),
   z.object({ report: z.literal("failed"), reason: z.string() }),
 ]);
 
@@ -24,6 +26,9 @@ const HEALTHY = 60_000;
 const CLOSING = 5_000;
 /** So many questions in a row stay without an answer before a worker counts as hung. */
 const UNANSWERED = 6;
+
+/** How long a worker may take to say what it counted; milliseconds. */
+const MEASURING = 5_000;
 
 /** What all workers share. */
 export interface WorkersParts {
@@ -41,6 +46,12 @@ export class Workers {
   /** Those that serve, with how many questions in a row they did not answer. */
   readonly #serving = new Map<Worker, number>();
   readonly #waiting = new Set<NodeJS.Timeout>();
+  readonly #measurements = new Map<number, (worker: Worker, snapshot: Snapshot) => void>();
+  /** What each worker counted when it was last asked. */
+  readonly #counted = new Map<Worker, Snapshot>();
+  /** What workers counted that have ended. */
+  #ended: Snapshot = {};
+  #asked = 0;
   readonly #lost = Promise.withResolvers<never>();
   readonly #asking: NodeJS.Timeout;
   #crashes = 0;
@@ -74,6 +85,34 @@ export class Workers {
       if (this.#phase === "starting") this.kill();
       throw error;
     }
+  }
+
+  /** What all workers have counted, and how it is now; those that do not answer in time count with what they said before. */
+  async measure(): Promise<Snapshot> {
+    const asked = new Set(this.#serving.keys());
+    const number = (this.#asked += 1);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#measurements.set(number, (worker, snapshot) => {
+      this.#counted.set(worker, snapshot);
+      asked.delete(worker);
+      if (asked.size === 0) resolve();
+    });
+    let isForAll = true;
+    for (const worker of asked) {
+      tell(worker, { order: "measure", number, isForAll });
+      isForAll = false;
+    }
+    if (asked.size === 0) resolve();
+    const limit = new AbortController();
+    await Promise.race([promise, sleep(MEASURING, undefined, { signal: limit.signal }).catch(() => undefined)]);
+    limit.abort();
+    this.#measurements.delete(number);
+    return sumOf([this.#ended, ...this.#counted.values()]);
+  }
+
+  /** How many serve. */
+  get serving(): number {
+    return this.#serving.size;
   }
 
   /** Asks all to end their requests; resolves when they have, or were killed when they took too long. */
@@ -110,6 +149,7 @@ export class Workers {
       if (!this.#alive.has(worker)) return;
       if (report.report === "prepared") void freeAddress().then(() => tell(worker, { order: "listen" }));
       else if (report.report === "failed") ({ reason } = report);
+      else if (report.report === "measured") this.#measurements.get(report.number)?.(worker, report.snapshot);
       else {
         this.#serving.set(worker, 0);
         if (report.report === "alive") return;
@@ -120,6 +160,8 @@ export class Workers {
     worker.on("exit", (code, signal) => {
       this.#alive.delete(worker);
       this.#serving.delete(worker);
+      this.#ended = sumOf([this.#ended, lasting(this.#counted.get(worker) ?? {})]);
+      this.#counted.delete(worker);
       ready.reject(new StartError(reason));
       if (this.#phase === "running") this.#replace(worker, { code, signal, age: performance.now() - born });
     });

@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { expect, test } from "vitest";
 
-const PURE = ["oci", "formats", "identity", "trust", "lifecycle", "policy", "audit", "api"];
+const PURE = ["oci", "formats", "identity", "trust", "lifecycle", "policy", "audit", "api", "metrics"];
 const OUTSIDE = ["storage", "vault", "scan"];
 const USE_CASES = ["registry", "jobs"];
 const DELIVERY = ["ui", "http", "cli"];
@@ -11,6 +11,7 @@ const FOLDERS = [...PURE, ...OUTSIDE, ...USE_CASES, ...DELIVERY];
 /** Folder or root file → what it may import besides itself. A row names only earlier rows, so folder cycles cannot exist. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   log: [],
+  metrics: [],
   oci: [],
   formats: ["oci"],
   identity: ["oci"],
@@ -22,10 +23,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   storage: ["oci", "identity", "lifecycle", "audit", "log"],
   vault: ["oci", "storage"],
   scan: ["oci", "formats", "log"],
-  registry: ["oci", "formats", "identity", "trust", "lifecycle", "policy", "audit", "storage", "scan", "log"],
+  registry: ["oci", "formats", "identity", "trust", "lifecycle", "policy", "audit", "storage", "scan", "log", "metrics"],
   jobs: ["oci", "lifecycle", "audit", "storage", "registry", "log"],
   ui: ["oci", "lifecycle", "api"],
-  http: ["oci", "identity", "lifecycle", "api", "registry", "ui", "log"],
+  http: ["oci", "identity", "lifecycle", "api", "registry", "ui", "log", "metrics"],
   cli: ["oci", "formats", "trust", "lifecycle", "policy", "audit", "api", "scan", "log"],
   settings: ["oci"],
   config: ["oci", "settings"],
@@ -36,8 +37,10 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "passed-sockets": ["start-error"],
   "service-manager": ["log"],
   listening: ["settings"],
+  version: [],
+  "metrics-listener": ["metrics", "log", "settings"],
   worker: [...FOLDERS, "config", "die", "services", "listening", "log"],
-  workers: ["config", "listening", "worker", "start-error", "log"],
+  workers: ["config", "listening", "worker", "start-error", "log", "metrics"],
   primary: [
     ...FOLDERS,
     "settings",
@@ -48,9 +51,11 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "start-error",
     "passed-sockets",
     "service-manager",
+    "metrics-listener",
+    "version",
     "log",
   ],
-  main: [...FOLDERS, "config", "services", "start-error", "passed-sockets", "service-manager", "primary", "worker", "log"],
+  main: [...FOLDERS, "config", "services", "start-error", "passed-sockets", "service-manager", "primary", "version", "worker", "log"],
 };
 /** What pure folders may take from Node, and what they must not touch: clocks, chance, the process, the network. */
 const PURE_NODE = new Set(["node:crypto", "node:util", "node:assert"]);

@@ -63,6 +63,7 @@ describe("without any setting", () => {
       minUploadRate: 4096,
       verifyRate: 52_428_800,
       maxConnections: 10_000,
+      metrics: undefined,
       times: {
         uploadExpiry: 7 * 86_400_000,
         uploadWindow: 30_000,

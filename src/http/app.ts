@@ -1,5 +1,6 @@
 import { Hono } from "hono";
 import type { Logger } from "../log.ts";
+import type { Meter } from "../metrics/metric-set.ts";
 import { type ErrorCode, RegistryError } from "../oci/errors.ts";
 import { NAME_PATTERN, type RepositoryName, isRepositoryName } from "../oci/reference.ts";
 import type { Caller } from "../registry/ports.ts";
@@ -7,6 +8,7 @@ import type { RefusedRequest } from "../registry/refused-request.ts";
 import { answerError } from "./errors.ts";
 import { setEdgeHeaders } from "./headers.ts";
 import { type Limited, Limiter, addressKey } from "./limits.ts";
+import { observeRequest } from "./observe.ts";
 import { DEFAULT_PACE, type Pace } from "./progress.ts";
 import type { Action, Ask, Door, Env } from "./route.ts";
 import { MAX_HEADERS } from "./server.ts";
@@ -23,6 +25,8 @@ export interface Edges {
   readonly services: { readonly log: Logger; readonly newId: () => string; readonly settings: { readonly publicUrl: string } };
   readonly limiter?: Limiter;
   readonly pace?: Pace;
+  /** Where requests are counted. */
+  readonly metrics?: Meter;
   /** Takes what a door refused a known caller, to be coalesced into the audit. */
   readonly refused?: (caller: Caller, refusal: RefusedRequest) => void;
   /** Is the server about to stop? Then every answer asks for the end of its connection. */
@@ -77,6 +81,7 @@ class RequestEdge {
     c.set("address", peerOf(c));
     c.set("pace", this.#pace);
     setEdgeHeaders(c.env.outgoing, { requestId, secure: this.#secure, closing: this.#edges.draining?.() ?? false });
+    if (this.#edges.metrics !== undefined) observeRequest(c, route, this.#edges.metrics);
     if (log.isLevelEnabled("debug")) logWhenAnswered(c, route, log);
     try {
       checkSize(c);
@@ -88,7 +93,7 @@ class RequestEdge {
 
   async enter(c: Ask, door: Door): Promise<Response> {
     if (door.action === "open") {
-      if (door.path.startsWith("/auth/")) this.#limiter.take(c, "token", addressKey(c.get("address")));
+      if (door.path.startsWith("/auth/")) this.#take(c, "token", addressKey(c.get("address")));
       return door.handle(c);
     }
     const { gatekeeper } = this.#edges;
@@ -135,7 +140,16 @@ class RequestEdge {
 
   #limit(c: Ask, door: Door, caller: Caller): void {
     if (door.method === "GET" || door.method === "HEAD") return;
-    this.#limiter.take(c, door.method === "POST" && door.action === "push" ? "upload-start" : "mutate", caller.principal.name);
+    this.#take(c, door.method === "POST" && door.action === "push" ? "upload-start" : "mutate", caller.principal.name);
+  }
+
+  #take(c: Ask, limited: Limited, key: string): void {
+    try {
+      this.#limiter.take(c, limited, key);
+    } catch (error) {
+      this.#edges.metrics?.add("registry_rate_limited_total", { class: limited });
+      throw error;
+    }
   }
 
   /** A 401 costs the address a unit; a credential that was refused, one of a smaller store. When they are used up the answer is 429. */
@@ -143,7 +157,7 @@ class RequestEdge {
     if (!(thrown instanceof RegistryError) || thrown.code !== "UNAUTHORIZED") return thrown;
     const limited: Limited = c.req.header("authorization") === undefined ? "unauthenticated" : "auth-fail";
     try {
-      this.#limiter.take(c, limited, addressKey(c.get("address")));
+      this.#take(c, limited, addressKey(c.get("address")));
       return thrown;
     } catch (error) {
       return error;

@@ -1,4 +1,5 @@
 import type { Hono } from "hono";
+import type { Meter } from "../metrics/metric-set.ts";
 import type { Realm } from "../identity/realm.ts";
 import type { Services } from "../registry/ports.ts";
 import type { RefusalLog } from "../registry/refusals.ts";
@@ -47,6 +48,8 @@ export interface Serving {
   readonly isLocal?: boolean;
   readonly pace?: Pace;
   readonly limiter?: Limiter;
+  /** Where requests are counted. */
+  readonly metrics?: Meter;
 }
 
 /** Every door that there is: what is not in this list is not served. */

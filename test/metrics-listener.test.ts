@@ -1,0 +1,126 @@
+import { once } from "node:events";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { digestOf } from "../src/oci/digest.ts";
+import { type Program, basicOf, runProgram, urlOf } from "./support/program.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+const TOKEN = "metrics-token-of-the-operators-0001";
+
+let directory: string;
+const programs: Program[] = [];
+
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "amr-metrics-"));
+});
+afterEach(async () => {
+  for (const program of programs.splice(0)) {
+    if (program.process.exitCode === null && program.process.signalCode === null) program.process.kill("SIGKILL");
+    await program.ended;
+  }
+  await rm(directory, { recursive: true, force: true });
+});
+
+function start(env: Readonly<Record<string, string>> = {}): Program {
+  const fixed = { BIND_ADDR: "127.0.0.1:0", REGISTRY_METRICS_ADDR: "127.0.0.1:0", REGISTRY_DIR: join(directory, "data"), WORKERS: "2" };
+  const program = runProgram({ ...fixed, ...env });
+  programs.push(program);
+  return program;
+}
+
+async function metricsUrl(program: Program): Promise<string> {
+  return `http://127.0.0.1:${String((await program.logged("metrics are served"))["port"])}/metrics`;
+}
+
+/** The sum of a metric's series whose labels have all of these texts. */
+async function valueOf(url: string, name: string, ...labels: readonly string[]): Promise<number> {
+  const lines = (await (await fetch(url)).text()).split("\n");
+  const wanted = lines.filter((line) => line.startsWith(`${name}{`) || line.startsWith(`${name} `));
+  return wanted
+    .filter((line) => labels.every((label) => line.includes(label)))
+    .reduce((sum, line) => sum + Number(line.split(" ").at(-1)), 0);
+}
+
+async function asked(url: string, headers: Record<string, string> = {}, method = "GET"): Promise<number> {
+  return (await fetch(url, { headers, method })).status;
+}
+
+async function push(url: string, repository: string, content: string): Promise<number> {
+  const headers = await basicOf(join(directory, "data"), "publisher");
+  const upload = `${url}/v2/${repository}/blobs/uploads/?digest=${digestOf(content)}`;
+  return (await fetch(upload, { method: "POST", headers, body: content })).status;
+}
+
+describe("the metrics listener", () => {
+  test("sums what all workers counted, by patterns of paths and never by names", async () => {
+    const program = start();
+    const url = await urlOf(program);
+    const metrics = await metricsUrl(program);
+    for (let n = 0; n < 6; n += 1) expect(await push(url, "models/secret-name", `content ${n}`)).toBe(201);
+    await fetch(`${url}/v2/models/secret-name/blobs/${digestOf("content 0")}`, {
+      headers: await basicOf(join(directory, "data"), "publisher"),
+    });
+    await fetch(`${url}/v2/`, { headers: { authorization: "Bearer amr_wrong" } });
+    expect(await valueOf(metrics, "oci_uploads_total", 'result="finished"')).toBe(6);
+    expect(await valueOf(metrics, "oci_upload_bytes_total")).toBe(6 * "content 0".length);
+    expect(await valueOf(metrics, "oci_blob_bytes_served_total")).toBe("content 0".length);
+    const labels = ['http_request_method="POST"', 'http_route="/v2/:name/blobs/uploads/"', 'http_response_status_code="201"'];
+    expect(await valueOf(metrics, "http_server_request_duration_seconds_count", ...labels)).toBe(6);
+    expect(await valueOf(metrics, "registry_auth_attempts_total", 'method="bearer"', 'outcome="refused"')).toBe(1);
+    expect(await valueOf(metrics, "registry_audit_events_total", 'type="blob.push"')).toBe(6);
+    expect(await valueOf(metrics, "registry_artifacts", 'state="trusted"')).toBe(0);
+    expect(await valueOf(metrics, "oci_storage_bytes")).toBeGreaterThan(0);
+    expect(await valueOf(metrics, "registry_workers")).toBe(2);
+    expect(await valueOf(metrics, "http_server_active_requests")).toBe(0);
+    expect(await (await fetch(metrics)).text()).not.toContain("secret-name");
+    expect(await program.stop()).toBe(0);
+  });
+
+  test("forgets nothing that a worker counted before it crashed, as far as it was asked", async () => {
+    const program = start({ WORKERS: "1" });
+    const url = await urlOf(program);
+    const metrics = await metricsUrl(program);
+    await push(url, "models/a", "before");
+    expect(await valueOf(metrics, "oci_uploads_total")).toBe(1);
+    process.kill(Number((await program.logged("worker serves"))["worker"]), "SIGKILL");
+    await program.logged("worker serves", 2);
+    await push(url, "models/a", "after");
+    expect(await valueOf(metrics, "oci_uploads_total")).toBe(2);
+  });
+
+  test("asks for its token where it has one, and answers nothing but metrics", async () => {
+    await writeFile(join(directory, "token"), `${TOKEN}\n`, { mode: 0o600 });
+    const program = start({ WORKERS: "1", REGISTRY_METRICS_TOKEN_PATH: join(directory, "token") });
+    const metrics = await metricsUrl(program);
+    await urlOf(program);
+    expect(await asked(metrics)).toBe(401);
+    expect(await asked(metrics, { authorization: "Bearer wrong" })).toBe(401);
+    expect(await asked(metrics, { authorization: `Bearer ${TOKEN}` })).toBe(200);
+    expect(await asked(metrics, { authorization: `Bearer ${TOKEN}` }, "POST")).toBe(405);
+    expect(await asked(metrics.replace("/metrics", "/v2/"))).toBe(404);
+    expect(program.out()).not.toContain(TOKEN);
+  });
+
+  test.each([
+    ["without its token file", { REGISTRY_METRICS_TOKEN_PATH: "/nowhere/token" }, /REGISTRY_METRICS_TOKEN_PATH/],
+    ["off loopback without a token", { REGISTRY_METRICS_ADDR: "0.0.0.0:0" }, /REGISTRY_METRICS_ADDR/],
+  ])("is no reason to start %s", async (_, env, words) => {
+    const program = start({ WORKERS: "1", ...env });
+    expect(await program.ended).toBe(1);
+    expect(program.err()).toMatch(words);
+  });
+
+  test("on a port in use is told, and nothing serves", async () => {
+    const other = createServer().listen(0, "127.0.0.1");
+    await once(other, "listening");
+    const address = other.address();
+    const program = start({ WORKERS: "1", REGISTRY_METRICS_ADDR: `127.0.0.1:${typeof address === "object" ? address?.port : ""}` });
+    expect(await program.ended).toBe(1);
+    expect(program.err()).toMatch(/REGISTRY_METRICS_ADDR.*EADDRINUSE/);
+    other.close();
+  });
+});
