@@ -15,7 +15,7 @@ const seriesSchema = z.object({
 export const snapshotSchema = z.record(z.string(), z.array(seriesSchema));
 
 type Series = z.infer<typeof seriesSchema>;
-/** All values at a moment, as plain data that goes from process to process. */
+/** All values at a moment, as plain data that workers can send. */
 export type Snapshot = z.infer<typeof snapshotSchema>;
 
 /** Where things are counted. */
