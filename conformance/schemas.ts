@@ -4,13 +4,15 @@ import { z } from "zod";
 import { artifactAnswer } from "../src/api/artifact-answers.ts";
 import { auditEntrySchema } from "../src/api/audit.ts";
 import { decisionAnswer } from "../src/api/decision.ts";
-import { documentOf } from "../src/api/json-schema.ts";
+import { DEFINITIONS, type JsonSchema, collectionOf, documentOf } from "../src/api/json-schema.ts";
 import { layoutReport } from "../src/api/layout-report.ts";
 import { modelAnswer } from "../src/api/models.ts";
+import { vocabulary } from "../src/api/operations.ts";
 import { openApiDocument } from "../src/api/openapi.ts";
 import { policyReplay } from "../src/api/policy-replay.ts";
 import { lockFileSchema } from "../src/audit/lock-file.ts";
 import { modelEventSchema } from "../src/audit/model-event.ts";
+import { commandOutputs, definitions } from "../src/cli/json-outputs.ts";
 import { tensorManifestSchema } from "../src/formats/tensor-manifest.ts";
 import { policyDiffSchema } from "../src/policy/diff.ts";
 import { trustPolicySchema } from "../src/policy/document.ts";
@@ -61,11 +63,26 @@ export function publishedSchemas(): ReadonlyMap<string, string> {
   );
   return new Map([
     ...documents,
+    ["securectl.schema.json", json(securectlOutputs())],
     ["config.schema.json", json(fileSchema())],
     ["trust-policy.schema.json", json(documentOf(trustPolicySchema, "input", TRUST_POLICY))],
     ["lock-file.schema.json", json(documentOf(lockFileSchema, "input", LOCK_FILE))],
     ["openapi.yaml", stringify(openApiDocument(VERSION), { lineWidth: 0, aliasDuplicateObjects: false })],
   ]);
+}
+
+const SECURECTL = {
+  title: "Output of securectl",
+  description:
+    "What securectl prints with --json: that of a command is its definition, such as #/$defs/doctor, or #/$defs/audit-verify for audit verify",
+} as const;
+
+function securectlOutputs(): JsonSchema {
+  const commands = Object.entries(commandOutputs).map(([command, names]) => {
+    const anyOf = names.map((name) => ({ $ref: `${DEFINITIONS}${name}` }));
+    return [command.replaceAll(" ", "-"), { description: `securectl ${command} --json`, anyOf }] as const;
+  });
+  return collectionOf({ ...vocabulary, ...definitions }, SECURECTL, Object.fromEntries(commands));
 }
 
 function json(value: unknown): string {

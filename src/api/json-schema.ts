@@ -37,6 +37,19 @@ export function partsOf(
   return Object.fromEntries(Object.entries(schemas).map(([id, part]) => [id, without(["$schema", "$id"], part)]));
 }
 
+/** Schemas by name as one document that holds them below `$defs`, with what is added there. */
+export function collectionOf(
+  named: Readonly<Record<string, z.ZodType>>,
+  about: { readonly title: string; readonly description: string },
+  added: Readonly<Record<string, JsonSchema>>,
+): JsonSchema {
+  return { $schema: DIALECT, ...about, $defs: { ...partsOf(named, "output", DEFINITIONS), ...added } };
+}
+
+const DIALECT = "https://json-schema.org/draft/2020-12/schema";
+/** Where the schemas of a collection stand. */
+export const DEFINITIONS = "#/$defs/";
+
 function without(members: readonly string[], schema: object): JsonSchema {
   return Object.fromEntries(Object.entries(schema).filter(([name]) => !members.includes(name)));
 }

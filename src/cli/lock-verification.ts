@@ -4,17 +4,9 @@ import { type FileHandle, open, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import type { LockEntry } from "../audit/lock-file.ts";
 import type { RecordedModel } from "../audit/recorded-model.ts";
+import type { CheckedEntry } from "./json-outputs.ts";
 import { startProgress } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
-
-/** What a check of one entry found. `read`: it is well formed, and no bytes were looked at. */
-export interface CheckedEntry {
-  readonly entry: number;
-  readonly line: number;
-  readonly name: string;
-  readonly status: "read" | "intact" | "needless" | "failed" | "refused";
-  readonly reason?: string;
-}
 
 /** Checks an entry; with a data directory, the bytes as well, of which what is revoked or deleted needs none. */
 export async function checkEntry(entry: LockEntry, directory: string | undefined, terminal: Terminal): Promise<CheckedEntry> {

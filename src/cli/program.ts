@@ -85,7 +85,7 @@ export function createProgram(version: string, streams: Streams, open: OpenSessi
     .version(version)
     .option("--server <url>", `address of the registry (default: REGISTRY_URL, or ${DEFAULT_URL})`)
     .option("--token-file <file>", "file with the API key or token to show; - for standard input")
-    .option("--json", "print one JSON document on standard output")
+    .option("--json", "print one JSON document on standard output, as schemas/securectl.schema.json describes it")
     .option("-q, --quiet", "no messages but warnings and errors")
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({ writeOut: (text) => streams.stdout.write(text), writeErr: (text) => streams.stderr.write(text) })

@@ -9,7 +9,8 @@ const effectSchema = z.enum(["tighter", "looser", "none", "unknown"]);
 /** What a change does to what a policy asks for. */
 export type Effect = z.infer<typeof effectSchema>;
 
-const valueSchema = z.json();
+/** A part of a policy, as it was or as it is. */
+export const policyValueSchema = z.json();
 
 /** One difference between two versions of a policy. */
 export const policyChangeSchema = z.strictObject({
@@ -17,8 +18,8 @@ export const policyChangeSchema = z.strictObject({
   change: z.enum(["added", "removed", "changed"]),
   effect: effectSchema,
   message: z.string().describe("what is different, in words"),
-  before: valueSchema.exactOptional(),
-  after: valueSchema.exactOptional(),
+  before: policyValueSchema.exactOptional(),
+  after: policyValueSchema.exactOptional(),
 });
 /** One difference between two versions of a policy. */
 export type PolicyChange = z.infer<typeof policyChangeSchema>;
@@ -97,8 +98,8 @@ export function isSame(one: unknown, other: unknown): boolean {
   return canonicalJson(one) === canonicalJson(other);
 }
 
-function valueOf(value: unknown): z.infer<typeof valueSchema> {
-  return valueSchema.parse(JSON.parse(canonicalJson(value)));
+function valueOf(value: unknown): z.infer<typeof policyValueSchema> {
+  return policyValueSchema.parse(JSON.parse(canonicalJson(value)));
 }
 
 const MAX_SHOWN = 200;

@@ -15,12 +15,14 @@ const factsSchema = z.strictObject({
   tensorCount: count,
   suspicions: z.array(reason).max(64).readonly(),
 });
-const checkSchema = z.strictObject({
+/** Does a file have the tensors of a manifest? `lines` tell at most so many of `count` mismatches. */
+export const manifestCheckSchema = z.strictObject({
   outcome: z.enum(["match", "mismatch", "cannot-check"]),
   count,
   lines: z.array(line).max(1_000).readonly(),
 });
-const diffSchema = z.strictObject({
+/** What is different between two tensor manifests. */
+export const manifestDiffSchema = z.strictObject({
   same: z.boolean(),
   members: z
     .array(z.strictObject({ member: reason, from: reason, to: reason }))
@@ -39,8 +41,8 @@ const answerSchema = z.discriminatedUnion("answer", [
   z.strictObject({ answer: z.literal("facts"), facts: factsSchema }),
   /** The manifest was written to the pipe. */
   z.strictObject({ answer: z.literal("generated") }),
-  z.strictObject({ answer: z.literal("checked"), check: checkSchema }),
-  z.strictObject({ answer: z.literal("compared"), diff: diffSchema }),
+  z.strictObject({ answer: z.literal("checked"), check: manifestCheckSchema }),
+  z.strictObject({ answer: z.literal("compared"), diff: manifestDiffSchema }),
   /** The file breaks a rule. */
   z.strictObject({ answer: z.literal("unreadable"), reason }),
   /** It is not the file's fault. */

@@ -11,6 +11,7 @@ import { type Link, type Verification, verify } from "../../audit/chain.ts";
 import { isDigest } from "../../oci/digest.ts";
 import type { NativeClient } from "../client.ts";
 import { CliError, EXIT } from "../failure.ts";
+import type { AuditProof } from "../json-outputs.ts";
 import { parseCount, parseSequence } from "../options.ts";
 import { table, timeText } from "../output.ts";
 import type { OpenSession, Session } from "../session.ts";
@@ -126,7 +127,8 @@ interface Proof {
 }
 
 function report({ terminal, json }: Session, { checked, head, broken }: Proof): void {
-  if (json) terminal.printJson({ intact: broken === null, checked, head, broken });
+  const proof: AuditProof = { intact: broken === null, checked, head, broken };
+  if (json) terminal.printJson(proof);
   if (broken !== null) throw new CliError(EXIT.integrity, `The audit chain is broken at event ${broken.sequence}: ${broken.reason}.`);
   if (!json) terminal.print(`Intact: ${checked} events\nHead: ${head === null ? "none" : `${head.sequence}:${head.hash}`}`);
 }

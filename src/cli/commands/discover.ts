@@ -1,20 +1,11 @@
 import type { Command } from "commander";
-import type { Descriptor } from "../../oci/descriptor.ts";
 import type { Digest } from "../../oci/digest.ts";
+import type { Referrer, ReferrerTree } from "../json-outputs.ts";
 import { refArgument } from "../options.ts";
 import type { Repository } from "../registry-client.ts";
 import type { OpenSession } from "../session.ts";
 import { findRef } from "../target.ts";
 import { visible } from "../visible.ts";
-
-/** An artifact with what is attached to it, and to that. */
-interface Node {
-  readonly digest: Digest;
-  readonly mediaType: string;
-  readonly artifactType?: string | null | undefined;
-  readonly annotations?: Descriptor["annotations"];
-  readonly referrers: readonly Node[];
-}
 
 const MAX_DEPTH = 8;
 const MAX_NODES = 10_000;
@@ -49,7 +40,7 @@ export function addDiscover(program: Command, open: OpenSession): void {
       const repository = (await session.registry("operator")).repository(ref.repository);
       const digest = await repository.resolve(ref.digest ?? ref.tag ?? "");
       const walk = new Walk(repository, options.artifactType);
-      const tree = { repository: ref.repository, digest, referrers: await walk.referrersOf(digest, 1) };
+      const tree: ReferrerTree = { repository: ref.repository, digest, referrers: await walk.referrersOf(digest, 1) };
       session.show(tree, () => [`${ref.repository}@${digest}`, ...lines(tree.referrers, "")].join("\n"));
       if (walk.cut) session.terminal.warn(`Only the first ${MAX_NODES} referrers, at most ${MAX_DEPTH} deep, are shown.`);
     });
@@ -66,8 +57,8 @@ class Walk {
     this.#artifactType = artifactType;
   }
 
-  async referrersOf(subject: Digest, depth: number): Promise<readonly Node[]> {
-    const nodes: Node[] = [];
+  async referrersOf(subject: Digest, depth: number): Promise<Referrer[]> {
+    const nodes: Referrer[] = [];
     for await (const { digest, mediaType, artifactType, annotations } of this.#repository.referrers(subject, this.#artifactType)) {
       if (this.#seen.size >= MAX_NODES || depth > MAX_DEPTH) {
         this.cut = true;
@@ -82,7 +73,7 @@ class Walk {
   }
 }
 
-function* lines(nodes: readonly Node[], indent: string): Generator<string> {
+function* lines(nodes: readonly Referrer[], indent: string): Generator<string> {
   for (const [at, node] of nodes.entries()) {
     const last = at === nodes.length - 1;
     yield `${indent}${last ? "└── " : "├── "}${visible(nodeText(node))}`;
@@ -90,7 +81,7 @@ function* lines(nodes: readonly Node[], indent: string): Generator<string> {
   }
 }
 
-function nodeText({ digest, mediaType, artifactType, annotations }: Node): string {
+function nodeText({ digest, mediaType, artifactType, annotations }: Referrer): string {
   const verdict = annotations?.[VERDICT] && `${annotations[VERDICT]} by ${annotations[PERSON] ?? "nobody"}`;
   const notes = [annotations?.[STATE], annotations?.[RESULT], verdict, annotations?.[CREATED]].filter((note) => note !== undefined);
   return `${artifactType ?? mediaType} ${digest}${notes.length === 0 ? "" : ` [${notes.join(", ")}]`}`;

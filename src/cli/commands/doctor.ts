@@ -8,6 +8,7 @@ import type { NativeClient } from "../client.ts";
 import type { Role } from "../credential.ts";
 import { CliError, EXIT } from "../failure.ts";
 import { HttpClient, readJson } from "../http.ts";
+import type { DoctorReport } from "../json-outputs.ts";
 import { isLoopback } from "../server-url.ts";
 import type { OpenSession, Session } from "../session.ts";
 import { visible } from "../visible.ts";
@@ -46,7 +47,8 @@ export function addDoctor(program: Command, open: OpenSession): void {
 function report(session: Session, checks: readonly Check[]): void {
   const failed = checks.filter(({ status }) => status === "fail");
   const shown = checks.map(({ name, status, message }) => ({ name, status, message }));
-  session.show({ healthy: failed.length === 0, checks: shown }, () => shown.map(lineOf).join("\n"));
+  const found: DoctorReport = { healthy: failed.length === 0, checks: shown };
+  session.show(found, () => shown.map(lineOf).join("\n"));
   if (failed[0] !== undefined) throw new CliError(failed[0].exit, `${failed.length} of ${checks.length} checks failed`);
 }
 

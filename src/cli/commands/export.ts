@@ -9,6 +9,7 @@ import { addGrounds, decisionSchema } from "../export-policies.ts";
 import { addStatements } from "../export-statements.ts";
 import { ExportWalk, MovedOn } from "../export-walk.ts";
 import { CliError, EXIT } from "../failure.ts";
+import type { ExportReport } from "../json-outputs.ts";
 import { checkFree, writeLayout } from "../layout-writer.ts";
 import { parseDuration, refArgument } from "../options.ts";
 import { sizeText, timeText } from "../output.ts";
@@ -82,7 +83,7 @@ async function exportTo(session: Session, ref: ArtifactRef, place: string, { max
     progress.done();
   }
   for (const { digest, because } of walk.leftOut) session.terminal.say(`Left out: ${digest}: ${because}`);
-  const told = {
+  const told: ExportReport = {
     repository: ref.repository,
     digest: record.digest,
     state: record.state,

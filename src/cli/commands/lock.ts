@@ -8,7 +8,8 @@ import { digestOf } from "../../oci/digest.ts";
 import { repositoryOfModel } from "../../oci/model-name.ts";
 import type { NativeClient } from "../client.ts";
 import { CliError, EXIT } from "../failure.ts";
-import { type CheckedEntry, checkEntry } from "../lock-verification.ts";
+import type { CheckedEntry, LockVerification, WrittenLockFile } from "../json-outputs.ts";
+import { checkEntry } from "../lock-verification.ts";
 import type { OpenSession, Session } from "../session.ts";
 
 const HELP = `
@@ -45,7 +46,7 @@ function addGenerate(group: Command, open: OpenSession): void {
       const text = lockFileText(models);
       if (output === undefined) return print(session, models, text);
       await write(output, text);
-      const written = { file: output, digest: digestOf(text), models: models.length };
+      const written: WrittenLockFile = { file: output, digest: digestOf(text), models: models.length };
       session.show(written, () => `Wrote ${output}: ${models.length} models, ${written.digest}`);
     });
 }
@@ -96,15 +97,7 @@ function addVerify(group: Command, open: OpenSession): void {
     });
 }
 
-interface Verification {
-  readonly file: string;
-  readonly digest: string;
-  /** What is wrong with the file as a whole. */
-  readonly fault?: string;
-  readonly entries: readonly CheckedEntry[];
-}
-
-async function verify(session: Session, file: string, dir: string | undefined): Promise<Verification> {
+async function verify(session: Session, file: string, dir: string | undefined): Promise<LockVerification> {
   const bytes = await read(file);
   const directory = dir === undefined ? undefined : await realpath(dir).catch((error: unknown) => missing(dir, error));
   const digest = digestOf(bytes);
@@ -144,7 +137,7 @@ const WORDS: Readonly<Record<CheckedEntry["status"], string>> = {
   refused: "REFUSED",
 };
 
-function verificationText({ file, digest, fault, entries }: Verification): string {
+function verificationText({ file, digest, fault, entries }: LockVerification): string {
   if (fault !== undefined) return `REFUSED: ${file}: ${fault}`;
   const lines = entries.map(({ entry, line, name, status, reason }) => {
     const where = status === "refused" ? ` (entry ${entry}, line ${line})` : "";
@@ -153,7 +146,7 @@ function verificationText({ file, digest, fault, entries }: Verification): strin
   return [...lines, `${file}: ${entries.length} models, ${digest}`].join("\n");
 }
 
-function refuseFaulty({ file, fault, entries }: Verification): void {
+function refuseFaulty({ file, fault, entries }: LockVerification): void {
   const count = (status: CheckedEntry["status"]): number => entries.filter((entry) => entry.status === status).length;
   if (count("failed") > 0) throw new CliError(EXIT.integrity, `${count("failed")} models of ${file} do not have their bytes`);
   if (fault !== undefined) throw new CliError(EXIT.failure, `a registry would refuse ${file}`);

@@ -4,6 +4,7 @@ import { parseManifest } from "../../oci/manifest.ts";
 import { refText } from "../artifact-ref.ts";
 import { pullBlob } from "../download.ts";
 import { CliError, EXIT } from "../failure.ts";
+import type { PullReport } from "../json-outputs.ts";
 import { refArgument } from "../options.ts";
 import { sizeText } from "../output.ts";
 import { startProgress } from "../progress.ts";
@@ -42,15 +43,13 @@ export function addPull(program: Command, open: OpenSession): void {
       const files = filesOf(manifest);
       for (const file of files) await pullFile(session, repository, options.output, file);
       const { digest } = manifest.descriptor;
-      session.show(
-        {
-          repository: ref.repository,
-          tag: ref.tag ?? null,
-          digest,
-          files: files.map(({ name, layer }) => ({ path: name, digest: layer.digest, size: layer.size, media_type: layer.mediaType })),
-        },
-        () => `Pulled ${refText(ref)} (${files.length} files) to ${options.output}\nDigest: ${digest}`,
-      );
+      const pulled: PullReport = {
+        repository: ref.repository,
+        tag: ref.tag ?? null,
+        digest,
+        files: files.map(({ name, layer }) => ({ path: name, digest: layer.digest, size: layer.size, media_type: layer.mediaType })),
+      };
+      session.show(pulled, () => `Pulled ${refText(ref)} (${files.length} files) to ${options.output}\nDigest: ${digest}`);
     });
 }
 

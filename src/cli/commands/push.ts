@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { MODEL_ARTIFACT } from "../../formats/model-pack.ts";
 import { parseArtifactRef, refText } from "../artifact-ref.ts";
+import type { PushReport } from "../json-outputs.ts";
 import { collect, parseAnnotation } from "../options.ts";
 import { sizeText } from "../output.ts";
 import { type Packed, fileArguments, pack } from "../pack.ts";
@@ -49,10 +50,9 @@ export function addPush(program: Command, open: OpenSession): void {
         media_type: layer.mediaType,
       }));
       const size = layers.reduce((sum, layer) => sum + layer.size, 0);
-      session.show(
-        { repository: ref.repository, tag: ref.tag ?? null, digest, artifact_type: options.artifactType, size_bytes: size, layers },
-        () => `Pushed ${refText(ref)} (${layers.length} files, ${sizeText(size)})\nDigest: ${digest}`,
-      );
+      const { repository: name, tag = null } = ref;
+      const pushed: PushReport = { repository: name, tag, digest, artifact_type: options.artifactType, size_bytes: size, layers };
+      session.show(pushed, () => `Pushed ${refText(ref)} (${layers.length} files, ${sizeText(size)})\nDigest: ${digest}`);
     });
 }
 

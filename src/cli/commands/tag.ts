@@ -3,6 +3,7 @@ import { z } from "zod";
 import { isDigest } from "../../oci/digest.ts";
 import { parseRepository, parseTagRef } from "../artifact-ref.ts";
 import type { NativeAsk } from "../client.ts";
+import type { RemovedTag, TagList } from "../json-outputs.ts";
 import { reasonOption, withYes } from "../options.ts";
 import type { OpenSession, Session } from "../session.ts";
 
@@ -46,7 +47,8 @@ export function addTag(program: Command, open: OpenSession): void {
       const repository = (await session.registry("operator")).repository(parseRepository(name, session.server));
       const tags: string[] = [];
       for await (const each of repository.tags()) tags.push(each);
-      session.show({ repository: repository.name, tags }, () => (tags.length === 0 ? "No tags." : tags.join("\n")));
+      const found: TagList = { repository: repository.name, tags };
+      session.show(found, () => (tags.length === 0 ? "No tags." : tags.join("\n")));
     });
   addMove(tag, open, { name: "promote", alias: "set", summary: "let readers see a trusted digest under a tag", asks: false });
   addMove(tag, open, { name: "rollback", alias: undefined, summary: "let readers see an earlier digest under a tag", asks: true });
@@ -96,7 +98,8 @@ function addRemove(tag: Command, open: OpenSession): void {
       if (pushed !== true)
         return send(session, { method: "DELETE", path: promotedPath(repository, named), body: { reason } }, `Removed: ${what}`);
       await (await session.registry("publisher")).repository(repository).deleteManifest(named);
-      return session.show({ repository, tag: named, pushed: null }, () => `Removed: ${what}`);
+      const removed: RemovedTag = { repository, tag: named, pushed: null };
+      return session.show(removed, () => `Removed: ${what}`);
     });
 }
 

@@ -4,6 +4,7 @@ import { checkText } from "../../formats/tensor-manifest-check.ts";
 import { diffText } from "../../formats/tensor-manifest-diff.ts";
 import { type ReadingOptions, createInspector } from "../../scan/inspector.ts";
 import { CliError, EXIT } from "../failure.ts";
+import type { WrittenTensorManifest } from "../json-outputs.ts";
 import { startProgress } from "../progress.ts";
 import type { OpenSession, Session } from "../session.ts";
 
@@ -45,7 +46,8 @@ function addGenerate(group: Command, open: OpenSession): void {
       if ("unreadable" in generated) throw new CliError(EXIT.failure, `${file}: ${generated.unreadable}`);
       if (output === undefined) return print(session, generated.manifest);
       await writeFile(output, generated.manifest);
-      session.show({ file, manifest: output, size_bytes: generated.manifest.length }, () => `Wrote ${output}`);
+      const written: WrittenTensorManifest = { file, manifest: output, size_bytes: generated.manifest.length };
+      session.show(written, () => `Wrote ${output}`);
     });
 }
 
