@@ -51,7 +51,13 @@ export function readBundle(value: Readonly<Record<string, unknown>>): Bundle {
   }
   const bundle = decode(isChained(value, material) ? { ...value, mediaType: BUNDLE_V02_MEDIA_TYPE } : value);
   checkBounds(bundle);
+  // The oldest version may come without a proof, and the library takes one without a checkpoint for whole.
+  if (bundle.verificationMaterial.tlogEntries.some(hasPartOfProof)) throw new Refusal("malformed-bundle");
   return bundle;
+}
+
+function hasPartOfProof({ inclusionProof }: Bundle["verificationMaterial"]["tlogEntries"][number]): boolean {
+  return inclusionProof !== undefined && (inclusionProof.checkpoint as object | undefined) === undefined;
 }
 
 /** Throws a `Refusal` when a bundle has more proofs than are looked at. */

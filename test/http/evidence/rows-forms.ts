@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
-import { BUNDLE_V03_MEDIA_TYPE } from "@sigstore/bundle";
+import { BUNDLE_V01_MEDIA_TYPE, BUNDLE_V03_MEDIA_TYPE } from "@sigstore/bundle";
 import type { KeyPair } from "../../trust/certificates.ts";
 import { type BundleJson, type Layer, keyAuthority } from "../../trust/evidence.ts";
 import { keySigner } from "../../trust/sigstore-instance.ts";
@@ -87,6 +87,7 @@ const bundles: readonly (readonly [what: string, change: (copy: BundleJson) => u
   ["two signatures", ({ dsseEnvelope: { signatures } }) => signatures.push(...signatures)],
   ["no signature", (copy) => (copy.dsseEnvelope.signatures = [])],
   ["an empty payload", (copy) => (copy.dsseEnvelope.payload = "")],
+  ["a proof of inclusion that lacks the checkpoint, in the oldest version", withoutCheckpoint],
   [
     "nine timestamps",
     ({ verificationMaterial }) =>
@@ -179,6 +180,19 @@ async function hinted(pem: string, hint: string): Promise<object> {
   return tampered(dsse(pem === KEY.pem ? KEY : STRANGER), ({ verificationMaterial }) => {
     verificationMaterial.publicKey = { hint };
   });
+}
+
+function withoutCheckpoint(copy: BundleJson): void {
+  const entry = {
+    logIndex: "0",
+    logId: { keyId: "AAAA" },
+    kindVersion: { kind: "dsse", version: "0.0.1" },
+    inclusionPromise: { signedEntryTimestamp: "AAAA" },
+    inclusionProof: { logIndex: "0", hashes: [] },
+    canonicalizedBody: "AAAA",
+  };
+  copy.mediaType = BUNDLE_V01_MEDIA_TYPE;
+  copy.verificationMaterial.tlogEntries = [entry as never];
 }
 
 function chain(material: BundleJson["verificationMaterial"], stranger: string): void {
