@@ -2,7 +2,7 @@ import { canonicalJson } from "../oci/canonical-json.ts";
 import { type Digest, algorithmOf, encodedOf } from "../oci/digest.ts";
 import { type StatementLabel, hostOf, statementTime } from "./statement.ts";
 
-const APPROVAL_PREDICATE = "https://ai-model-registry.dev/attestations/approval/v1";
+export const APPROVAL_PREDICATE = "https://ai-model-registry.dev/attestations/approval/v1";
 
 /** A policy in force that asks for approvals. */
 export interface AskingPolicy {

@@ -48,6 +48,9 @@ export const summarySchema = z.object({
   }),
 });
 
+/** A person's word for an artifact, or that it is taken back: it changes no state by itself. */
+export const approvalSchema = z.object({ subject: aboutArtifact, predicate: z.object({ registry: z.string() }) });
+
 /** A link of the chain of keys. */
 export const keyLinkSchema = z.object({
   subject: z.array(z.object({ digest: z.object({ sha256: hex }) })).length(1),

@@ -1,10 +1,11 @@
 import { type Digest, digestOf } from "../oci/digest.ts";
+import { APPROVAL_PREDICATE } from "./approval.ts";
 import { KEY_PREDICATE } from "./key-statement.ts";
 import type { OpenedStatement } from "./proof-bundle.ts";
 import { signatureOn } from "./proof-chains.ts";
 import type { ProofFault, ProofFaultCode } from "./proof-fault.ts";
 import type { ProofKey } from "./proof-keys.ts";
-import { digestIn, keyLinkSchema, linkSchema, snapshotSchema, summarySchema } from "./proof-statement.ts";
+import { approvalSchema, digestIn, keyLinkSchema, linkSchema, namesIn, snapshotSchema, summarySchema } from "./proof-statement.ts";
 import { SNAPSHOT_PREDICATE } from "./snapshot.ts";
 import { LIFECYCLE_PREDICATE } from "./statement.ts";
 import { SUMMARY_PREDICATE } from "./summary.ts";
@@ -40,10 +41,13 @@ export function strangerOf(statement: OpenedStatement, belonging: Belonging): St
   return code && { fault: { code, about: statement.held.manifest }, revokes: isSigned ? revokedBy(statement) : undefined };
 }
 
-/** Is a statement the registry's own, whether it belongs to the proof or not, or does it claim to be? */
+/**
+ * Is a statement the registry's own, whether it belongs to the proof or not, or does it claim to be? Approvals change no state: those that
+ * the registry signed may be there like any other evidence.
+ */
 export function claimsToBeOwn(statement: OpenedStatement, belonging: Belonging): boolean {
   const claimed = claimantOf(statement);
-  if (claimed === undefined) return false;
+  if (claimed === undefined || isSoundApproval(statement, belonging)) return false;
   return belonging.registries.has(claimed) || belongs(statement, belonging) || isGenuine(statement, belonging);
 }
 
@@ -52,6 +56,12 @@ export function isNewerLink(statement: OpenedStatement, belonging: Belonging): b
   const place = chainOf(statement);
   const head = place && belonging.heads.get(place.name);
   return place !== undefined && head !== undefined && place.sequence > head.last && isGenuine(statement, belonging);
+}
+
+function isSoundApproval(statement: OpenedStatement, belonging: Belonging): boolean {
+  const approval = approvalIn(statement);
+  const { subject } = statement.held;
+  return approval !== undefined && subject !== undefined && namesIn(approval).has(subject) && isGenuine(statement, belonging);
 }
 
 function isGenuine(statement: OpenedStatement, { keys }: Pick<Belonging, "keys">): boolean {
@@ -72,6 +82,7 @@ function belongs({ predicateType, digest, held }: OpenedStatement, { statements,
 
 /** Undefined for a link before a gap in its chain: the gap is the fault, and what stood before it cannot be told. */
 function codeOf(statement: OpenedStatement, { heads }: Belonging): ProofFaultCode | undefined {
+  if (approvalIn(statement) !== undefined) return "wrong-subject";
   const place = chainOf(statement);
   const head = place && heads.get(place.name);
   if (place === undefined || head === undefined || place.sequence > head.last) return "statement-unexpected";
@@ -91,14 +102,26 @@ function linkIn({ predicateType, statement }: Pick<OpenedStatement, "predicateTy
   return predicateType === LIFECYCLE_PREDICATE ? linkSchema.safeParse(statement).data : undefined;
 }
 
+function approvalIn({ predicateType, statement }: Pick<OpenedStatement, "predicateType" | "statement">): Approval | undefined {
+  return predicateType === APPROVAL_PREDICATE ? approvalSchema.safeParse(statement).data : undefined;
+}
+
+type Approval = ReturnType<typeof approvalSchema.parse>;
+
 function artifactOf({ subject }: Link): Digest {
   return digestIn(subject[0]?.digest ?? { sha256: "" });
 }
 
-/** The registry that a statement says it is of; undefined for statements of kinds that tell nothing of states. */
+/** Where a statement says of which registry it is. */
+const CLAIMS: ReadonlyMap<string, (statement: unknown) => string | undefined> = new Map([
+  [SUMMARY_PREDICATE, (statement) => summarySchema.safeParse(statement).data?.predicate.verifier.id],
+  [KEY_PREDICATE, (statement) => keyLinkSchema.safeParse(statement).data?.predicate.registry],
+  [SNAPSHOT_PREDICATE, (statement) => snapshotSchema.safeParse(statement).data?.predicate.registry],
+  [APPROVAL_PREDICATE, (statement) => approvalSchema.safeParse(statement).data?.predicate.registry],
+  [LIFECYCLE_PREDICATE, (statement) => linkSchema.safeParse(statement).data?.predicate.registry],
+]);
+
+/** The registry that a statement says it is of; undefined for statements of kinds that are none of ours. */
 function claimantOf({ predicateType, statement }: OpenedStatement): string | undefined {
-  if (predicateType === SUMMARY_PREDICATE) return summarySchema.safeParse(statement).data?.predicate.verifier.id;
-  if (predicateType === KEY_PREDICATE) return keyLinkSchema.safeParse(statement).data?.predicate.registry;
-  if (predicateType === SNAPSHOT_PREDICATE) return snapshotSchema.safeParse(statement).data?.predicate.registry;
-  return linkIn({ predicateType, statement })?.predicate.registry;
+  return CLAIMS.get(predicateType)?.(statement);
 }
