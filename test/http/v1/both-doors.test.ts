@@ -158,7 +158,7 @@ describe("one record by both doors", () => {
     const events = z.array(modelEventSchema).parse((await models.ask("GET", "/v1/audit")).json());
     expect(chainFaults(events)).toEqual([]);
     const infinite = `{"name":"exact","filename":"exact.gguf","sha256":"${sha256}","gguf_guard_fingerprint":{"a":1e400}}`;
-    expect(await models.said("POST", "/v1/model/promote", { body: infinite })).toEqual(plainly(400, "invalid promotion metadata"));
+    expect(await models.said("POST", "/v1/model/promote", { body: infinite })).toEqual(plainly(400, "invalid request body"));
   });
 
   test("is history to both: who, when and why, which the predecessor's chain does not tell", async () => {
