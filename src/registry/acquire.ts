@@ -7,7 +7,7 @@ import { type ModelFormat, repositoryOfModel } from "../oci/model-name.ts";
 import { type Manifest, parseManifest } from "../oci/manifest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
-import type { Change, Entry, Put } from "../storage/metadata-store.ts";
+import type { Change, Entry, Key, Put } from "../storage/metadata-store.ts";
 import { type ManifestRecord, type ModelDetails, modelDetailsRecord } from "../storage/records.ts";
 import { InspectionError } from "../scan/inspection.ts";
 import type { Inspector } from "../scan/inspector.ts";
@@ -197,11 +197,13 @@ async function decideAcquisition(
     put: modelRows(repository, artifact.digest, details),
     remove: [keys.modelFileRemoval(acquisition.path)],
   };
-  const unchanged = {
-    ...NOTHING,
-    expect: [{ key: keys.model(repository, artifact.digest), version: known?.version ?? ("absent" as const) }],
-  };
-  return { change: joined([linked.change, pushed.change, config, events, named, unchanged], event), result };
+  const asKnown = detailsUnchanged(keys.model(repository, artifact.digest), known);
+  return { change: joined([linked.change, pushed.change, config, events, named, asKnown], event), result };
+}
+
+/** What nobody else may have written of the artifact meanwhile, since this writes it anew. */
+function detailsUnchanged(key: Key, known: Entry | undefined): Pick<Change, "expect"> {
+  return { expect: [{ key, version: known?.version ?? "absent" }] };
 }
 
 /** One change of what several decisions want; a part that wants nothing is undefined. */

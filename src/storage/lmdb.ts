@@ -49,6 +49,7 @@ class Lmdb implements MetadataStore {
   readonly #db: RootDatabase<Buffer, Buffer>;
   readonly #directory: string;
   readonly #onBroken: (error: unknown) => void;
+  #isClosed = false;
 
   constructor(db: RootDatabase<Buffer, Buffer>, directory: string, onBroken: (error: unknown) => void) {
     this.#db = db;
@@ -85,6 +86,7 @@ class Lmdb implements MetadataStore {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#db.close();
   }
 
@@ -102,7 +104,8 @@ class Lmdb implements MetadataStore {
       this.#seeNewest();
       this.#db.getBinaryFast(encodeKeyBriefly(CHANGE));
     } catch (error) {
-      this.#onBroken(error);
+      // Work that outlives the store by a moment is refused; nothing is broken.
+      if (!this.#isClosed) this.#onBroken(error);
       throw error;
     }
   }

@@ -97,8 +97,8 @@ class Scene {
         return statement ? [] : [`${path(digest)} is ${state} ${revocation?.reason} ${onceTrusted}`];
       }),
       ...details.map(({ value }) => {
-        const { path, source, scanResults, policyVersion } = modelDetailsRecord.parse(value);
-        return `${path} ${source} ${JSON.stringify(scanResults)} ${policyVersion}`;
+        const { path: file, source, scanResults, policyVersion } = modelDetailsRecord.parse(value);
+        return `${file} ${source} ${JSON.stringify(scanResults)} ${policyVersion}`;
       }),
     ].toSorted();
   }

@@ -21,6 +21,22 @@ describeMetadataStore("LMDB", async () => {
   return { open: () => openLmdb(directory), remove: () => rm(directory, { recursive: true, force: true }) };
 });
 
+test("LMDB that was closed takes no commit any more, and is not taken for broken", async () => {
+  const directory = await mkdtemp(join(tmpdir(), "amr-lmdb-"));
+  try {
+    const broken = vi.fn<(error: unknown) => void>();
+    const store = await openLmdb(directory, broken);
+    const closing = store.close();
+    const late = change({ put: [{ key: ["late"], value: 1 }] });
+    await expect(store.commit(late)).rejects.toThrow(/closed/);
+    await closing;
+    await expect(store.commit(late)).rejects.toThrow(/closed/);
+    expect(broken).not.toHaveBeenCalled();
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+});
+
 describe("keys in LMDB", () => {
   test("come back as they were", () => {
     fc.assert(
