@@ -6,7 +6,8 @@ import { OCI_EMPTY, OCI_IMAGE } from "../oci/media-types.ts";
 import type { NativeClient } from "./client.ts";
 import type { ExportContent } from "./export-content.ts";
 
-const GROUNDS = "application/vnd.ai-model-registry.promotion-grounds.v1+json";
+/** The type of the manifest that holds what a promotion rested on. */
+export const GROUNDS = "application/vnd.ai-model-registry.promotion-grounds.v1+json";
 const POLICY = "application/vnd.ai-model-registry.policy.v1+json";
 const DECISION = "application/vnd.ai-model-registry.decision.v1+json";
 /** `{}` */

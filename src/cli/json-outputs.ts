@@ -82,6 +82,28 @@ const exportReport = z.strictObject({
 /** What was exported. */
 export type ExportReport = z.infer<typeof exportReport>;
 
+const importReport = z.strictObject({
+  repository: repositoryNameSchema,
+  place: z.string().describe("of the layout that was read"),
+  artifacts: z.array(
+    z.strictObject({
+      digest: digestSchema,
+      artifact_type: z.string().nullable(),
+      state: z.string().describe("quarantined, unless this registry trusted it before"),
+      tags: z.array(tagSchema),
+    }),
+  ),
+  attached: count.describe("manifests that are attached to the artifacts, with their parts"),
+  blobs: count,
+  size: count.describe("bytes of all blobs"),
+  sent: z
+    .strictObject({ blobs: count, bytes: count.describe("of blobs"), manifests: count, tags: count })
+    .describe("what was not there yet"),
+  left_out: z.array(z.strictObject({ digest: digestSchema, because: z.string() })),
+});
+/** What was imported. */
+export type ImportReport = z.infer<typeof importReport>;
+
 const written = z.strictObject({ file: z.string(), manifest: z.string(), size_bytes: count });
 /** A tensor manifest that was written into a file. */
 export type WrittenTensorManifest = z.infer<typeof written>;
@@ -148,6 +170,7 @@ export const definitions = {
   EndedTrustRoots: endedTrustRoots,
   ExportReport: exportReport,
   Health: healthAnswer,
+  ImportReport: importReport,
   LayoutReport: layoutReport,
   LockFile: lockFileSchema,
   LockVerification: lockVerification,
@@ -199,6 +222,7 @@ export const commandOutputs = {
   evaluate: ["Decision"],
   export: ["ExportReport"],
   history: ["ArtifactHistory"],
+  import: ["ImportReport"],
   info: ["Artifact", "Model"],
   "key create": ["CreatedCredential"],
   "key list": ["CredentialList"],

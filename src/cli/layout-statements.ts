@@ -50,14 +50,14 @@ export async function readListed(layout: Layout): Promise<ListedContent> {
   return { manifests, held, faults };
 }
 
-/** A manifest of a layout, held to its digest, with its sha256. Throws `LayoutError`. */
+/** A manifest of a layout, held to its digest, with its bytes and its sha256. Throws `LayoutError`. */
 export async function readManifest(
   layout: Layout,
   descriptor: Pick<Descriptor, "digest" | "size" | "mediaType">,
-): Promise<{ readonly manifest: Manifest; readonly digest: Digest }> {
+): Promise<{ readonly manifest: Manifest; readonly digest: Digest; readonly bytes: Buffer }> {
   const bytes = await layout.read(descriptor, MAX_MANIFEST_BYTES);
   try {
-    return { manifest: parseManifest(bytes, descriptor.mediaType), digest: digestOf(bytes) };
+    return { manifest: parseManifest(bytes, descriptor.mediaType), digest: digestOf(bytes), bytes };
   } catch (error) {
     if (error instanceof RegistryError) throw new LayoutError("layout-invalid", `${descriptor.digest}: ${error.message}`, error);
     throw error;

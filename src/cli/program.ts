@@ -9,6 +9,7 @@ import { addDoctor } from "./commands/doctor.ts";
 import { addEvaluate } from "./commands/evaluate.ts";
 import { addExport } from "./commands/export.ts";
 import { addHistory } from "./commands/history.ts";
+import { addImport } from "./commands/import.ts";
 import { addInfo } from "./commands/info.ts";
 import { addKey } from "./commands/key.ts";
 import { addList } from "./commands/list.ts";
@@ -58,6 +59,7 @@ const COMMANDS = [
   addHistory,
   addExport,
   addVerifyLayout,
+  addImport,
   addQuarantine,
   addEvaluate,
   addApprove,

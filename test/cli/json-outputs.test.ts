@@ -141,6 +141,7 @@ test("what each command prints with --json is what is published of it", async ()
   const key = await put(folder, "keys.pem", keys.map(({ pem }) => pem).join("\n"));
   await run("export", [ref, join(folder, "layout")]);
   await run("verify-layout", [join(folder, "layout"), "--key", key]);
+  await run("import", [join(folder, "layout"), "models/imported:v1"]);
 
   await put(directory, "model.gguf", GOLDEN);
   await run("acquire", ["a model", "model.gguf"]);
