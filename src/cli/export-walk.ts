@@ -1,5 +1,6 @@
 import { openStatement } from "../lifecycle/proof-bundle.ts";
 import { claimsToBeOwn, isNewerLink } from "../lifecycle/proof-strangers.ts";
+import { SNAPSHOT_PREDICATE } from "../lifecycle/snapshot.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, digestOf } from "../oci/digest.ts";
 import { type Manifest, parseManifest } from "../oci/manifest.ts";
@@ -63,7 +64,10 @@ export class ExportWalk {
     if (pulled === undefined) return [];
     const manifest = parseManifest(pulled.bytes, pulled.descriptor.mediaType);
     if (named === undefined && manifest.subject !== undefined && (await this.#isOfRegistry(manifest, digest))) {
-      this.leftOut.push({ digest, because: "it is or claims to be a statement of the registry, and is none that the snapshot names" });
+      this.leftOut.push({
+        digest,
+        because: "it is a snapshot, or is or claims to be a statement of the registry, and is none that the snapshot names",
+      });
       return [];
     }
     await this.#content.addManifest(pulled, named === undefined ? "listed" : "reached");
@@ -99,6 +103,8 @@ export class ExportWalk {
     for (const { layer, form } of statementLayers(manifest)) {
       const bytes = await this.#content.smallBlob(layer, MAX_STATEMENT_BYTES);
       const statement = openStatement(heldIn(manifest, digest, form, bytes));
+      // The snapshot of an export is never among the referrers; one of another registry would make it unclear which one counts.
+      if (statement?.predicateType === SNAPSHOT_PREDICATE) return true;
       if (statement === undefined || !claimsToBeOwn(statement, this.#plan.belonging)) continue;
       if (isNewerLink(statement, this.#plan.belonging)) throw new MovedOn("the artifact has changed its state meanwhile");
       return true;

@@ -123,23 +123,24 @@ export class ImportRun {
   }
 
   async #quarantine(artifact: LayoutManifest): Promise<string> {
+    const { digest } = artifact.descriptor;
     const before = await this.#record(artifact);
-    if (before?.state === "quarantined" || before?.state === "trusted") return this.#told(artifact, before.state);
+    if (before?.state === "trusted") this.#target.say(`${digest} is trusted here already, and stays so`);
+    if (before?.state === "trusted" || before?.state === "quarantined") return before.state;
     try {
       const path = artifactPath(this.#ref(artifact), "quarantine");
       return (await this.#target.native.request({ method: "POST", path, body: { reason: REASON } }, recordSchema)).state;
     } catch (error) {
-      // Somebody promoted it meanwhile, or a trusted artifact contains it: what is served is not quarantined (DESIGN §2).
       if (!(error instanceof CliError) || error.exit !== EXIT.conflict) throw error;
-      const now = await this.#record(artifact);
-      if (now?.state !== "trusted" && now?.state !== "acquired") throw error;
-      this.#target.say(`${artifact.descriptor.digest} stays ${now.state}: ${error.message}`);
-      return now.state;
+      return this.#stays(artifact, error);
     }
   }
 
-  #told({ descriptor }: LayoutManifest, state: string): string {
-    if (state === "trusted") this.#target.say(`${descriptor.digest} is trusted here already, and stays so`);
+  /** Somebody promoted it meanwhile, or a trusted artifact contains it: what is served is not quarantined (DESIGN §2). */
+  async #stays(artifact: LayoutManifest, conflict: CliError): Promise<string> {
+    const { state } = (await this.#record(artifact)) ?? {};
+    if (state !== "trusted" && state !== "acquired") throw conflict;
+    this.#target.say(`${artifact.descriptor.digest} stays ${state}: ${conflict.message}`);
     return state;
   }
 

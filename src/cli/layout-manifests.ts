@@ -1,11 +1,13 @@
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, digestOf } from "../oci/digest.ts";
 import { evidenceKind } from "../oci/evidence.ts";
-import { type ManifestKind, essenceOf, manifestKindOf } from "../oci/media-types.ts";
+import type { Manifest } from "../oci/manifest.ts";
+import { essenceOf, manifestKindOf } from "../oci/media-types.ts";
 import { GROUNDS } from "./export-policies.ts";
 import { LayoutError } from "./layout-error.ts";
 import { readManifest } from "./layout-statements.ts";
 import type { Layout } from "./layout.ts";
+import { statementLayers } from "./statement-layers.ts";
 
 /** As many as an index may have entries. */
 const MAX_MANIFESTS = 50_000;
@@ -18,12 +20,13 @@ type Place = Pick<Descriptor, "digest" | "size">;
 export interface LayoutManifest {
   /** By its first name in the layout, with the type that it is pushed as. */
   readonly descriptor: Pick<Descriptor, "mediaType" | "digest" | "size">;
-  readonly kind: ManifestKind;
   readonly sha256: Digest;
   readonly artifactType: string | undefined;
   readonly subject: Digest | undefined;
   readonly manifests: readonly Digest[];
   readonly blobs: readonly Place[];
+  /** Layers that may hold a statement of a registry. */
+  readonly statements: ReturnType<typeof statementLayers>;
   /** Does it say something of another manifest, so that it is no artifact of its own? */
   readonly isEvidence: boolean;
 }
@@ -65,19 +68,26 @@ export async function readManifests(layout: Layout): Promise<LayoutManifests> {
 /** What the manifest contains is still to be read. */
 async function addTo(found: Map<Digest, LayoutManifest>, layout: Layout, descriptor: Descriptor): Promise<readonly Descriptor[]> {
   const { manifest, digest, bytes } = await readManifest(layout, descriptor);
-  const { kind, mediaType, artifactType, subject } = manifest;
+  const { mediaType, artifactType, subject } = manifest;
   const read = {
     descriptor: { mediaType, digest: descriptor.digest, size: descriptor.size },
-    kind,
     sha256: digest,
     artifactType,
     subject: subject?.digest,
     manifests: manifest.manifestReferences.map((child) => child.digest),
     blobs: manifest.blobReferences.map((blob) => ({ digest: blob.digest, size: blob.size })),
-    isEvidence: artifactType === GROUNDS || evidenceKind(manifest) !== undefined,
+    statements: statementLayers(manifest),
+    isEvidence: isEvidence(manifest),
   };
   for (const name of [digest, digestOf(bytes, "sha512")]) found.set(name, read);
   return manifest.manifestReferences;
+}
+
+/** Statements of a registry have a config of their own, by which they are of no kind of evidence. */
+function isEvidence(manifest: Manifest): boolean {
+  const { artifactType, layers } = manifest;
+  const holdsStatements = layers.length > 0 && statementLayers(manifest).length === layers.length;
+  return holdsStatements || artifactType === GROUNDS || evidenceKind(manifest) !== undefined;
 }
 
 function demandSame({ descriptor }: LayoutManifest, { mediaType, digest, size }: Descriptor): void {

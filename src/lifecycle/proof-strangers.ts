@@ -122,6 +122,6 @@ const CLAIMS: ReadonlyMap<string, (statement: unknown) => string | undefined> = 
 ]);
 
 /** The registry that a statement says it is of; undefined for statements of kinds that are none of ours. */
-function claimantOf({ predicateType, statement }: OpenedStatement): string | undefined {
+export function claimantOf({ predicateType, statement }: OpenedStatement): string | undefined {
   return CLAIMS.get(predicateType)?.(statement);
 }

@@ -4,10 +4,13 @@ import { type IncomingMessage, type ServerResponse, createServer, request } from
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { layoutReport } from "../../src/api/layout-report.ts";
 import { definitions, type ImportReport } from "../../src/cli/json-outputs.ts";
+import type { Descriptor } from "../../src/oci/descriptor.ts";
 import { type Digest, digestOf, encodedOf } from "../../src/oci/digest.ts";
 import { OCI_IMAGE, OCI_INDEX } from "../../src/oci/media-types.ts";
+import { listAttestationKeys } from "../../src/registry/attestation-keys.ts";
 import { type Artifact, CI, PolicyRegistry, policyOf } from "../support/policy-registry.ts";
 import { bundleManifest, statementOf } from "../support/private-sigstore.ts";
 import { type Ran, runSecurectl } from "../support/securectl.ts";
@@ -103,6 +106,10 @@ async function stateOf(repository: string, digest: string): Promise<string | und
   return status === 200 ? (json as { state: string }).state : undefined;
 }
 
+async function revoke(repository: string, digest: string): Promise<number> {
+  return (await target.send("operator", `POST /v1/artifacts/${repository}@${digest}/revoke`, '{"reason":"bad"}')).status;
+}
+
 async function referrersOf(repository: string, digest: string): Promise<readonly string[]> {
   const { json } = await target.send("publisher", `GET /v2/${repository}/referrers/${digest}`);
   return (json as { manifests: { digest: string }[] }).manifests.map((each) => each.digest);
@@ -119,6 +126,25 @@ async function exportSigned(repository: string, place: string): Promise<{ readon
   return { artifact, signature };
 }
 
+/** What an export from a registry proves to who has its key. */
+async function provenBy({ registry }: PolicyRegistry, ref: string): Promise<readonly string[]> {
+  const env = { HOME: folder, REGISTRY_URL: registry.url, REGISTRY_DIR: registry.directory };
+  expect(await runSecurectl(["export", ref, at("onward")], env)).toMatchObject({ exit: 0 });
+  const pems = (await listAttestationKeys(registry.services)).map(({ pem }) => pem);
+  await writeFile(at("keys.pem"), pems.join("\n"));
+  const { out } = await runSecurectl(["verify-layout", at("onward"), "--key", at("keys.pem"), "--json"], {});
+  const { faults, states } = layoutReport.parse(JSON.parse(out));
+  expect(faults).toEqual([]);
+  return states.filter(({ state }) => state === "trusted").map(({ repository, digest }) => `${repository}@${digest}`);
+}
+
+/** What the index names and whose manifest has this in it. */
+async function entriesWith(place: string, predicate: string): Promise<readonly Descriptor[]> {
+  const { manifests } = JSON.parse(await readFile(join(place, "index.json"), "utf8")) as { manifests: Descriptor[] };
+  const read = manifests.map(async (entry) => ({ entry, text: await readFile(join(place, pathOf(entry.digest)), "utf8") }));
+  return (await Promise.all(read)).filter(({ text }) => text.includes(predicate)).map(({ entry }) => entry);
+}
+
 describe("what another registry exported", () => {
   test.each(["layout", "layout.tar"])(
     "comes in as %s, quarantined and with its evidence, and is promoted by this registry's own policy",
@@ -133,7 +159,8 @@ describe("what another registry exported", () => {
       expect(await stateOf(repository, artifact.digest)).toBe("quarantined");
       const attached = await referrersOf(repository, artifact.digest);
       expect(attached).toContain(signature);
-      for (const digest of attached) if (digest !== signature) expect(await stateOf(repository, digest)).not.toBe("trusted");
+      const states = await Promise.all(attached.map((digest) => stateOf(repository, digest)));
+      expect(states).not.toContain("trusted");
       // The keys and grounds of the source are attached to nothing.
       expect(report.left_out.length).toBeGreaterThan(0);
       for (const { digest } of report.left_out) expect(await stateOf(repository, digest)).toBeUndefined();
@@ -142,19 +169,57 @@ describe("what another registry exported", () => {
       const here = { ...artifact, repository, ref: `${repository}:v1` };
       expect(await target.act(here, "promote")).toMatchObject({ status: 200 });
       expect((await target.send("runtime", `GET /v2/${repository}/manifests/v1`)).status).toBe(200);
+      expect(await provenBy(target, here.ref)).toEqual([`${repository}@${artifact.digest}`]);
     },
   );
 
   test("is not promoted for being trusted there: without its signature the policy refuses it", async () => {
     const { artifact, signature } = await exportSigned("models/bare", at("layout"));
-    const index = JSON.parse(await readFile(at("layout", "index.json"), "utf8")) as { manifests: { digest: string }[] };
-    const manifests = index.manifests.filter(({ digest }) => digest !== signature);
+    const index = JSON.parse(await readFile(at("layout", "index.json"), "utf8")) as { manifests: Descriptor[] };
+    const others = index.manifests.filter(({ digest }) => digest !== signature);
+    const manifests = others.map(({ mediaType, digest, size }) => ({ mediaType, digest, size }));
     await writeFile(at("layout", "index.json"), JSON.stringify({ ...index, manifests }));
     await target.putPolicy(target.signedPolicy("bare", "models/bare"));
-    await imported(at("layout"), "models/bare");
+    expect(await imported(at("layout"), "models/bare:v1")).toMatchObject({ artifacts: [{ digest: artifact.digest, tags: ["v1"] }] });
     const refused = await target.act({ ...artifact, repository: "models/bare" }, "promote");
     expect([refused.status, refused.decision.allowed]).toEqual([422, false]);
     expect(await stateOf("models/bare", artifact.digest)).toBe("quarantined");
+  });
+
+  test("comes in without what this registry would seem to have said, so that its own exports still prove something", async () => {
+    const namesake = await PolicyRegistry.start({ env: { PUBLIC_URL: source.registry.url } }, source.sigstore);
+    const way = new Gateway(namesake.registry.url);
+    await way.open();
+    onTestFinished(async () => {
+      await way.close();
+      await namesake.registry.stop();
+    });
+    const { artifact, signature } = await exportSigned("models/namesake", at("layout"));
+    const env = { HOME: folder, REGISTRY_URL: way.url, SECURECTL_TOKEN: namesake.registry.credentials.publisher };
+    const { exit, out } = await runSecurectl(["import", at("layout"), "models/namesake", "--json"], env);
+    const report = definitions.ImportReport.parse(JSON.parse(out));
+    expect([exit, report.attached]).toEqual([0, 1]);
+    expect(new Set(report.left_out.map(({ because }) => because))).toEqual(
+      new Set([
+        "it is no artifact, and attached to nothing",
+        "it is a snapshot, which says something of that layout alone",
+        "it claims to be a statement of this registry",
+      ]),
+    );
+    const { json } = await namesake.send("publisher", `GET /v2/models/namesake/referrers/${artifact.digest}`);
+    expect((json as { manifests: Descriptor[] }).manifests.map(({ digest }) => digest)).toContain(signature);
+    expect(await namesake.act(artifact, "promote")).toMatchObject({ status: 200 });
+    expect(await provenBy(namesake, artifact.ref)).toEqual([`models/namesake@${artifact.digest}`]);
+
+    // Somebody else's program copies everything.
+    const [snapshot] = await entriesWith(at("layout"), "trust-snapshot/v1");
+    const manifest = await readFile(at("layout", pathOf(snapshot?.digest ?? digestOf(""))), "utf8");
+    for (const { digest } of (JSON.parse(manifest) as { layers: Descriptor[] }).layers) {
+      await namesake.pushBlob("models/namesake", await readFile(at("layout", pathOf(digest))));
+    }
+    await namesake.pushManifest("models/namesake", digestOf(manifest), manifest);
+    await rm(at("onward"), { recursive: true });
+    expect(await provenBy(namesake, artifact.ref)).toHaveLength(1);
   });
 
   test("is sent once: what is there is only looked at", async () => {
@@ -327,31 +392,31 @@ describe("a layout of another program", () => {
   });
 });
 
-describe("before anything is pushed", () => {
-  const good = (): Files => filesOf([[TREE, "v1"], [PART], [OTHER], [SIGNATURE]], BLOBS);
-  const deep = (): Files => {
-    const levels: object[] = [PART];
-    for (let depth = 0; depth < 9; depth += 1) {
-      const child = entryOf(levels.at(-1) ?? {});
-      levels.push({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [child] });
-    }
-    const last = levels.pop() ?? {};
-    return filesOf([[last, "v1"], ...levels.map((level) => [level] as const)], BLOBS);
-  };
-  /** Two manifests cannot name each other; one of them has other bytes than its digest says. */
-  const circle = (): Files => {
-    const [first, second] = [imageOf([WEIGHTS], { annotations: { which: "circle" } }), imageOf([WEIGHTS], { subject: entryOf(PART) })];
-    const files = filesOf([[PART, "v1"], [second]], BLOBS);
-    return { ...files, [pathOf(digestIn(PART))]: JSON.stringify({ ...first, subject: entryOf(second) }) };
-  };
-  const indexed = (change: (entries: Record<string, unknown>[]) => unknown[]): Files => {
-    const files = good();
-    const index = JSON.parse(files["index.json"] ?? "") as { manifests: Record<string, unknown>[] };
-    return { ...files, "index.json": JSON.stringify({ ...index, manifests: change(index.manifests) }) };
-  };
-  const without = (digest: Digest): Files => Object.fromEntries(Object.entries(good()).filter(([path]) => path !== pathOf(digest)));
-  const wrongSize = imageOf([], { layers: [{ ...descriptorOf(WEIGHTS), size: 3 }] });
+const good = (): Files => filesOf([[TREE, "v1"], [PART], [OTHER], [SIGNATURE]], BLOBS);
+const deep = (): Files => {
+  const levels: object[] = [PART];
+  for (let depth = 0; depth < 9; depth += 1) {
+    const child = entryOf(levels.at(-1) ?? {});
+    levels.push({ schemaVersion: 2, mediaType: OCI_INDEX, manifests: [child] });
+  }
+  const last = levels.pop() ?? {};
+  return filesOf([[last, "v1"], ...levels.map((level) => [level] as const)], BLOBS);
+};
+/** Two manifests cannot name each other; one of them has other bytes than its digest says. */
+const circle = (): Files => {
+  const [first, second] = [imageOf([WEIGHTS], { annotations: { which: "circle" } }), imageOf([WEIGHTS], { subject: entryOf(PART) })];
+  const files = filesOf([[PART, "v1"], [second]], BLOBS);
+  return { ...files, [pathOf(digestIn(PART))]: JSON.stringify({ ...first, subject: entryOf(second) }) };
+};
+const indexed = (change: (entries: Record<string, unknown>[]) => unknown[]): Files => {
+  const files = good();
+  const index = JSON.parse(files["index.json"] ?? "") as { manifests: Record<string, unknown>[] };
+  return { ...files, "index.json": JSON.stringify({ ...index, manifests: change(index.manifests) }) };
+};
+const without = (digest: Digest): Files => Object.fromEntries(Object.entries(good()).filter(([path]) => path !== pathOf(digest)));
+const wrongSize = imageOf([], { layers: [{ ...descriptorOf(WEIGHTS), size: 3 }] });
 
+describe("before anything is pushed", () => {
   test.each<readonly [string, string, () => Files]>([
     ["other weights than their digest says", "blob-corrupt", () => ({ ...good(), [pathOf(digestOf(WEIGHTS))]: "poison of a model!" })],
     ["another part than its digest says", "blob-corrupt", () => ({ ...good(), [pathOf(digestIn(PART))]: JSON.stringify(OTHER) })],
@@ -414,10 +479,8 @@ describe("before anything is pushed", () => {
     }
     const huge = await writeFiles(good(), "huge");
     await truncate(join(huge, "index.json"), 40 * 1_048_576);
-    expect(await securectl(["import", huge, "models/links"])).toMatchObject({
-      exit: 6,
-      err: expect.stringContaining("layout-too-large: "),
-    });
+    const refused = await securectl(["import", huge, "models/links"]);
+    expect([refused.exit, refused.err]).toEqual([6, expect.stringContaining("layout-too-large: ")]);
     expect(await securectl(["import", at("nothing"), "models/links"])).toMatchObject({ exit: 2 });
     expect(gateway.writes).toEqual([]);
   });
@@ -425,12 +488,10 @@ describe("before anything is pushed", () => {
   test("what is revoked here is refused, and evidence that is revoked here is left out", async () => {
     const place = await writeFiles(good());
     await imported(place, "models/revoked");
-    const revoke = async (digest: string): Promise<number> =>
-      (await target.send("operator", `POST /v1/artifacts/models/revoked@${digest}/revoke`, '{"reason":"bad"}')).status;
-    expect(await revoke(digestIn(SIGNATURE))).toBe(200);
+    expect(await revoke("models/revoked", digestIn(SIGNATURE))).toBe(200);
     const report = await imported(place, "models/revoked");
     expect(report).toMatchObject({ attached: 0, left_out: [{ digest: digestIn(SIGNATURE), because: "this registry denies it" }] });
-    expect(await revoke(digestIn(TREE))).toBe(200);
+    expect(await revoke("models/revoked", digestIn(TREE))).toBe(200);
     gateway.writes.length = 0;
     for (const token of [target.registry.credentials.publisher, target.registry.credentials.operator]) {
       const { exit, err } = await securectl(["import", place, "models/revoked"], token);

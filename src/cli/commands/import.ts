@@ -3,6 +3,7 @@ import type { Descriptor } from "../../oci/descriptor.ts";
 import type { RepositoryName, Tag } from "../../oci/reference.ts";
 import { parseRepository, parseTagRef } from "../artifact-ref.ts";
 import { type ImportPlan, planImport } from "../import-plan.ts";
+import { registryNames, withoutClaims } from "../import-claims.ts";
 import { ImportRun, type ImportTarget } from "../import-run.ts";
 import type { ImportReport } from "../json-outputs.ts";
 import { type Layout, openLayout } from "../layout.ts";
@@ -14,7 +15,7 @@ const HELP = `
 The layout is what securectl export, oras or skopeo wrote: a folder, or a tar archive that is not compressed. Everything in it is held to
 its digest before anything is pushed. Its artifacts, those with a name there, are held in quarantine: nothing is trusted because another
 registry trusted it. Signatures, SBOMs and attestations come with them, for the policy of this registry to judge. Statements of another
-registry are kept like any other attachment and change no state here.
+registry are kept like any other attachment and change no state here; its snapshots, and what claims to be of this registry, stay out.
 
 With a :tag it is the artifact of that name, or else the only one. What is there already is not sent again: repeat it when it was cut off.
 
@@ -37,8 +38,9 @@ export function addImport(program: Command, open: OpenSession): void {
       const { repository, tag } = parseWhere(where, session.server);
       const layout = await openLayout(place);
       try {
-        const plan = await planImport(layout, tag);
-        await checkBlobs(session, layout, place, plan);
+        const planned = await planImport(layout, tag);
+        await checkBlobs(session, layout, place, planned);
+        const plan = await withoutClaims(layout, planned, await registryNames(await session.native("publisher")));
         await importInto(session, repository, { layout, place, plan });
       } finally {
         await layout.close();
