@@ -16,7 +16,7 @@ import { type Ran, mustRun, run } from "./run-program.ts";
 
 /**
  * Exports an artifact from a registry that has lived a little, and has it checked without that registry: by securectl, by a program in Python
- * that shares no code with it, by openssl and by oras. Then every attack on the layout is tried on a copy, and both checkers must refuse it.
+ * that shares no code with it, by openssl and by oras, and taken in by another registry. Then every attack on the layout is tried on a copy, and both checkers must refuse it.
  */
 
 const REPOSITORY = "models/proof";
@@ -217,6 +217,24 @@ async function byOras(trial: Trial, weights: string): Promise<void> {
   }
 }
 
+const importReport = z.object({ artifacts: z.array(z.object({ digest: z.string(), state: z.string() })), attached: z.number() });
+
+/** Another registry takes in what this one exported, and what oras copied of that. */
+async function byAnotherRegistry(trial: Trial, root: string): Promise<void> {
+  const other = await startRegistry({ WORKERS: "1" });
+  try {
+    const env = { REGISTRY_URL: other.url, SECURECTL_TOKEN: await other.key("publisher") };
+    for (const place of ["a.tar", "copy-layout"]) {
+      const args = ["src/cli/main.ts", "import", trial.at(place), `models/${place}:v1`, "--json"];
+      const { artifacts, attached } = importReport.parse(JSON.parse(await mustRun(process.execPath, args, { env })));
+      const held = artifacts.map(({ digest, state }) => `${digest} is ${state}`).join();
+      must(held === `${root} is quarantined` && attached > 0, `${place}: ${held}, and ${attached} attached`);
+    }
+  } finally {
+    await other.dispose();
+  }
+}
+
 async function tryAttack(trial: Trial, kit: AttackKit, { title, codes, act }: Attack, expected: Verdict): Promise<void> {
   const copy = await LayoutCopy.of(trial.at("layout"), trial.at("attacked"));
   try {
@@ -302,6 +320,7 @@ async function tryAll(trial: Trial): Promise<boolean> {
       must((await byOpenssl(trial, layout)) === 14, "there are not 14 signatures"),
     ),
     await tell("oras reads and copies it with its statements, from folder and archive", () => byOras(trial, parts.weights)),
+    await tell("another registry takes it in, and what oras copied of it, in quarantine", () => byAnotherRegistry(trial, root)),
     await tell("a key that nothing leads from is refused", () => refusedAs("key-untrusted", "stranger.pem")),
     await tell("an expired snapshot is refused", () => refusedAs("snapshot-expired", "last.pem", later(31))),
     await tell("a snapshot that is older than was asked for is refused", async () => {

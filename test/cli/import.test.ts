@@ -4,6 +4,7 @@ import { type IncomingMessage, type ServerResponse, createServer, request } from
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import * as fc from "fast-check";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { layoutReport } from "../../src/api/layout-report.ts";
 import { definitions, type ImportReport } from "../../src/cli/json-outputs.ts";
@@ -462,6 +463,26 @@ describe("before anything is pushed", () => {
     expect(gateway.writes).toEqual([]);
   });
 
+  test("whatever byte of a blob is changed, the layout is refused", async () => {
+    const paths = Object.keys(good()).filter((path) => path.startsWith("blobs/"));
+    const change = fc.record({ path: fc.constantFrom(...paths), place: fc.nat(), flip: fc.integer({ min: 1, max: 127 }) });
+    const place = await writeFiles(good());
+    await fc.assert(
+      fc.asyncProperty(change, async ({ path, place: where, flip }) => {
+        const bytes = await readFile(join(place, path));
+        const changed = Buffer.from(bytes);
+        const offset = where % bytes.length;
+        changed.writeUInt8(changed.readUInt8(offset) ^ flip, offset);
+        await writeFile(join(place, path), changed);
+        const { exit, err } = await securectl(["import", place, "models/changed"]);
+        await writeFile(join(place, path), bytes);
+        expect([exit, err]).toEqual([6, expect.stringContaining("blob-corrupt: ")]);
+      }),
+      { numRuns: 40 },
+    );
+    expect(gateway.writes).toEqual([]);
+  });
+
   test("links, and names that are too many or lead elsewhere, are refused", async () => {
     const members = Object.entries(good()).map(([name, content]) => ({ name, content }));
     const bad: Readonly<Record<string, Parameters<typeof buildTar>[0]>> = {
@@ -499,6 +520,17 @@ describe("before anything is pushed", () => {
     }
     expect(gateway.writes).toEqual([]);
     expect(await stateOf("models/revoked", digestIn(TREE))).toBe("revoked");
+  });
+
+  test("what was revoked everywhere gets in nowhere", async () => {
+    const banned = imageOf([WEIGHTS], { annotations: { which: "banned" } });
+    const place = await writeFiles(filesOf([[banned, "v1"]], BLOBS));
+    await imported(place, "models/banned");
+    const body = '{"reason":"bad","everywhere":true}';
+    const path = `POST /v1/artifacts/models/banned@${digestIn(banned)}/revoke`;
+    expect((await target.send("operator", path, body)).status).toBe(200);
+    expect(await securectl(["import", place, "models/elsewhere"])).toMatchObject({ exit: 4 });
+    expect(await stateOf("models/elsewhere", digestIn(banned))).toBeUndefined();
   });
 
   test("a place that is none, and a caller who may not push, are refused", async () => {
