@@ -84,9 +84,10 @@ async function openMetrics({ metrics }: Config, workers: Workers, log: Logger): 
   const { address, tokenPath } = metrics;
   const token = tokenPath === undefined ? undefined : await readSecretFile(tokenPath);
   if (tokenPath !== undefined && token === undefined) throw new StartError(`REGISTRY_METRICS_TOKEN_PATH: ${tokenPath} is not there`);
+  const version = packageVersion();
   const collect = async (): Promise<Snapshot> => {
     const own = new MetricSet();
-    own.set("registry_build_info", { version: packageVersion(), node: process.versions.node }, 1);
+    own.set("registry_build_info", { version, node: process.versions.node }, 1);
     own.set("registry_workers", {}, workers.serving);
     return { ...(await workers.measure()), ...own.snapshot() };
   };

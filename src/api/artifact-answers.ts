@@ -59,18 +59,22 @@ export const listedArtifact = artifactAnswer.extend({
 /** Answer of the list. */
 export const artifactList = z.strictObject({ artifacts: z.array(listedArtifact), next });
 
+/** A transition as it is told of. */
+export const toldTransition = z.strictObject({
+  sequence: z.int().positive(),
+  state: stateSchema,
+  at: timeSchema,
+  actor: z.string(),
+  reason: z.string().nullable(),
+  statement: digestSchema,
+});
+
 /** All transitions of an artifact, oldest first, over all of its generations. */
 export const artifactHistory = z.strictObject({
   repository: repositoryNameSchema,
   digest: digestSchema,
   history: z.array(
-    z.strictObject({
-      sequence: z.int().positive(),
-      state: stateSchema,
-      at: timeSchema,
-      actor: z.string(),
-      reason: z.string().nullable(),
-      statement: digestSchema,
+    toldTransition.extend({
       manifest: digestSchema.nullable().describe("the referrer that holds the statement, once it is written"),
     }),
   ),

@@ -4,6 +4,7 @@ import { stateSchema } from "../lifecycle/state.ts";
 import { digestSchema } from "../oci/digest.ts";
 import { LAYOUT_FAULTS } from "../oci/layout-fault.ts";
 import { repositoryNameSchema } from "../oci/reference.ts";
+import { toldTransition } from "./artifact-answers.ts";
 import { timeSchema } from "./time.ts";
 
 /** What `securectl verify-layout --json` prints. */
@@ -34,16 +35,7 @@ export const layoutReport = z.strictObject({
         sequence: z.int().positive(),
         statement: digestSchema,
         permanent: z.boolean().describe("was it revoked for good?"),
-        history: z.array(
-          z.strictObject({
-            sequence: z.int().positive(),
-            state: stateSchema,
-            at: timeSchema,
-            actor: z.string(),
-            reason: z.string().nullable(),
-            statement: digestSchema,
-          }),
-        ),
+        history: z.array(toldTransition),
       }),
     )
     .describe("of the artifact, what it contains and what its promotion covers; of a refused layout only what is revoked for good"),

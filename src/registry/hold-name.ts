@@ -3,7 +3,8 @@ import { type RepositoryName, namespaceOf, parseArtifactReference } from "../oci
 import { keys } from "../storage/keys.ts";
 import type { Expectation } from "../storage/metadata-store.ts";
 import { type ManifestRecord, modelRepositoryRecord } from "../storage/records.ts";
-import { fileHolder, heldBy } from "./file-holder.ts";
+import { fileHolder } from "./file-holder.ts";
+import { namedBy } from "./find-meant.ts";
 import type { Services } from "./ports.ts";
 import { RESERVED_TAG } from "./reserved-tag.ts";
 import { pushedPointer } from "./tags.ts";
@@ -31,7 +32,7 @@ export async function holdName(needs: Needs, repository: RepositoryName, { name,
   const fileRow = await freeFile(needs, path, name);
   const nameKey = keys.modelName(name);
   const nameRow = await needs.metadata.get(nameKey);
-  const held = nameRow && (await heldBy(needs, nameRow));
+  const held = nameRow && (await namedBy(needs, nameRow));
   const state = held?.record.state;
   if (state === "trusted" || state === "revoked") throw taken();
   const artifact = held === undefined ? [] : [{ key: keys.manifest(held.repository, held.record.digest), version: held.version }];
