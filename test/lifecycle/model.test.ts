@@ -1,65 +1,26 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import { collectGarbage } from "../../src/jobs/collect-garbage.ts";
-import { finishRevocationsEverywhere } from "../../src/registry/revoke-everywhere.ts";
-import { verifyAudit } from "../../src/registry/verify-audit.ts";
 import { faultsOf } from "../support/invariants.ts";
 import { type Act, CONTENTS, PLACES, WHATS, anAct, foretell, perform } from "../support/lifecycle-acts.ts";
 import { differences, foldersForeseen, foldersSeen, foreseen, seen } from "../support/lifecycle-views.ts";
 import { repository } from "../support/principal.ts";
 import { ReferenceModel } from "../support/reference-model.ts";
+import { type Event, befallen, expectWholeAudit, explained, stepsOf } from "../support/random-steps.ts";
 import { runs } from "../support/runs.ts";
 import { Transitions } from "../support/transitions.ts";
 
-/** Acts that are done at once, or what befalls the registry itself: its jobs run, or it is stopped and started. */
-type Step = { readonly acts: readonly Act[] } | { readonly event: "jobs" | "restart" };
-
-const aStep: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ acts: fc.tuple(anAct) }) },
-  { weight: 4, arbitrary: fc.record({ acts: fc.array(anAct, { minLength: 2, maxLength: 3 }) }) },
-  { weight: 2, arbitrary: fc.record({ event: fc.constantFrom("jobs" as const, "restart" as const) }) },
-);
-
-function orders<T>(items: readonly T[]): readonly (readonly T[])[] {
-  if (items.length <= 1) return [items];
-  return items.flatMap((item, at) => orders(items.filter((_, other) => other !== at)).map((rest) => [item, ...rest]));
-}
-
-/** Does the acts at once, and finds an order in which the model says the same of each and shows everybody the same afterwards. */
+/** Does the acts at once; everybody then sees what the model says after some order of them. */
 async function act(at: Transitions, model: ReferenceModel, acts: readonly Act[]): Promise<ReferenceModel> {
   const outcomes = await Promise.all(acts.map((each) => perform(at, each)));
   const view = await seen(at);
-  const wrong: string[][] = [];
-  for (const order of orders(acts)) {
-    const next = model.clone();
-    const foretold = new Map(order.map((each) => [each, foretell(next, each)]));
-    const said = acts.flatMap((each, n) =>
-      foretold.get(each) === outcomes[n] ? [] : [`${each.kind}: ${String(outcomes[n])} instead of ${String(foretold.get(each))}`],
-    );
-    // While other repositories have not followed a revocation everywhere, a branch may be denied that another way leads to as well.
-    const found = [...said, ...differences(await foreseen(at, next), view, next.isFollowing())];
-    if (found.length === 0) return next;
-    wrong.push(found.slice(0, 20));
-  }
-  expect(wrong).toEqual([]);
-  return model;
+  // While other repositories have not followed a revocation everywhere, a branch may be denied that another way leads to as well.
+  const differing = async (next: ReferenceModel): Promise<readonly string[]> =>
+    differences(await foreseen(at, next), view, next.isFollowing());
+  return explained(model, { acts, outcomes, foretell, differing });
 }
 
-/** So much (ms) that no link is too young to be collected, nor any old enough not to be renewed. */
-const GRACE = 60_000;
-
-async function befall(at: Transitions, model: ReferenceModel, event: "jobs" | "restart"): Promise<ReferenceModel> {
-  if (event === "restart") await at.restart();
-  else {
-    await finishRevocationsEverywhere(at.services);
-    const { services } = at;
-    await collectGarbage({ ...services, settings: { ...services.settings, collectGrace: -GRACE } });
-  }
-  const next = model.clone();
-  if (event === "jobs") {
-    next.followEverywhere();
-    next.collect();
-  }
+async function befall(at: Transitions, model: ReferenceModel, event: Event): Promise<ReferenceModel> {
+  const next = await befallen(at, model, event);
   expect(differences(await foreseen(at, next), await seen(at), next.isFollowing())).toEqual([]);
   return next;
 }
@@ -70,11 +31,7 @@ async function check(at: Transitions, model: ReferenceModel): Promise<void> {
     expect(await faultsOf(at.services.metadata, repository(place), at.directory)).toEqual([]);
     expect(await foldersSeen(at, place)).toBe(foldersForeseen(model, place));
   }
-  for (let next: number | undefined = 0; next !== undefined;) {
-    const proof = await verifyAudit(at.services, next);
-    expect(proof.broken).toBeUndefined();
-    next = proof.next;
-  }
+  await expectWholeAudit(at);
 }
 
 /** One repository holds everything, untrusted. */
@@ -90,7 +47,7 @@ test(
   "whatever actors do, one by one or at once, and through restarts: everybody sees what the design says, and every chain holds",
   async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(aStep, { minLength: 5, maxLength: 30, size: "max" }), async (steps) => {
+      fc.asyncProperty(fc.array(stepsOf(anAct), { minLength: 5, maxLength: 30, size: "max" }), async (steps) => {
         await using at = await Transitions.start();
         let model = new ReferenceModel();
         await prepare(at, model);

@@ -1,10 +1,10 @@
 import * as fc from "fast-check";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
-import { RegistryError } from "../../src/oci/errors.ts";
 import { OCI_IMAGE, OCI_INDEX } from "../../src/oci/media-types.ts";
 import { mountBlob } from "../../src/registry/mount-blob.ts";
 import type { Caller } from "../../src/registry/ports.ts";
 import { callerWith } from "./callers.ts";
+import { outcomeOf } from "./outcome.ts";
 import { repository } from "./principal.ts";
 import { MAINTAINER, NOBODY, OPERATOR, PUBLISHER, READER, REVIEWER, SCANNER } from "./actors.ts";
 import type { Actor, Definition, Outcome, ReferenceModel } from "./reference-model.ts";
@@ -182,15 +182,6 @@ export function foretell(model: ReferenceModel, act: Act): Outcome | boolean {
   return handler.foretold(model, actorIn(act.who, act.place), act);
 }
 
-const OUTCOMES: Readonly<Record<string, Outcome>> = {
-  NOT_FOUND: "hidden",
-  MANIFEST_UNKNOWN: "hidden",
-  BLOB_UNKNOWN: "hidden",
-  DENIED: "denied",
-  CONFLICT: "conflict",
-  REFUSED: "refused",
-};
-
 /** The same act on the registry, and what came of it. */
 export async function perform(at: Transitions, act: Act): Promise<Outcome | boolean> {
   const handler = HANDLERS[act.kind] as unknown as Handler<Kind>;
@@ -198,9 +189,7 @@ export async function perform(at: Transitions, act: Act): Promise<Outcome | bool
     const result = await handler.done(at, callerOf(act.who), act);
     return typeof result === "boolean" ? result : "done";
   } catch (error) {
-    const outcome = error instanceof RegistryError ? OUTCOMES[error.code] : undefined;
-    if (outcome === undefined) throw error;
-    return outcome;
+    return outcomeOf(error);
   }
 }
 

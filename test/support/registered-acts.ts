@@ -1,6 +1,5 @@
 import * as fc from "fast-check";
 import { digestOf } from "../../src/oci/digest.ts";
-import { RegistryError } from "../../src/oci/errors.ts";
 import { OCI_IMAGE } from "../../src/oci/media-types.ts";
 import { NO_SCAN_EVIDENCE } from "../../src/policy/scan-evidence.ts";
 import { acquire } from "../../src/registry/acquire.ts";
@@ -14,8 +13,8 @@ import { revokeAndFollow } from "../../src/registry/revoke-everywhere.ts";
 import { TOKEN_HOLDER, acquisitionOf, putFile, quick } from "./acquisitions.ts";
 import { MAINTAINER, OPERATOR, PUBLISHER, READER } from "./actors.ts";
 import { callerWith } from "./callers.ts";
-import type { Outcome } from "./reference-model.ts";
-import type { Definition } from "./reference-model.ts";
+import { outcomeOf } from "./outcome.ts";
+import type { Definition, Outcome } from "./reference-model.ts";
 import type { RegisteredFile, RegisteredModel, Registrar } from "./registered-model.ts";
 import { type Transitions, descriptorOf, imageOf, tag } from "./transitions.ts";
 
@@ -222,15 +221,6 @@ export function foretell(model: RegisteredModel, act: Act): Outcome {
   return handler.foretold(model, registrar(act.who), act);
 }
 
-const OUTCOMES: Readonly<Record<string, Outcome>> = {
-  NOT_FOUND: "hidden",
-  MANIFEST_UNKNOWN: "hidden",
-  BLOB_UNKNOWN: "hidden",
-  DENIED: "denied",
-  CONFLICT: "conflict",
-  REFUSED: "refused",
-};
-
 /** The same act on the registry, and what came of it. */
 export async function perform(at: Transitions, act: Act): Promise<Outcome> {
   const handler = HANDLERS[act.kind] as unknown as Handler<Kind>;
@@ -238,9 +228,7 @@ export async function perform(at: Transitions, act: Act): Promise<Outcome> {
     await handler.done(at, callerNamed(act.who), act);
     return "done";
   } catch (error) {
-    const outcome = error instanceof RegistryError ? OUTCOMES[error.code] : undefined;
-    if (outcome === undefined) throw error;
-    return outcome;
+    return outcomeOf(error);
   }
 }
 

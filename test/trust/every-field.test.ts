@@ -2,7 +2,7 @@ import { BUNDLE_V01_MEDIA_TYPE, BUNDLE_V02_MEDIA_TYPE, BUNDLE_V03_LEGACY_MEDIA_T
 import { beforeAll, describe, expect, test, vi } from "vitest";
 import { NEUTRAL } from "./neutral-fields.ts";
 import { type Fields, type Path, changesIn, fieldsOf, layerWith, placesIn, replacedAt, valueAt } from "./sample-fields.ts";
-import { SAMPLE_NAMES, type Sample, samples, verdictOn } from "./samples.ts";
+import { SAMPLE_NAMES, type Sample, sampleNamed, samples, verdictOn } from "./samples.ts";
 
 // Good evidence with one field changed counts for nothing, unless nothing follows from that field.
 
@@ -12,11 +12,6 @@ let all: ReadonlyMap<string, Sample>;
 beforeAll(async () => {
   all = await samples();
 });
-function sampleOf(name: string): Sample {
-  const sample = all.get(name);
-  if (sample === undefined) throw new Error(`there is no sample ${name}`);
-  return sample;
-}
 
 const VERSIONS = [BUNDLE_V01_MEDIA_TYPE, BUNDLE_V02_MEDIA_TYPE, BUNDLE_V03_LEGACY_MEDIA_TYPE, BUNDLE_V03_MEDIA_TYPE];
 
@@ -58,7 +53,7 @@ const fieldPlaces = (fields: Fields): readonly Path[] => placesIn(fields).filter
 
 describe.each(SAMPLE_NAMES)("%s", (name) => {
   test("with any field replaced or taken away counts for nothing, unless the field says nothing", () => {
-    const sample = sampleOf(name);
+    const sample = sampleNamed(all, name);
     const fields = fieldsOf(sample.layer);
     const wrong: unknown[] = [];
     for (const path of fieldPlaces(fields)) {
@@ -70,12 +65,12 @@ describe.each(SAMPLE_NAMES)("%s", (name) => {
   });
 
   test("with any member twice is no evidence at all", () => {
-    const { layer } = sampleOf(name);
+    const { layer } = sampleNamed(all, name);
     const fields = fieldsOf(layer);
     const members = layer.bytes[0] === 0xd2 ? [] : fieldPlaces(fields).filter((path) => typeof path.at(-1) === "string");
     const read = members
       .filter((path) => !isAnnotation(path))
-      .filter((path) => verdictOn(layerWith(twice(fields, path), layer, writeTwice), sampleOf(name)));
+      .filter((path) => verdictOn(layerWith(twice(fields, path), layer, writeTwice), sampleNamed(all, name)));
     expect(read).toEqual([]);
   });
 });
@@ -84,7 +79,7 @@ test.each(NEUTRAL.map(({ field, of, why }) => [String(field), { field, of, why }
   "%s may be anything, as one kind at least shows",
   (_, rule) => {
     const shown = SAMPLE_NAMES.filter((name) => {
-      const sample = sampleOf(name);
+      const sample = sampleNamed(all, name);
       const fields = fieldsOf(sample.layer);
       const places = rule.of.test(name) ? fieldPlaces(fields).filter((path) => rule.field.test(path.join("/"))) : [];
       const outcomes = places.flatMap((path) => [...outcomesAt(sample, fields, path)]);

@@ -6,7 +6,7 @@ import { runs } from "../support/runs.ts";
 import { type Layer, manifestWith } from "./evidence.ts";
 import { NEUTRAL } from "./neutral-fields.ts";
 import { changesIn, fieldsOf, layerWith, placesIn, replacedAt, valueAt } from "./sample-fields.ts";
-import { SAMPLE_NAMES, type Sample, samples, verdictOn } from "./samples.ts";
+import { SAMPLE_NAMES, type Sample, sampleNamed, samples, verdictOn } from "./samples.ts";
 
 // Evidence that was changed by chance; `GATE_RUNS` says how many times as often.
 
@@ -17,18 +17,13 @@ let all: ReadonlyMap<string, Sample>;
 beforeAll(async () => {
   all = await samples();
 });
-function sampleOf(name: string): Sample {
-  const sample = all.get(name);
-  if (sample === undefined) throw new Error(`there is no sample ${name}`);
-  return sample;
-}
 
 /**
  * What is wrong with what is made of a layer in the place of a sample: nothing, when it counts for nothing by a reason that somebody foresaw,
  * or says the same and differs in what nothing follows from.
  */
 function wrongWith(layer: Layer, name: string): readonly string[] {
-  const sample = sampleOf(name);
+  const sample = sampleNamed(all, name);
   const { skipped } = candidatesOf(manifestWith([layer]));
   const verdict = verdictOn(layer, sample);
   if (verdict?.ok !== true) {
@@ -45,7 +40,7 @@ const flipped = (bytes: Buffer, at: number, by: number): Buffer => Buffer.from(b
 
 describe.each(SAMPLE_NAMES)("%s", (name) => {
   test("with any byte changed", () => {
-    const { layer } = sampleOf(name);
+    const { layer } = sampleNamed(all, name);
     fc.assert(
       fc.property(fc.nat(layer.bytes.length - 1), change, (at, by) => {
         expect(wrongWith({ ...layer, bytes: flipped(layer.bytes, at, by) }, name)).toEqual([]);
@@ -55,7 +50,7 @@ describe.each(SAMPLE_NAMES)("%s", (name) => {
   });
 
   test("with a byte changed in what a text encodes", () => {
-    const { layer } = sampleOf(name);
+    const { layer } = sampleNamed(all, name);
     const fields = fieldsOf(layer);
     const texts = placesIn(fields).filter((path) => typeof valueAt(fields, path) === "string" && path.length > 1);
     fc.assert(
@@ -72,7 +67,7 @@ describe.each(SAMPLE_NAMES)("%s", (name) => {
   });
 
   test("with some of its bytes taken away, twice, or in the place of others", () => {
-    const { layer } = sampleOf(name);
+    const { layer } = sampleNamed(all, name);
     const { bytes } = layer;
     const place = fc.nat(bytes.length - 1);
     fc.assert(
@@ -89,7 +84,7 @@ describe.each(SAMPLE_NAMES)("%s", (name) => {
   });
 
   test("with anything in the place of any field", () => {
-    const { layer } = sampleOf(name);
+    const { layer } = sampleNamed(all, name);
     const fields = fieldsOf(layer);
     const places = placesIn(fields).filter((path) => path.length > 1);
     const value = fc.oneof(
@@ -107,7 +102,7 @@ describe.each(SAMPLE_NAMES)("%s", (name) => {
   });
 
   test("cut off anywhere is no candidate", () => {
-    const { layer } = sampleOf(name);
+    const { layer } = sampleNamed(all, name);
     fc.assert(
       fc.property(fc.nat(layer.bytes.length - 1), (length) => {
         expect(candidatesOf(manifestWith([{ ...layer, bytes: layer.bytes.subarray(0, length) }])).candidates).toEqual([]);

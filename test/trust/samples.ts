@@ -114,6 +114,13 @@ export async function samples(): Promise<ReadonlyMap<string, Sample>> {
   return made;
 }
 
+/** The sample of a name. */
+export function sampleNamed(all: ReadonlyMap<string, Sample>, name: string): Sample {
+  const sample = all.get(name);
+  if (sample === undefined) throw new Error(`there is no sample ${name}`);
+  return sample;
+}
+
 /** The verdict on a layer in the place of a sample's; undefined when it is no candidate. */
 export function verdictOn(layer: Layer, { authority, root, subject }: Omit<Sample, "verified">): Verdict | undefined {
   const [candidate] = candidatesOf(manifestWith([layer])).candidates;
