@@ -15,6 +15,14 @@ import {
   removePromotedTagRequest,
   revokeRequest,
 } from "./artifacts.ts";
+import { authorityOperations } from "./authority-operations.ts";
+import {
+  liftAuthorityRequest,
+  liftedAuthority,
+  revokeAuthorityRequest,
+  revokedAuthorityList,
+  revokedAuthorityView,
+} from "./authorities.ts";
 import { auditAnswer, auditEntrySchema, auditPageSchema, auditVerificationSchema } from "./audit.ts";
 import { createCredentialRequest, createdCredentialView, credentialList, credentialView, rotateCredentialRequest } from "./credentials.ts";
 import { decisionAnswer } from "./decision.ts";
@@ -52,6 +60,8 @@ import { replayPage, replayRequest } from "./policy-replay.ts";
 import { predecessorError, predecessorRefusal, problem, refusedPromotion } from "./problem.ts";
 import { registryOperations } from "./registry-operations.ts";
 import { snapshotAnswer } from "./snapshot.ts";
+import { statementOperations } from "./statement-operations.ts";
+import { statementPage, statementView } from "./statements.ts";
 import { timeSchema } from "./time.ts";
 import { whoamiAnswer } from "./whoami.ts";
 
@@ -62,6 +72,8 @@ export const operations: readonly Operation[] = [
   ...integrityOperations,
   ...registryOperations,
   ...policyOperations,
+  ...statementOperations,
+  ...authorityOperations,
 ];
 
 type Named = Readonly<Record<string, z.ZodType>>;
@@ -92,6 +104,8 @@ export const requests: Named = {
   PromoteModel: promoteModelRequest,
   QuarantineArtifact: quarantineRequest,
   RemovePromotedTag: removePromotedTagRequest,
+  LiftAuthority: liftAuthorityRequest,
+  RevokeAuthority: revokeAuthorityRequest,
   ReplayPolicy: replayRequest,
   RevokeArtifact: revokeRequest,
   RotateCredential: rotateCredentialRequest,
@@ -118,6 +132,7 @@ export const answers: Named = {
   Decision: decisionAnswer,
   EndedTrustRoots: endedTrustRoots,
   Health: healthAnswer,
+  LiftedAuthority: liftedAuthority,
   ListedArtifact: listedArtifact,
   Model: modelAnswer,
   ModelEvent: modelEventSchema,
@@ -142,8 +157,12 @@ export const answers: Named = {
   PublicKey: publicKeyView,
   PublicKeyList: publicKeyList,
   RefusedPromotion: refusedPromotion,
+  RevokedAuthority: revokedAuthorityView,
+  RevokedAuthorityList: revokedAuthorityList,
   ScanEvidence: scanEvidence,
   Snapshot: snapshotAnswer,
+  Statement: statementView,
+  StatementPage: statementPage,
   Stats: statsAnswer,
   TensorManifestVerified: tensorManifestAnswer,
   TrustRoot: trustRootView,

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { artifactAnswer, artifactHistory, artifactList, promotedTagAnswer } from "../api/artifact-answers.ts";
 import { auditPageSchema } from "../api/audit.ts";
+import { liftedAuthority, revokedAuthorityList, revokedAuthorityView } from "../api/authorities.ts";
 import { createdCredentialView, credentialList, credentialView } from "../api/credentials.ts";
 import { decisionAnswer } from "../api/decision.ts";
 import { healthAnswer } from "../api/health.ts";
@@ -172,6 +173,7 @@ export const definitions = {
   Health: healthAnswer,
   ImportReport: importReport,
   LayoutReport: layoutReport,
+  LiftedAuthority: liftedAuthority,
   LockFile: lockFileSchema,
   LockVerification: lockVerification,
   Model: modelAnswer,
@@ -196,6 +198,8 @@ export const definitions = {
   Referrer: referrer,
   ReferrerTree: referrerTree,
   RemovedTag: removedTag,
+  RevokedAuthority: revokedAuthorityView,
+  RevokedAuthorityList: revokedAuthorityList,
   TagList: tagList,
   TensorManifest: tensorManifestSchema,
   TensorManifestCheck: manifestCheckSchema,
@@ -259,7 +263,10 @@ export const commandOutputs = {
   "tensor-manifest verify": ["TensorManifestCheck"],
   "trust add": ["TrustRoot"],
   "trust delete": ["EndedTrustRoots"],
+  "trust lift-authority": ["LiftedAuthority"],
   "trust list": ["TrustRootList"],
+  "trust revoke-authority": ["RevokedAuthority"],
+  "trust revoked": ["RevokedAuthorityList"],
   "trust update": ["TrustRoot"],
   verify: ["ModelNotVerified", "ModelVerified"],
   "verify-all": ["AllVerified", "CancelledVerification", "Verification"],

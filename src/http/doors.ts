@@ -11,6 +11,7 @@ import type { Limiter } from "./limits.ts";
 import type { Pace } from "./progress.ts";
 import type { Door, Env } from "./route.ts";
 import { artifactDoors } from "./v1/artifacts.ts";
+import { authorityDoors } from "./v1/authorities.ts";
 import { auditDoors } from "./v1/audit.ts";
 import { credentialDoors } from "./v1/credentials.ts";
 import { integrityDoors } from "./v1/integrity.ts";
@@ -19,6 +20,7 @@ import { modelDoors } from "./v1/models.ts";
 import { namespaceDoors } from "./v1/namespaces.ts";
 import { policyDoors } from "./v1/policies.ts";
 import { trustRootDoors } from "./v1/trust-roots.ts";
+import { statementDoors } from "./v1/statements.ts";
 import { whoamiDoors } from "./v1/whoami.ts";
 import { blobDoors } from "./v2/blobs.ts";
 import { catalogDoors } from "./v2/catalog.ts";
@@ -74,6 +76,8 @@ export function allDoors(services: DoorServices, gatekeeper: Gatekeeper, serving
     ...keyDoors(services),
     ...policyDoors(services),
     ...trustRootDoors(services),
+    ...statementDoors(services),
+    ...authorityDoors(services),
     ...whoamiDoors(),
     ...healthDoors({ services, gatekeeper, draining, insecureDevMode, authRequired, isLocal }),
   ];

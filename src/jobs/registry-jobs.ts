@@ -1,12 +1,15 @@
+import { onJobAsked } from "../registry/asked-jobs.ts";
 import { finishFileRemovals } from "../registry/file-removal.ts";
 import type { Services } from "../registry/ports.ts";
 import { finishRevocationsEverywhere } from "../registry/revoke-everywhere.ts";
 import { repairRuntimeTree } from "../registry/runtime-folders.ts";
 import type { ResultServices } from "../registry/verify-result.ts";
 import { SIGN_STATEMENTS } from "../registry/unsigned-statements.ts";
-import { onVerificationAsked } from "../registry/verify-run.ts";
+import { FOLLOW_AUTHORITIES } from "../registry/revoke-authority.ts";
+import { VERIFY_ALL } from "../registry/verify-run.ts";
 import { collectGarbage } from "./collect-garbage.ts";
 import { expireUploads } from "./expire-uploads.ts";
+import { followAuthorities } from "./follow-authorities.ts";
 import type { Job } from "./scheduler.ts";
 import { signStatements } from "./sign-statements.ts";
 import { verifyAll } from "./verify-all.ts";
@@ -36,13 +39,19 @@ export function registryJobs(services: Services & ResultServices, times: JobTime
     { name: "repair-runtime-tree", every: REPAIR_INTERVAL, run: () => repairRuntimeTree(services) },
     { name: "remove-files", every: REPAIR_INTERVAL, run: () => finishFileRemovals(services) },
     { name: SIGN_STATEMENTS, every: REPAIR_INTERVAL, run: (signal) => signStatements(services, signal) },
+    {
+      name: FOLLOW_AUTHORITIES,
+      every: REPAIR_INTERVAL,
+      run: (signal) => followAuthorities(services, signal),
+      onAsked: (begin) => onJobAsked(services.metadata, FOLLOW_AUTHORITIES, begin),
+    },
     { name: "expire-uploads", every: collectInterval, run: (signal) => expireUploads(services, { lifetime: uploadExpiry, signal }) },
     { name: "collect-garbage", every: collectInterval, run: (signal) => collectGarbage(services, signal) },
     {
-      name: "verify-all",
+      name: VERIFY_ALL,
       every: VERIFY_INTERVAL,
       run: (signal) => verifyAll(services, { interval: verifyInterval, rate: verifyRate }, signal),
-      onAsked: (begin) => onVerificationAsked(services.metadata, begin),
+      onAsked: (begin) => onJobAsked(services.metadata, VERIFY_ALL, begin),
     },
   ];
 }

@@ -3,6 +3,7 @@ import type { Candidate, Skipped } from "../trust/candidate.ts";
 import type { Reason } from "../trust/reason.ts";
 import { type Signer, type Verdict, signerId } from "../trust/verdict.ts";
 import type { TrustRoots } from "../trust/trust-root.ts";
+import { type AuthorityRevocation, revocationOf } from "../trust/revoked-authority.ts";
 import { type Check, listed } from "./check.ts";
 import { meets } from "./condition.ts";
 import type { Requirement, TrustPolicy, WantedEvidence } from "./document.ts";
@@ -26,6 +27,7 @@ export const OBJECTIONS = {
   "other-kind": "it is another kind of evidence than the requirement asks for",
   "other-predicate-type": "its statement has another predicate type than the requirement asks for",
   "condition-not-met": "what it states does not meet",
+  "authority-revoked": "who signed it is believed no more, by the statement",
 } as const;
 type Objection = keyof typeof OBJECTIONS;
 
@@ -141,16 +143,28 @@ export function objectionTo(candidate: Candidate, { evidence }: Requirement): Re
   return isTaken ? undefined : rejected(candidate, null, "format-not-accepted");
 }
 
-/** Does a candidate with this verdict count for a requirement now (epoch, ms)? */
+/** What evidence is judged by, besides the verdict on it. */
+export interface JudgedBy {
+  readonly requirement: Requirement;
+  readonly authority: string;
+  /** The current time, in milliseconds since the epoch. */
+  readonly now: number;
+  /** The revocations of authorities that hold. */
+  readonly revocations: readonly AuthorityRevocation[];
+}
+
+/** Does a candidate with this verdict count for a requirement? */
 export function judge(
   candidate: Candidate,
   verdict: Verdict,
-  { requirement, authority, now }: { readonly requirement: Requirement; readonly authority: string; readonly now: number },
+  { requirement, authority, now, revocations }: JudgedBy,
 ): AcceptedEvidence | RejectedEvidence {
   const { manifest, blob } = candidate;
   if (!verdict.ok) return { authority, manifest, blob, code: verdict.code, message: verdict.message };
   const { evidence } = requirement;
   if (verdict.kind !== evidence.kind) return rejected(candidate, authority, "other-kind");
+  const revocation = revocationOf(revocations, verdict.signer, verdict.at);
+  if (revocation !== undefined) return rejected(candidate, authority, "authority-revoked", ` ${revocation.statement}`);
   let until = Number.POSITIVE_INFINITY;
   if (evidence.kind === "attestation") {
     if (verdict.predicateType !== evidence.predicateType) return rejected(candidate, authority, "other-predicate-type");
@@ -193,10 +207,18 @@ export function signedRequirement(
     kind,
     met,
     message: met ? message : `${message}; ${refused === 0 ? "nothing else is attached" : `refused: ${codesOf(judged)}`}`,
-    accepted: accepted.slice(0, MAX_LISTED),
+    accepted: listedEvidence(accepted),
     rejected: shown,
     rejected_more: more,
   };
+}
+
+/** As much of what counts as is listed: something of each signer before more of any, so that a decision tells whom it rests on. */
+function listedEvidence(accepted: readonly AcceptedEvidence[]): readonly AcceptedEvidence[] {
+  if (accepted.length <= MAX_LISTED) return accepted;
+  const first = new Map<string, AcceptedEvidence>();
+  for (const each of accepted) if (!first.has(signerId(each.signer))) first.set(signerId(each.signer), each);
+  return [...new Set([...first.values(), ...accepted])].slice(0, MAX_LISTED).toSorted(byPlace);
 }
 
 /** How often evidence was refused by which code. */

@@ -2,15 +2,16 @@ import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { NamedTrustRoot } from "../policy/named-trust-root.ts";
 import { keys } from "../storage/keys.ts";
-import type { Expectation, Key, Put } from "../storage/metadata-store.ts";
+import type { Change, Expectation, Key, Put } from "../storage/metadata-store.ts";
 import { auditEvent } from "./audit-event.ts";
 import { decideAndCommit } from "./commit.ts";
 import { documentsInForce } from "./policies-in-force.ts";
 import type { Caller, Services } from "./ports.ts";
+import { type StatingServices, stated } from "./registry-statements.ts";
 import { endedRow, findTrustRootUpdate, listTrustRootUpdates } from "./trust-root-updates.ts";
-import { findTrustRoot, listTrustRoots } from "./trust-roots.ts";
+import { findTrustRoot, listTrustRoots, saidOfTrustRoot } from "./trust-roots.ts";
 
-type Needs = Pick<Services, "metadata" | "clock" | "newId">;
+type Needs = Pick<Services, "metadata">;
 
 /** A name with all that is kept under it, or one trust root of it. */
 export interface EndedTrustRoots {
@@ -22,7 +23,7 @@ export interface EndedTrustRoots {
  * Ends a name of trust roots: policies may name them by it no more, and their documents stay. Answers their digests. Throws NOT_FOUND when
  * there is none, and CONFLICT while a policy in force names one of them, or for what comes with the registry.
  */
-export async function endTrustRoots(services: Needs, caller: Caller, ended: EndedTrustRoots): Promise<readonly Digest[]> {
+export async function endTrustRoots(services: StatingServices, caller: Caller, ended: EndedTrustRoots): Promise<readonly Digest[]> {
   return decideAndCommit(services, async () => {
     // Before the policies: one that comes meanwhile raises it.
     const epoch = await services.metadata.get(keys.policyEpoch());
@@ -30,15 +31,16 @@ export async function endTrustRoots(services: Needs, caller: Caller, ended: Ende
     if (found.length === 0) throw await nothingToEnd(services, ended);
     await refuseNamed(services, found);
     const digests = [...new Set(found.map(({ digest }) => digest))].toSorted();
-    const change = {
-      expect: [...found.map(({ expect }) => expect), { key: keys.policyEpoch(), version: epoch?.version ?? ("absent" as const) }],
+    const change: Change = {
+      expect: [...found.map(({ expect }) => expect), { key: keys.policyEpoch(), version: epoch?.version ?? "absent" }],
       put: digests.flatMap((digest) => found.find((root) => root.digest === digest)?.put ?? []),
       remove: found.map(({ remove }) => remove),
       audit: digests.map((digest) =>
         auditEvent(services, caller.actor, { type: "trust-root.delete", target: { kind: "policy", name: ended.name, digest } }),
       ),
     };
-    return { change, result: digests };
+    const told = { name: ended.name, digests, by: caller.principal.name, at: services.clock(), says: { event: "delete" } };
+    return { change: (await stated(services, saidOfTrustRoot(told), () => change)).change, result: digests };
   });
 }
 

@@ -21,6 +21,7 @@ import {
   signedRequirement,
 } from "../policy/written.ts";
 import type { Candidate } from "../trust/candidate.ts";
+import type { AuthorityRevocation } from "../trust/revoked-authority.ts";
 import { type Subject, subjectOf } from "../trust/subject.ts";
 import { keys } from "../storage/keys.ts";
 import type { Expectation } from "../storage/metadata-store.ts";
@@ -28,6 +29,7 @@ import type { ManifestRecord } from "../storage/records.ts";
 import { type GatheredEvidence, gatherEvidence } from "./find-evidence.ts";
 import { policiesFor } from "./policies-in-force.ts";
 import type { Services } from "./ports.ts";
+import { authorityRevocations } from "./authority-revocations.ts";
 import { verdictOn } from "./verdict-cache.ts";
 
 type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "settings">;
@@ -70,7 +72,8 @@ export async function judgePolicies(needs: Needs, repository: RepositoryName, ar
   if (policies.length === 0) return { written: NOTHING_WRITTEN, expect };
   const isSigned = policies.some(({ document }) => document.spec.require.some(({ anyOf }) => anyOf.length > 0));
   const found = isSigned ? await gatherEvidence(needs, repository, artifact, artifact.evidence) : NO_EVIDENCE;
-  const judging = await Judging.of(needs, repository, artifact, { found, policies });
+  const revocations = isSigned ? await authorityRevocations(needs) : [];
+  const judging = await Judging.of(needs, repository, artifact, { found, policies, revocations });
   const judged: JudgedPolicy[] = [];
   for (const policy of policies) judged.push(await judging.judge(policy));
   const { considered, beyond, grounds } = judging;
@@ -88,6 +91,19 @@ async function policiesToJudge(needs: Needs, repository: RepositoryName, tried: 
   return { ...inForce, policies: [...others, tried.policy].toSorted((one, other) => (one.name < other.name ? -1 : 1)) };
 }
 
+interface JudgingBy {
+  readonly found: GatheredEvidence;
+  readonly policies: readonly WrittenPolicy[];
+  /** Those of authorities that hold. */
+  readonly revocations: readonly AuthorityRevocation[];
+}
+
+interface Bounds extends Pick<JudgingBy, "revocations"> {
+  readonly now: number;
+  /** Candidates that are looked at. */
+  readonly limit: number;
+}
+
 /** One decision's work on evidence. */
 class Judging {
   readonly grounds: Expectation[] = [];
@@ -97,28 +113,31 @@ class Judging {
   readonly #candidates: readonly Candidate[];
   /** Whole seconds: what a decision says of times, it says in them. */
   readonly #now: number;
+  readonly #revocations: readonly AuthorityRevocation[];
   #done = 0;
 
-  private constructor(subject: Subject, artifact: JudgedArtifact, found: GatheredEvidence, { now, limit }: { now: number; limit: number }) {
+  private constructor(subject: Subject, artifact: JudgedArtifact, found: GatheredEvidence, { now, limit, revocations }: Bounds) {
     this.#subject = subject;
     this.#artifact = artifact;
     this.#found = found;
     this.#candidates = found.candidates.slice(0, limit);
     this.#now = now;
+    this.#revocations = revocations;
   }
 
   static async of(
     { metadata, clock }: Needs,
     repository: RepositoryName,
     artifact: JudgedArtifact,
-    { found, policies }: { readonly found: GatheredEvidence; readonly policies: readonly WrittenPolicy[] },
+    { found, policies, revocations }: JudgingBy,
   ): Promise<Judging> {
     const { record } = artifact;
     const content = await metadata.get(keys.manifestContent(repository, record.digest));
     const bytes = content?.value instanceof Uint8Array ? content.value : new Uint8Array();
     const authorities = policies.flatMap(({ document }) => document.spec.require.flatMap(({ anyOf }) => anyOf)).length;
     const limit = Math.max(LEAST_CANDIDATES, Math.floor(MAX_VERIFIED / Math.max(1, authorities)));
-    return new Judging(subjectOf(bytes, record.mediaType), artifact, found, { now: Math.floor(clock() / 1_000) * 1_000, limit });
+    const now = Math.floor(clock() / 1_000) * 1_000;
+    return new Judging(subjectOf(bytes, record.mediaType), artifact, found, { now, limit, revocations });
   }
 
   get considered(): number {
@@ -165,7 +184,12 @@ class Judging {
     for (const authority of spec.authorities.filter(({ name }) => anyOf.includes(name))) {
       if ((this.#done += 1) % BATCH === 0) await setImmediate();
       const verdict = verdictOn(candidate, authority, grounds);
-      const judged = judge(candidate, verdict, { requirement, authority: authority.name, now: this.#now });
+      const judged = judge(candidate, verdict, {
+        requirement,
+        authority: authority.name,
+        now: this.#now,
+        revocations: this.#revocations,
+      });
       if ("signer" in judged) return [judged];
       rejected.push(judged);
     }

@@ -1,3 +1,4 @@
+import type { Digest } from "../oci/digest.ts";
 import type { ManifestRecord } from "../storage/records.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type BuiltTransition, buildTransition } from "./change-state.ts";
@@ -9,6 +10,8 @@ import { type TransitionServices, commitTransition, contentOf, decideTransition,
 export interface PlainTransition {
   readonly event: "quarantine" | "delete";
   readonly reason: string | null;
+  /** What it rests on, by digest. */
+  readonly inputs?: readonly Digest[];
   /** Throws when the artifact, as it is now, forbids it to this caller. */
   readonly demand?: (now: FoundArtifact) => Promise<void>;
 }
@@ -31,7 +34,7 @@ export async function decidePlainTransition(
   services: TransitionServices,
   caller: Caller,
   now: FoundArtifact,
-  { event, reason, demand }: PlainTransition,
+  { event, reason, demand, inputs = [] }: PlainTransition,
 ): Promise<BuiltTransition> {
   const { repository, record } = now;
   const alone = await noOtherTransition(services, repository);
@@ -45,7 +48,7 @@ export async function decidePlainTransition(
     before: now,
     after: changed(record, by, { state: decided.to, reason, changedAt: at }),
     manifest: await contentOf(services, repository, record),
-    said: { everywhere: false, actor: by, permanent: false, inputs: [], at, reason, policy: null },
+    said: { everywhere: false, actor: by, permanent: false, inputs, at, reason, policy: null },
     also: { expect: [alone], put: [], remove: [] },
     audit: [
       auditEvent(services, caller.actor, {

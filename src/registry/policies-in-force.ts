@@ -60,7 +60,8 @@ export async function policyToTry(needs: Needs, text: string): Promise<WrittenPo
   return { name, version: nextVersion(last, digest), digest, document, trustRoots, updatedRoots };
 }
 
-async function documentOf(
+/** The document of a version of a policy, in force or not. */
+export async function documentOf(
   { metadata }: Pick<Services, "metadata">,
   name: string,
   { version, digest }: { readonly version: number; readonly digest: Digest },

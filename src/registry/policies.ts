@@ -11,10 +11,11 @@ import { type PolicyRecord, type PolicyVersionRecord, policyRecord, policyVersio
 import { auditEvent } from "./audit-event.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
 import type { Caller, Services } from "./ports.ts";
+import { type StatingServices, stated } from "./registry-statements.ts";
 import { findTrustRootUpdate } from "./trust-root-updates.ts";
 import { findTrustRoot } from "./trust-roots.ts";
 
-type Needs = Pick<Services, "metadata" | "clock" | "newId">;
+type Needs = StatingServices;
 
 /** Names of policies, those that are no longer in force among them: every decision looks through all of them. */
 const MAX_POLICIES = 128;
@@ -141,7 +142,7 @@ function unknownPolicy(): RegistryError {
 }
 
 /** A policy rests on its trust roots: without them nothing would ever meet it. */
-async function rootExpectations(needs: Needs, { spec: { trustRoots } }: TrustPolicy): Promise<readonly Expectation[]> {
+async function rootExpectations(needs: Pick<Services, "metadata">, { spec: { trustRoots } }: TrustPolicy): Promise<readonly Expectation[]> {
   const expect: Expectation[] = [];
   for (const [as, named] of Object.entries(trustRoots)) {
     const at = `the policy is invalid: spec.trustRoots.${as}`;
@@ -151,7 +152,7 @@ async function rootExpectations(needs: Needs, { spec: { trustRoots } }: TrustPol
 }
 
 async function rootExpectation(
-  needs: Needs,
+  needs: Pick<Services, "metadata">,
   { name, digest }: { readonly name: string; readonly digest: Digest },
   at: string,
 ): Promise<readonly Expectation[]> {
@@ -161,14 +162,18 @@ async function rootExpectation(
   throw new RegistryError("INVALID", `${at}: there is no trust root ${name} with this digest: ${remedy}`);
 }
 
-async function updateExpectations(needs: Needs, wanted: UpdatedTrustRoot, at: string): Promise<readonly Expectation[]> {
+async function updateExpectations(
+  needs: Pick<Services, "metadata">,
+  wanted: UpdatedTrustRoot,
+  at: string,
+): Promise<readonly Expectation[]> {
   const { update, expect } = await findTrustRootUpdate(needs, wanted);
   if (update !== undefined) return [expect];
   const remedy = `run \`securectl trust update ${wanted.name}\` with the root metadata of this digest first`;
   throw new RegistryError("INVALID", `${at}: no update has brought ${wanted.name} by this root metadata: ${remedy}`);
 }
 
-async function checkRoom(needs: Needs): Promise<void> {
+async function checkRoom(needs: Pick<Services, "metadata">): Promise<void> {
   if ((await policyRows(needs)).length < MAX_POLICIES) return;
   throw new RegistryError(
     "CONFLICT",
@@ -176,14 +181,14 @@ async function checkRoom(needs: Needs): Promise<void> {
   );
 }
 
-/** Changes of policies come one after the other, so that a decision need rest on one row alone. */
+/** Changes of policies come one after the other, so that a decision need rest on one row alone. Each is a signed statement. */
 async function changeOf(
   services: Needs,
   caller: Caller,
   { name, last, record }: { readonly name: string; readonly last: FoundPolicy | undefined; readonly record: PolicyRecord },
 ): Promise<Change> {
   const epoch = await services.metadata.get(keys.policyEpoch());
-  return {
+  const change: Change = {
     expect: [
       { key: keys.policy(name), version: last?.version ?? "absent" },
       { key: keys.policyEpoch(), version: epoch?.version ?? "absent" },
@@ -202,6 +207,9 @@ async function changeOf(
       }),
     ],
   };
+  const { version, digest, inForce, by: actor, at } = record;
+  const said = { kind: "policy", subjects: [{ name, digest }], at, actor, reason: null, says: { inForce, version } } as const;
+  return (await stated(services, said, () => change)).change;
 }
 
 function toldOf(record: PolicyRecord | undefined): Record<string, string | number | boolean> {

@@ -10,6 +10,7 @@ import { type ManifestRecord, everywhereRecord } from "../storage/records.ts";
 import { staleApprovals } from "./approvals.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type BuiltTransition, type ChangeDetails, type Rows, buildTransition } from "./change-state.ts";
+import { decisionRows } from "./decision-rows.ts";
 import { type Evaluated, type PromotionRequest, evaluatePromotion } from "./evaluate.ts";
 import { type FoundArtifact, changed, demand, reload, stillMeant } from "./find-artifact.ts";
 import type { Caller } from "./ports.ts";
@@ -168,7 +169,7 @@ async function trustedTransition(services: TransitionServices, caller: Caller, a
     details: promotion.details,
     also: {
       expect: [...expect, ...tags.expect],
-      put: [...tags.put, decisionRow(repository, record, decision)],
+      put: [...tags.put, ...decisionRows(repository, record.digest, decision)],
       remove: [...tags.remove, ...lifted, ...stale, keys.refusal(repository, record.digest)],
     },
     audit: [
@@ -196,7 +197,7 @@ function refusal(services: TransitionServices, caller: Caller, artifact: FoundAr
   const { repository, record } = artifact;
   const change: Change = {
     expect: stillMeant(repository, artifact),
-    put: [decisionRow(repository, record, decision), refusalRow(services, repository, record, decision)],
+    put: [...decisionRows(repository, record.digest, decision), refusalRow(services, repository, record, decision)],
     remove: [],
     audit: [
       auditEvent(services, caller.actor, {
@@ -220,10 +221,6 @@ function refusalRow(
 ): Put {
   const value: RefusalRecord = { v: 1, decision: decision.digest, generation, at: clock() };
   return { key: keys.refusal(repository, digest), value };
-}
-
-function decisionRow(repository: RepositoryName, record: ManifestRecord, decision: Decision): Put {
-  return { key: keys.decision(repository, record.digest, decision.digest), value: { v: 1, decision } };
 }
 
 async function tagMoves(

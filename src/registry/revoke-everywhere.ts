@@ -11,7 +11,7 @@ import type { Caller } from "./ports.ts";
 import { type Revocation, revoke } from "./revoke.ts";
 import { type RuntimeFolder, withdrawFolders } from "./runtime-folders.ts";
 import { findManifest } from "./serving.ts";
-import { SYSTEM } from "./system-actor.ts";
+import { SYSTEM, onBehalfOf } from "./system-actor.ts";
 import type { TransitionServices } from "./transition.ts";
 
 const PAGE = 100;
@@ -131,18 +131,4 @@ async function revokeIn(
   if (found === undefined || found.record.state === "deleted" || found.record.statement) return;
   const artifact = { ...found, repository, rights: RIGHTS, refTag: undefined };
   await revoke(services, onBehalfOf(by), artifact, { reason, permanent, everywhere: true });
-}
-
-/** Statements name the person who revoked; the audit says that a job wrote them. */
-function onBehalfOf(name: string): Caller {
-  const principal = {
-    name,
-    kind: "system",
-    bindings: [],
-    countsAs: name,
-    credential: undefined,
-    access: undefined,
-    duties: "standard",
-  } as const;
-  return { principal, actor: SYSTEM };
 }

@@ -1,3 +1,4 @@
+import type { Digest } from "../oci/digest.ts";
 import type { Expectation, Put } from "../storage/metadata-store.ts";
 import { keys } from "../storage/keys.ts";
 import { type ManifestRecord, everywhereRecord } from "../storage/records.ts";
@@ -13,6 +14,8 @@ export interface Revocation {
   readonly permanent: boolean;
   /** In every repository, and later pushes of the digest are refused. */
   readonly everywhere: boolean;
+  /** What it rests on, by digest. */
+  readonly inputs?: readonly Digest[];
 }
 
 /** Takes an artifact out of service (DESIGN §2); in force at every door once this resolves. */
@@ -34,16 +37,13 @@ export async function decideRevocation(
   services: TransitionServices,
   caller: Caller,
   artifact: FoundArtifact,
-  { reason, permanent, everywhere }: Revocation,
+  { reason, permanent, everywhere, inputs = [] }: Revocation,
 ): Promise<BuiltTransition> {
   const { repository, record } = artifact;
   const alone = await noOtherTransition(services, repository);
   const decided = await decideTransition(services, artifact, "revoke");
   const wide = await wideRevocation(services, record);
-  const inForce = {
-    permanent: record.revocation?.permanent === true,
-    everywhere: wide.permanent !== undefined && wide.permanent >= permanent,
-  };
+  const inForce = strengthOf(record, wide, permanent);
   if (decided.kind === "same" && !isStronger({ permanent, everywhere }, inForce)) return unchanged(record);
   const stronger = {
     permanent: permanent || inForce.permanent,
@@ -57,7 +57,7 @@ export async function decideRevocation(
     before: artifact,
     after: changed(record, by, { state: "revoked", reason, changedAt: at, revocation: { ...stronger, reason, by, at } }),
     manifest: await contentOf(services, repository, record),
-    said: { everywhere: stronger.everywhere, actor: by, permanent: stronger.permanent, inputs: [], at, reason, policy: null },
+    said: { everywhere: stronger.everywhere, actor: by, permanent: stronger.permanent, inputs, at, reason, policy: null },
     also: { expect: [alone, wide.expect], put: rows, remove: [] },
     audit: [
       auditEvent(services, caller.actor, {
@@ -82,6 +82,11 @@ async function wideRevocation(
 }
 
 type Strength = Pick<Revocation, "permanent" | "everywhere">;
+
+/** How strongly an artifact is revoked already, for one who wants it `permanent` or not. */
+function strengthOf({ revocation }: ManifestRecord, wide: { readonly permanent: boolean | undefined }, permanent: boolean): Strength {
+  return { permanent: revocation?.permanent === true, everywhere: wide.permanent !== undefined && wide.permanent >= permanent };
+}
 
 /** A revocation that is already in force is only ever made wider or permanent. */
 function isStronger(wanted: Strength, inForce: Strength): boolean {

@@ -1,3 +1,4 @@
+import { statementTime } from "../lifecycle/statement.ts";
 import { type Digest, digestSchema } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { parseTrustRoot } from "../trust/trust-root.ts";
@@ -7,9 +8,10 @@ import { type TrustRootRecord, type TrustRootUpdateRecord, trustRootUpdateRecord
 import { auditEvent } from "./audit-event.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
 import type { Caller, Services } from "./ports.ts";
-import { checkTrustRootName } from "./trust-roots.ts";
+import { type StatingServices, stated } from "./registry-statements.ts";
+import { checkTrustRootName, saidOfTrustRoot } from "./trust-roots.ts";
 
-type Needs = Pick<Services, "metadata" | "clock" | "newId">;
+type Needs = StatingServices;
 
 const MAX_UPDATED = 64;
 /** How far (ms) a time may lie ahead: clocks differ. */
@@ -69,7 +71,9 @@ async function decideUpdate(
       }),
     ],
   };
-  return { change, result: { name, rootDigest, record } };
+  const says = { event: "update", rootDigest, updatedAt: statementTime(updatedAt), versions };
+  const told = saidOfTrustRoot({ name, digests: [digest], ...said, says });
+  return { change: (await stated(services, told, () => change)).change, result: { name, rootDigest, record } };
 }
 
 /** What an update brought and the next one replaced: decisions go on naming it. */
@@ -90,7 +94,7 @@ function refuseOlder(before: TrustRootUpdateRecord, { updatedAt, versions }: Pic
   if (updatedAt < before.updatedAt) throw new RegistryError("CONFLICT", "there was a later update already");
 }
 
-async function checkRoom(services: Needs): Promise<void> {
+async function checkRoom(services: Pick<Services, "metadata">): Promise<void> {
   if ((await listTrustRootUpdates(services)).length < MAX_UPDATED) return;
   throw new RegistryError("CONFLICT", `there are ${MAX_UPDATED} trust roots that are updated, and more are not allowed: delete one`);
 }

@@ -4,14 +4,13 @@ import { PUBLIC_GOOD_ROOT } from "../trust/public-good-root.ts";
 import { trustNameSchema } from "../trust/authority.ts";
 import { parseTrustRoot } from "../trust/trust-root.ts";
 import { keys, under } from "../storage/keys.ts";
-import type { Expectation } from "../storage/metadata-store.ts";
+import type { Change, Expectation } from "../storage/metadata-store.ts";
 import { type TrustRootRecord, trustRootRecord, trustRootUpdateRecord } from "../storage/policy-records.ts";
 import { auditEvent } from "./audit-event.ts";
 import { decideAndCommit } from "./commit.ts";
 import type { Caller, Services } from "./ports.ts";
 import { REGISTRY_ITSELF } from "./own-blobs.ts";
-
-type Needs = Pick<Services, "metadata" | "clock" | "newId">;
+import { type SaidOfRegistry, type StatingServices, stated } from "./registry-statements.ts";
 
 const MAX_TRUST_ROOTS = 64;
 
@@ -37,7 +36,7 @@ const SHIPPED: KnownTrustRoot = {
 };
 
 /** Keeps a trusted root under a name; those that had it before stay, each by its digest. Throws INVALID for what is none. */
-export async function putTrustRoot(services: Needs, caller: Caller, name: string, bytes: Uint8Array): Promise<KnownTrustRoot> {
+export async function putTrustRoot(services: StatingServices, caller: Caller, name: string, bytes: Uint8Array): Promise<KnownTrustRoot> {
   checkTrustRootName(name);
   const { digest } = parseTrustRoot(bytes);
   return decideAndCommit(services, async () => {
@@ -47,25 +46,39 @@ export async function putTrustRoot(services: Needs, caller: Caller, name: string
     if (known.length > MAX_TRUST_ROOTS)
       throw new RegistryError("CONFLICT", `there are ${MAX_TRUST_ROOTS} trust roots, and more are not allowed`);
     const record: TrustRootRecord = { v: 1, size: bytes.byteLength, by: caller.principal.name, at: services.clock() };
-    return {
-      change: {
-        expect: [{ key: keys.trustRoot(name, digest), version: "absent" }],
-        put: [
-          { key: keys.trustRoot(name, digest), value: record },
-          { key: keys.trustRootContent(digest), value: Uint8Array.from(bytes) },
-        ],
-        remove: [],
-        audit: [
-          auditEvent(services, caller.actor, {
-            type: "trust-root.put",
-            target: { kind: "policy", name, digest },
-            after: { size: record.size },
-          }),
-        ],
-      },
-      result: { name, digest, size: record.size, by: record.by, at: record.at },
+    const change: Change = {
+      expect: [{ key: keys.trustRoot(name, digest), version: "absent" }],
+      put: [
+        { key: keys.trustRoot(name, digest), value: record },
+        { key: keys.trustRootContent(digest), value: Uint8Array.from(bytes) },
+      ],
+      remove: [],
+      audit: [
+        auditEvent(services, caller.actor, {
+          type: "trust-root.put",
+          target: { kind: "policy", name, digest },
+          after: { size: record.size },
+        }),
+      ],
     };
+    const { size, by, at } = record;
+    const told = saidOfTrustRoot({ name, digests: [digest], by, at, says: { event: "put" } });
+    return { change: (await stated(services, told, () => change)).change, result: { name, digest, size, by, at } };
   });
+}
+
+interface ToldOfTrustRoot {
+  readonly name: string;
+  readonly digests: readonly Digest[];
+  readonly by: string;
+  readonly at: number;
+  /** `event` is put, update or delete. */
+  readonly says: Readonly<Record<string, unknown>>;
+}
+
+/** What the registry states of a change of its trust roots. */
+export function saidOfTrustRoot({ name, digests, by: actor, at, says }: ToldOfTrustRoot): SaidOfRegistry {
+  return { kind: "trust-root", subjects: digests.map((digest) => ({ name, digest })), at, actor, reason: null, says };
 }
 
 /** Throws INVALID for what no trust root can be called. */

@@ -5,8 +5,8 @@ import { STATES } from "../lifecycle/state.ts";
 import { algorithmOf, encodedOf } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { keys, under } from "../storage/keys.ts";
-import type { MetadataStore } from "../storage/metadata-store.ts";
 import { type VerificationRecord, type VerificationResult, type VerificationRun, verificationRecord } from "../storage/records.ts";
+import { askForJob } from "./asked-jobs.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
 import { rowsOf } from "./ordered-rows.ts";
@@ -22,7 +22,9 @@ const MAX_TOTAL = 1000;
 /** How often whoever waits looks, in milliseconds. */
 const LOOK = 200;
 const PAGE = 256;
-const KEY = keys.job("verify-all");
+/** The job that checks all blobs. */
+export const VERIFY_ALL = "verify-all";
+const KEY = keys.job(VERIFY_ALL);
 
 /** The check of all blobs that is under way, and the one that ended last. */
 export interface VerificationStatus {
@@ -51,17 +53,8 @@ export async function startVerification(services: Needs, caller: Caller): Promis
     // One that began by itself goes slowly; now somebody waits for it.
     return { change: changeOf(found, { ...found.record, current: { ...current, by: caller.principal.name } }), result: current.id };
   });
-  for (const listener of LISTENERS.get(services.metadata) ?? []) listener();
+  askForJob(services.metadata, VERIFY_ALL);
   return id;
-}
-
-const LISTENERS = new WeakMap<MetadataStore, Set<() => void>>();
-
-/** Calls a listener whenever a check is asked for in this process, until the function that it returns is called. */
-export function onVerificationAsked(metadata: MetadataStore, listener: () => void): () => void {
-  const listeners = LISTENERS.get(metadata) ?? new Set();
-  LISTENERS.set(metadata, listeners.add(listener));
-  return () => void listeners.delete(listener);
 }
 
 /** How the check of all blobs stands. */

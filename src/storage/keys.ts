@@ -72,6 +72,10 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   policy/<name>                     the last version of a promotion policy, and whether it is in force
  *   policy-version/<name>/<version>   a version of it, which stays
  *   policy-epoch                      raised by every change of what is in force
+ *   revoked-authority/<d>             who is believed no more, by the statement that says so, while that holds
+ *   signer/<hash>                   * somebody whose evidence a decision took, by the hash of what tells signers apart
+ *   signer-artifact/<hash>/<repo>/<m>  * the artifacts about which it was
+ *   registry-statement/<seq>          what the registry states of itself: policies, trust roots, revoked authorities
  *   trust-root/<name>/<d>             a Sigstore trusted root under the name that policies give it
  *   trust-root-ended/<name>/<d>       one that policies may name no more
  *   trust-root-update/<name>/<d>      what the last update by TUF brought; <d> is the root metadata that the first one began with
@@ -92,6 +96,8 @@ const OPERATIONAL: ReadonlySet<string> = new Set([
   "tree-pending",
   "model-file-removal",
   "right-of-way",
+  "signer",
+  "signer-artifact",
   "lease",
   "job",
 ]);
@@ -174,6 +180,7 @@ export const keys = {
   snapshot: (repository: RepositoryName, manifest: Digest): Key => ["snapshot", repository, manifest],
   decision: (repository: RepositoryName, manifest: Digest, decision: Digest): Key => ["decision", repository, manifest, decision],
   refusal: (repository: RepositoryName, manifest: Digest): Key => ["refusal", repository, manifest],
+  allDecisions: (): Key => ["decision"],
   covers: (repository: RepositoryName, manifest: Digest): Key => ["covers", repository, manifest],
   referrer: (repository: RepositoryName, subject: Digest, rank: number, manifest: Digest): Key => [
     "referrer",
@@ -260,6 +267,14 @@ export const keys = {
   policies: (): Key => ["policy"],
   policyVersion: (name: string, version: number): Key => ["policy-version", name, version],
   policyEpoch: (): Key => ["policy-epoch"],
+  revokedAuthority: (statement: Digest): Key => ["revoked-authority", statement],
+  revokedAuthorities: (): Key => ["revoked-authority"],
+  signer: (hash: string): Key => ["signer", hash],
+  signers: (): Key => ["signer"],
+  signerArtifact: (hash: string, repository: RepositoryName, manifest: Digest): Key => ["signer-artifact", hash, repository, manifest],
+  signerArtifacts: (hash: string): Key => ["signer-artifact", hash],
+  registryStatement: (sequence: number): Key => ["registry-statement", sequence],
+  registryStatements: (): Key => ["registry-statement"],
   trustRoot: (name: string, digest: Digest): Key => ["trust-root", name, digest],
   trustRoots: (): Key => ["trust-root"],
   endedTrustRoot: (name: string, digest: Digest): Key => ["trust-root-ended", name, digest],

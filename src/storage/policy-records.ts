@@ -1,8 +1,10 @@
 import { z } from "zod";
+import { REGISTRY_STATEMENTS } from "../lifecycle/registry-statement.ts";
 import { digestSchema } from "../oci/digest.ts";
 
 /** The records of policies, trust roots and approvals, each with a version as those of `records.ts`. */
 const time = z.number().int().nonnegative();
+const count = z.number().int().nonnegative();
 
 /** A statement of the registry by its payload, and where it is: a manifest with the Sigstore bundle. */
 const writtenStatement = z.strictObject({ digest: digestSchema, manifest: digestSchema, bundle: digestSchema });
@@ -51,6 +53,65 @@ export type PolicyRecord = z.infer<typeof policyRecord>;
 /** A version of a promotion policy as canonical JSON, over which its digest is. */
 export const policyVersionRecord = z.strictObject({ v: z.literal(1), digest: digestSchema, text: z.string(), by: z.string(), at: time });
 export type PolicyVersionRecord = z.infer<typeof policyVersionRecord>;
+
+/** What the registry states of itself, as a Sigstore bundle. */
+export const registryStatementRecord = z.strictObject({
+  v: z.literal(1),
+  kind: z.enum(REGISTRY_STATEMENTS),
+  subjects: z.array(z.strictObject({ name: z.string(), digest: digestSchema })),
+  at: time,
+  /** Digest of the statement, which the next one names. */
+  statement: digestSchema,
+  bundle: z.string(),
+});
+export type RegistryStatementRecord = z.infer<typeof registryStatementRecord>;
+
+/** Who is believed no more; `authority` is JSON as `trust/` has it. */
+export const revokedAuthorityRecord = z.strictObject({
+  v: z.literal(1),
+  authority: z.json(),
+  /** From which time on; null: whenever it signed. */
+  from: time.nullable(),
+  reason: z.string(),
+  by: z.string(),
+  at: time,
+  /** The statement that says so, as a Sigstore bundle. */
+  bundle: z.string(),
+  /** What became of the artifacts that rested on it; null while a job looks at them. */
+  followed: z.strictObject({ revoked: count, quarantined: count, kept: count }).nullable(),
+});
+export type RevokedAuthorityRecord = z.infer<typeof revokedAuthorityRecord>;
+
+/** Somebody who signed evidence. */
+export const signerRecord = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("key"), fingerprint: digestSchema }),
+  z.strictObject({ type: z.literal("identity"), issuer: z.string(), subject: z.string() }),
+  z.strictObject({ type: z.literal("certificate"), subject: z.string(), root: digestSchema }),
+]);
+
+/** Hash of a signer, repository and artifact. */
+const signerPlace = z.tuple([z.string(), z.string(), z.string()]);
+
+/** How far the job has come that looks at what rested on a revoked authority; so far. */
+export const followingRecord = z.strictObject({
+  v: z.literal(1),
+  statement: digestSchema,
+  after: signerPlace.nullable(),
+  revoked: count,
+  quarantined: count,
+  kept: count,
+  /** Those that could not be decided about. */
+  failed: count,
+});
+export type FollowingRecord = z.infer<typeof followingRecord>;
+
+/** How far the signers have been indexed of decisions that an earlier version took; `after` is the end of the last key. */
+export const decisionIndexRecord = z.strictObject({
+  v: z.literal(1),
+  status: z.enum(["under-way", "done"]),
+  after: z.tuple([z.string(), z.string(), z.string()]).nullable(),
+});
+export type DecisionIndexRecord = z.infer<typeof decisionIndexRecord>;
 
 /** The last promotion of an artifact that was refused; what is of another generation says nothing of this one. */
 export const refusalRecord = z.strictObject({ v: z.literal(1), decision: digestSchema, generation: z.number().int().positive(), at: time });

@@ -12,7 +12,7 @@ const textSchema = z.string().min(1).max(1_024);
 const timeSchema = z.iso.datetime("must be a time in UTC, such as 2026-03-01T00:00:00Z");
 
 /** How a text is compared: with another one, or with a pattern that covers all of it. */
-const textMatchSchema = z.union([
+export const textMatchSchema = z.union([
   z.strictObject({ exact: textSchema }),
   z.strictObject({
     glob: z.string().refine(isGlob, "must be 1 to 1024 characters with at most 16 wildcards: * (part of one segment) or ** (anything)"),

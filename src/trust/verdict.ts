@@ -22,6 +22,9 @@ export type Signer =
 /** What evidence says of the artifact: that it is signed, something else about it, or which files it has. */
 type EvidenceVerdictKind = "signature" | "attestation" | "oms";
 
+/** What a signer is told from others by. */
+export type SignerIdentity = Exclude<Signer, { type: "key" }> | Omit<Extract<Signer, { type: "key" }>, "id">;
+
 /** Evidence that counts. The same evidence, authority, trust roots and time always give the same. */
 export interface Verified {
   readonly ok: true;
@@ -48,7 +51,7 @@ interface Refused {
 export type Verdict = Verified | Refused;
 
 /** What thresholds count: equal for two signatures of one signer, and for no others. */
-export function signerId(signer: Signer): string {
+export function signerId(signer: SignerIdentity): string {
   switch (signer.type) {
     case "key":
       return `key:${signer.fingerprint}`;

@@ -201,6 +201,9 @@ test("what each command prints with --json is what is published of it", async ()
   await run("trust update", ["updated", "--mirror", tuf.url, "--root", await put(folder, "tuf-root.json", tuf.root)]);
   await run("trust list", []);
   await run("trust delete", ["corp"]);
+  const { statement } = await run("trust revoke-authority", ["--key", digestOf("a key"), "--reason", "stolen"]);
+  await run("trust revoked", []);
+  await run("trust lift-authority", [String(statement), "--reason", "found"]);
 
   await run("revoke", ["a model"]);
   await run("revoke", [ref, "--reason", "bad"]);

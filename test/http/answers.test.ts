@@ -161,6 +161,15 @@ describe("every answer of a running registry is as published:", () => {
     await ask("getPolicy", 200, { as: runtime, path, query: { version: "1" } });
     await ask("replayPolicy", 200, { as: operator, path, body: { repository: "team/*", limit: 1 } });
     await ask("deletePolicy", 200, { as: operator, path });
+    const authority = { type: "key", fingerprint: digestOf("a publisher's key") };
+    const from = "2026-03-01T00:00:00Z";
+    const { statement } = await ask<{ statement: string }>("revokeAuthority", 200, {
+      as: operator,
+      body: { authority, from, reason: "stolen" },
+    });
+    await ask("listRevokedAuthorities", 200, { as: runtime });
+    await ask("liftAuthority", 200, { as: operator, path: { statement }, body: { reason: "found" } });
+    await ask("listStatements", 200, { as: runtime, query: { after: "1", limit: "2" } });
     expect(witness.takeFaults()).toEqual([]);
   });
 

@@ -38,6 +38,8 @@ let registry: TestRegistry;
 let promoted: string;
 /** A key that lives, by its id. */
 let live: string;
+/** The statement by which an authority is revoked. */
+let revoked: string;
 let as: Readonly<Record<"operator" | "publisher" | "runtime" | "serviceToken" | "outsider" | "reviewer", string>>;
 /** What the metadata does instead of its work. */
 const fault: { ofReads?: Error; ofWrites?: Error } = {};
@@ -86,6 +88,8 @@ beforeAll(async () => {
   live = id;
   const review = await ask("createCredential", 201, { as: as.operator, body: { name: "reviewer", role: "reviewer", namespace: "models" } });
   as = { ...as, outsider: basic("outsider", key), reviewer: basic("reviewer", (JSON.parse(review) as { key: string }).key) };
+  const { body } = revocationOf("known");
+  revoked = (JSON.parse(await ask("revokeAuthority", 200, { as: as.operator, body })) as { statement: string }).statement;
   await push("models/held", "v1", "held");
   promoted = await push("models/open", "v1", "first");
   await ask("promoteArtifact", 200, { as: as.operator, path: OPEN });
@@ -96,6 +100,11 @@ afterAll(async () => {
   witness.close();
   await registry.stop();
 });
+
+/** Asks to revoke a publisher's key. */
+function revocationOf(key: string): Asked & { readonly body: object } {
+  return { as: as.operator, body: { authority: { type: "key", fingerprint: digestOf(key) }, reason: "stolen" } };
+}
 
 /** Writes other bytes into the file of a blob, as a failing disk does. */
 async function damage(sha256: string): Promise<void> {
@@ -143,6 +152,10 @@ function soundRequests(): Readonly<Record<string, Asked>> {
     getTrustRoot: { as: operator, path: { name: "known" }, query: { digest: digestOf(JSON.stringify(TRUST_ROOT)) } },
     deleteTrustRoot: { as: operator, path: { name: "ended" } },
     updateTrustRoot: { as: operator, path: { name: "updated" }, body: UPDATE },
+    listStatements: { as: operator },
+    listRevokedAuthorities: { as: operator },
+    revokeAuthority: revocationOf("never revoked"),
+    liftAuthority: { as: operator, path: { statement: revoked }, body: { reason: "found" } },
     listModels: { as: serviceToken },
     getModel: model,
     getModelPath: model,
@@ -263,8 +276,12 @@ describe("what the registry refuses is refused as published:", () => {
     await ask("deletePolicy", 404, { as: operator, path });
     await ask("putPolicy", 415, { as: operator, path, body: POLICY, headers: { "Content-Type": "text/plain" } });
     await ask("replayPolicy", 404, { as: operator, path, body: {} });
-    for (const id of ["putPolicy", "deletePolicy", "replayPolicy", "putTrustRoot", "deleteTrustRoot", "updateTrustRoot"])
-      await ask(id, 403, { ...soundRequest(id), as: runtime });
+    const changes = ["putPolicy", "deletePolicy", "replayPolicy", "putTrustRoot", "deleteTrustRoot", "updateTrustRoot"];
+    for (const id of [...changes, "revokeAuthority", "liftAuthority"]) await ask(id, 403, { ...soundRequest(id), as: runtime });
+    await ask("listStatements", 400, { as: runtime, query: { limit: "0" } });
+    const lifting = { as: operator, body: { reason: "found" } };
+    await ask("liftAuthority", 404, { ...lifting, path: { statement: digestOf("unknown") } });
+    await ask("liftAuthority", 400, { ...lifting, path: { statement: "unknown" } });
     const unknown = { query: { digest: digestOf("unknown") } };
     await ask("getTrustRoot", 404, { as: runtime, path, ...unknown });
     await ask("getTrustRoot", 400, { as: runtime, path });
@@ -373,7 +390,7 @@ describe("what fails behind the doors is told as published at", () => {
   });
 });
 
-test("more policies and trust roots than there may be are refused as published", async () => {
+test("more policies, trust roots and revoked authorities than there may be are refused as published", async () => {
   const { operator } = as;
   for (let at = 0; !witness.seen("putPolicy").has(409); at += 1) {
     const [name, policy] = [`p${at}`, { ...POLICY, metadata: { name: `p${at}` } }];
@@ -381,6 +398,9 @@ test("more policies and trust roots than there may be are refused as published",
   }
   for (let at = 0; !witness.seen("putTrustRoot").has(409); at += 1) {
     await witness.ask(registry.url, "putTrustRoot", { as: operator, path: { name: "many" }, body: { ...TRUST_ROOT, at } });
+  }
+  for (let at = 0; !witness.seen("revokeAuthority").has(409); at += 1) {
+    await witness.ask(registry.url, "revokeAuthority", revocationOf(`${at}`));
   }
   expect(witness.takeFaults()).toEqual([]);
 }, 60_000);

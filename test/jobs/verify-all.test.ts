@@ -7,11 +7,12 @@ import { type Scheduler, startScheduler } from "../../src/jobs/scheduler.ts";
 import { type VerifyAllOptions, type VerifyAllServices, verifyAll } from "../../src/jobs/verify-all.ts";
 import { statementConfig } from "../../src/lifecycle/statement.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
+import { onJobAsked } from "../../src/registry/asked-jobs.ts";
 import { streamAudit } from "../../src/registry/read-audit.ts";
 import {
+  VERIFY_ALL,
   cancelVerification,
   markVerification,
-  onVerificationAsked,
   startVerification,
   verificationStatus,
   waitForVerification,
@@ -108,7 +109,7 @@ function worker(over: Partial<VerifyAllServices> = {}, lease = 30_000): void {
     name: "verify-all",
     every: DAY,
     run: (signal: AbortSignal) => check(over, ASKED, signal),
-    onAsked: (begin: () => void) => onVerificationAsked(services.metadata, begin),
+    onAsked: (begin: () => void) => onJobAsked(services.metadata, VERIFY_ALL, begin),
   };
   schedulers.push(startScheduler(services, [job], { lease }));
 }

@@ -5,6 +5,7 @@ import { withYes } from "../options.ts";
 import { readSmallFile } from "../read-file.ts";
 import type { OpenSession } from "../session.ts";
 import { digestOption, trustRootPath } from "../trust-root.ts";
+import { addTrustAuthorities } from "./trust-authorities.ts";
 import { addTrustUpdate } from "./trust-update.ts";
 
 const MAX_BYTES = 1_048_576;
@@ -17,20 +18,22 @@ policy names it as in trustRoots: { corp: { tuf: { name: corp-root, rootDigest: 
 Examples:
   securectl trust add corp-root trusted_root.json
   securectl trust update corp-root --mirror https://tuf.corp.example --root root.json
-  securectl trust list`;
+  securectl trust list
+  securectl trust revoke-authority --key publisher.pem --reason "the key was on a stolen laptop"`;
 
 /** `trust`: the Sigstore trusted roots that policies may name. */
 export function addTrust(program: Command, open: OpenSession): void {
   const trust = program
     .command("trust")
-    .summary("keep, update and list trust roots")
-    .description("Keep, update and list the Sigstore trusted roots that promotion policies name.")
+    .summary("keep, update and list trust roots; revoke publishers")
+    .description("Keep, update and list the Sigstore trusted roots that promotion policies name, and have publishers be believed no more.")
     .addHelpText("after", HELP);
   addAdd(trust, open);
   addTrustUpdate(trust, open);
   addList(trust, open);
   addShow(trust, open);
   addDelete(trust, open);
+  addTrustAuthorities(trust, open);
 }
 
 function addAdd(trust: Command, open: OpenSession): void {

@@ -3,6 +3,7 @@ import { type PolicyView, policyView, showPolicyRequest } from "../../api/polici
 import { RegistryError } from "../../oci/errors.ts";
 import { essenceOf } from "../../oci/media-types.ts";
 import { type Policy, type SentPolicy, deletePolicy, listPolicies, putPolicy, showPolicy } from "../../registry/policies.ts";
+import type { StatingServices } from "../../registry/registry-statements.ts";
 import { type ReplayServices, replayPolicy } from "../../registry/replay-policy.ts";
 import { conform, jsonBody, wholeBody } from "../body.ts";
 import type { Ask, Door } from "../route.ts";
@@ -12,7 +13,7 @@ const MAX_BODY = 1_048_576;
 const CHANGE = { permission: "administer:policy", on: "registry" } as const;
 
 /** The doors to written promotion policies (interface.md §8). */
-export function policyDoors(services: ReplayServices): readonly Door[] {
+export function policyDoors(services: ReplayServices & StatingServices): readonly Door[] {
   return [
     {
       method: "GET",

@@ -1,7 +1,7 @@
 import type { z } from "zod";
 import { type TrustRootView, endTrustRootRequest, showTrustRootRequest, updateTrustRootRequest } from "../../api/policies.ts";
 import { endTrustRoots } from "../../registry/end-trust-root.ts";
-import type { Services } from "../../registry/ports.ts";
+import type { StatingServices } from "../../registry/registry-statements.ts";
 import { type FetchedTrustRoot, type UpdatedRoot, listTrustRootUpdates, updateTrustRoot } from "../../registry/trust-root-updates.ts";
 import { type KnownTrustRoot, listTrustRoots, putTrustRoot, showTrustRoot } from "../../registry/trust-roots.ts";
 import { conform, jsonBody, wholeBody } from "../body.ts";
@@ -12,7 +12,7 @@ const CHANGE = { permission: "administer:policy", on: "registry" } as const;
 const ROOT = "/v1/trust-roots/:name";
 
 /** The doors to the Sigstore trusted roots that policies name (interface.md §8). */
-export function trustRootDoors(services: Pick<Services, "metadata" | "clock" | "newId">): readonly Door[] {
+export function trustRootDoors(services: StatingServices): readonly Door[] {
   return [
     {
       method: "GET",

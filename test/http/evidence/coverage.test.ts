@@ -31,6 +31,7 @@ const ROWS = Object.values(TABLES).flat();
 const ELSEWHERE = {
   "found.test.ts": ["blob-missing", "too-large", "too-many-layers", "trust-root-missing"],
   "../trust-roots.test.ts": ["trust-root-stale"],
+  "../revoked-authorities.test.ts": ["authority-revoked"],
 };
 
 describe("the rows", () => {

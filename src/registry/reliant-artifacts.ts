@@ -1,0 +1,42 @@
+import { type RevokedAuthority, isRevokedSigner, onlySigner } from "../trust/revoked-authority.ts";
+import { keys, under } from "../storage/keys.ts";
+import { signerRecord } from "../storage/policy-records.ts";
+import { signerHash } from "./decision-rows.ts";
+import { rowsOf } from "./ordered-rows.ts";
+import type { Services } from "./ports.ts";
+
+type Needs = Pick<Services, "metadata">;
+
+const PAGE = 256;
+
+/** Hash of a signer, repository and artifact, in the order in which they come. */
+export type ReliantPlace = [string, string, string];
+
+/** Where a walk goes on, and what ends it early. */
+export interface ReliantWalk {
+  readonly after: ReliantPlace | null;
+  readonly signal: AbortSignal | undefined;
+}
+
+/**
+ * The artifacts about which recorded decisions took evidence of an authority, one by one, some perhaps twice; by signer. Of an authority that is
+ * one signer no other rows are looked at.
+ */
+export async function* reliantOn(
+  needs: Needs,
+  authority: RevokedAuthority,
+  { after, signal }: ReliantWalk,
+): AsyncGenerator<ReliantPlace, void, undefined> {
+  const only = onlySigner(authority);
+  if (only !== undefined) return yield* artifactsOf(needs, signerHash(only), after);
+  if (after !== null) yield* artifactsOf(needs, after[0], after);
+  for await (const { key, value } of rowsOf(needs, [under(keys.signers(), PAGE, after === null ? [] : [after[0]])])) {
+    if (signal?.aborted === true) return;
+    if (isRevokedSigner(authority, signerRecord.parse(value))) yield* artifactsOf(needs, String(key[1]), null);
+  }
+}
+
+async function* artifactsOf(needs: Needs, hash: string, after: ReliantPlace | null): AsyncGenerator<ReliantPlace, void, undefined> {
+  const range = under(keys.signerArtifacts(hash), PAGE, after === null ? [] : after.slice(1));
+  for await (const { key } of rowsOf(needs, [range])) yield [hash, String(key[2]), String(key[3])];
+}
