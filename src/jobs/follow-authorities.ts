@@ -2,13 +2,14 @@ import { digestSchema } from "../oci/digest.ts";
 import { repositoryNameSchema } from "../oci/reference.ts";
 import { auditEvent } from "../registry/audit-event.ts";
 import { type KnownRevocation, authorityRevocations } from "../registry/authority-revocations.ts";
-import { type ReliantPlace, reliantOn } from "../registry/reliant-artifacts.ts";
+import { type ReliantPlace, mayComeTwice, reliantOn } from "../registry/reliant-artifacts.ts";
 import { FOLLOW_AUTHORITIES } from "../registry/revoke-authority.ts";
-import { followRevocation } from "../registry/follow-revocation.ts";
+import { type ReliantArtifact, followRevocation } from "../registry/follow-revocation.ts";
 import { SYSTEM } from "../registry/system-actor.ts";
 import type { TransitionServices } from "../registry/transition.ts";
 import { keys } from "../storage/keys.ts";
-import { type FollowingRecord, followingRecord } from "../storage/policy-records.ts";
+import type { Put } from "../storage/metadata-store.ts";
+import { type FollowingRecord, followedRecord, followingRecord } from "../storage/policy-records.ts";
 import { indexDecisions } from "./index-decisions.ts";
 
 const KEY = keys.job(FOLLOW_AUTHORITIES);
@@ -40,6 +41,8 @@ class Following {
   readonly #signal: AbortSignal | undefined;
   #progress: FollowingRecord;
   #unmarked = 0;
+  /** Artifacts that were looked at since the last mark, by the key of their row; only where several signers lead to one. */
+  readonly #looked = new Map<string, Put>();
 
   private constructor(
     services: TransitionServices,
@@ -76,9 +79,10 @@ class Following {
     const [, repository, artifact] = place;
     const at = { repository: repositoryNameSchema.parse(repository), artifact: digestSchema.parse(artifact) };
     try {
-      const followed = await followRevocation(this.#services, this.#revocation, at);
+      const followed = (await this.#isLookedAt(at)) ? undefined : await followRevocation(this.#services, this.#revocation, at);
       const told = followed === undefined ? {} : { [followed]: this.#progress[followed] + 1 };
       this.#progress = { ...this.#progress, ...told, after: place };
+      this.#note(at);
       this.changed += Number(followed === "revoked" || followed === "quarantined");
     } catch (error) {
       this.#services.log.error(
@@ -91,13 +95,34 @@ class Following {
     if (this.#unmarked % MARK === 0) await this.#mark();
   }
 
-  async #mark(): Promise<void> {
-    await this.#services.metadata.commit({ expect: [], put: [{ key: KEY, value: this.#progress }], remove: [], audit: [] });
+  /** Was it counted under another signer? */
+  async #isLookedAt({ repository, artifact }: ReliantArtifact): Promise<boolean> {
+    const { authority, statement } = this.#revocation;
+    if (!mayComeTwice(authority)) return false;
+    const key = keys.followed(repository, artifact);
+    if (this.#looked.has(key.join("\n"))) return true;
+    const entry = await this.#services.metadata.get(key);
+    return entry !== undefined && followedRecord.parse(entry.value).statement === statement;
   }
 
-  /** From the first artifact on, when some could not be decided about: those that were kept are counted anew. */
+  #note({ repository, artifact }: ReliantArtifact): void {
+    const { authority, statement } = this.#revocation;
+    if (!mayComeTwice(authority)) return;
+    const key = keys.followed(repository, artifact);
+    this.#looked.set(key.join("\n"), { key, value: { v: 1, statement } });
+  }
+
+  /** Which artifacts were counted is written down with the counts. */
+  async #mark(): Promise<void> {
+    const put = [...this.#looked.values(), { key: KEY, value: this.#progress }];
+    await this.#services.metadata.commit({ expect: [], put, remove: [], audit: [] });
+    this.#looked.clear();
+  }
+
+  /** From the first artifact on, when some could not be decided about. */
   async #beginAgain(): Promise<void> {
-    this.#progress = { ...this.#progress, after: null, kept: 0, failed: 0 };
+    const kept = mayComeTwice(this.#revocation.authority) ? this.#progress.kept : 0;
+    this.#progress = { ...this.#progress, after: null, kept, failed: 0 };
     await this.#mark();
   }
 

@@ -18,6 +18,11 @@ export interface ReliantWalk {
   readonly signal: AbortSignal | undefined;
 }
 
+/** Can an artifact come once for each of several signers? */
+export function mayComeTwice(authority: RevokedAuthority): boolean {
+  return onlySigner(authority) === undefined;
+}
+
 /**
  * The artifacts about which recorded decisions took evidence of an authority, one by one, some perhaps twice; by signer. Of an authority that is
  * one signer no other rows are looked at.

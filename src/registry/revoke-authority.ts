@@ -38,6 +38,8 @@ export async function revokeAuthority(services: StatingServices, caller: Caller,
   const authority = parsed(wanted.authority);
   // Statements tell whole seconds.
   const from = wanted.from === null ? null : Math.floor(wanted.from / SECOND) * SECOND;
+  if (from !== null && from < 0)
+    throw new RegistryError("INVALID", "from lies before 1970: leave it out, and nothing counts that it ever signed");
   if (from !== null && from > services.clock() + AHEAD)
     throw new RegistryError("INVALID", "from lies in the future: leave it out, or name a time");
   const statement = await decideAndCommit(services, async () => decideRevocation(services, caller, { ...wanted, from, authority }));

@@ -75,6 +75,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   revoked-authority/<d>             who is believed no more, by the statement that says so, while that holds
  *   signer/<hash>                   * somebody whose evidence a decision took, by the hash of what tells signers apart
  *   signer-artifact/<hash>/<repo>/<m>  * the artifacts about which it was
+ *   followed/<repo>/<m>             * by which revoked authority an artifact was looked at last, where several signers led to it
  *   registry-statement/<seq>          what the registry states of itself: policies, trust roots, revoked authorities
  *   trust-root/<name>/<d>             a Sigstore trusted root under the name that policies give it
  *   trust-root-ended/<name>/<d>       one that policies may name no more
@@ -98,6 +99,7 @@ const OPERATIONAL: ReadonlySet<string> = new Set([
   "right-of-way",
   "signer",
   "signer-artifact",
+  "followed",
   "lease",
   "job",
 ]);
@@ -273,6 +275,7 @@ export const keys = {
   signers: (): Key => ["signer"],
   signerArtifact: (hash: string, repository: RepositoryName, manifest: Digest): Key => ["signer-artifact", hash, repository, manifest],
   signerArtifacts: (hash: string): Key => ["signer-artifact", hash],
+  followed: (repository: RepositoryName, manifest: Digest): Key => ["followed", repository, manifest],
   registryStatement: (sequence: number): Key => ["registry-statement", sequence],
   registryStatements: (): Key => ["registry-statement"],
   trustRoot: (name: string, digest: Digest): Key => ["trust-root", name, digest],

@@ -105,6 +105,9 @@ export const followingRecord = z.strictObject({
 });
 export type FollowingRecord = z.infer<typeof followingRecord>;
 
+/** The revoked authority by which an artifact was looked at last, by its statement. */
+export const followedRecord = z.strictObject({ v: z.literal(1), statement: digestSchema });
+
 /** How far the signers have been indexed of decisions that an earlier version took; `after` is the end of the last key. */
 export const decisionIndexRecord = z.strictObject({
   v: z.literal(1),

@@ -249,6 +249,11 @@ describe("a revocation of an authority", () => {
       { authority: { type: "key", fingerprint: digestOf("k") }, from: "2999-01-01T00:00:00Z" },
       "from lies in the future",
     ],
+    [
+      "a time before 1970, by which no record could be read again",
+      { authority: { type: "key", fingerprint: digestOf("k") }, from: "0020-02-29T00:00:00Z" },
+      "from lies before 1970",
+    ],
     ["no reason", { authority: { type: "key", fingerprint: digestOf("k") }, reason: "" }, "reason"],
   ])("is refused for %s", async (_, body, told) => {
     const { status, text } = await world.send("operator", "POST /v1/revoked-authorities", JSON.stringify({ reason: "x", ...body }));

@@ -9,9 +9,9 @@ import type { TransitionServices } from "../../src/registry/transition.ts";
 import { keys, under } from "../../src/storage/keys.ts";
 import type { Change, Key, MetadataStore } from "../../src/storage/metadata-store.ts";
 import { statementRecord } from "../../src/storage/records.ts";
-import { type Artifact, PolicyRegistry } from "../support/policy-registry.ts";
+import { type Artifact, CI, PolicyRegistry, SIGNED_BY_CI, policyOf } from "../support/policy-registry.ts";
 import { repository } from "../support/principal.ts";
-import { type KeySigner, keySigner } from "../support/private-sigstore.ts";
+import { ISSUER, type KeySigner, keySigner, statementOf } from "../support/private-sigstore.ts";
 import { Publishers, keyOf } from "../support/publishers.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -174,6 +174,28 @@ describe("looking at what rested on a revoked authority", () => {
     expect(await followAuthorities(services)).toBe(1);
     expect(await states(artifacts)).toEqual(["revoked", "revoked", "revoked"]);
     expect(await publishers.revoked()).toMatchObject([{ followed: { revoked: 3, quarantined: 0, kept: 0 } }]);
+  });
+
+  test("counts an artifact once that several of the revoked identities signed, also when it goes on later", async () => {
+    const team = keySigner();
+    await world.putPolicy(
+      policyOf("twice", "models/twice", {
+        trustRoots: { corp: { name: "corp-root", digest: world.root } },
+        authorities: [SIGNED_BY_CI, { type: "key", name: "team", keys: [{ id: "team", pem: team.pem }] }],
+        require: [{ name: "signed", anyOf: ["release-ci", "team"], evidence: { kind: "signature" } }],
+      }),
+    );
+    const artifact = await publishers.pushed("twice", team);
+    for (const identity of [CI, CI.replace("/demo/", "/other/")])
+      await world.attach(artifact, await world.sigstore.keyless(identity, statementOf(artifact.digest)), { note: identity });
+    expect(await world.act(artifact, "promote")).toMatchObject({ status: 200 });
+    await publishers.revoke({ type: "identity", issuer: { exact: ISSUER }, subject: { glob: "https://git.corp.example/ml/**" } });
+    const ending = new AbortController();
+    const first = watched({ reads: (key) => void (isOf("manifest", artifact)(key) && ending.abort()) });
+    expect(await followAuthorities(first, ending.signal)).toBe(0);
+    expect(await publishers.revoked()).toMatchObject([{ followed: null }]);
+    expect(await followAuthorities(services)).toBe(0);
+    expect(await publishers.revoked()).toMatchObject([{ followed: { revoked: 0, quarantined: 0, kept: 1 } }]);
   });
 
   test("leaves alone what is decided about after it was lifted, and another revocation does not take its place in the work", async () => {
