@@ -81,6 +81,12 @@ const CASES: readonly Case[] = [
     holds: ({ image, env }) =>
       image.includes("@sha256:") && env.some(({ name, value }) => name === "REGISTRY_DUTIES" && value === "strict"),
   },
+  {
+    title: "with metrics",
+    set: ["metrics.enabled=true", "metrics.tokenSecretName=registry-metrics", "metrics.serviceMonitor.enabled=true"],
+    kinds: ["NetworkPolicy", "Service", "ServiceMonitor", "StatefulSet"],
+    holds: ({ env }) => env.some(({ name }) => name === "REGISTRY_METRICS_TOKEN_PATH"),
+  },
   { title: "without a network policy", set: ["networkPolicy.enabled=false"], kinds: ["Service", "StatefulSet"] },
 ];
 
@@ -88,6 +94,7 @@ const CASES: readonly Case[] = [
 const REFUSED: readonly (readonly [string, string])[] = [
   ["logins over plain http", "publicUrl=http://registry.example"],
   ["two pods over one store", "replicas=2"],
+  ["metrics for whoever asks", "metrics.enabled=true"],
   ["an image by half a digest", "image.digest=sha256:00"],
   ["a setting that is no variable", "settings.bind-addr=x"],
 ];

@@ -7,7 +7,7 @@ import { needPrograms } from "./debian-tools.ts";
 import { ORAS, installGoTool } from "./go-tool.ts";
 import { examineImage } from "./image-content.ts";
 import { CHECKOUT } from "./registry-process.ts";
-import { mustRun } from "./run-program.ts";
+import { mustRun, run } from "./run-program.ts";
 
 /*
  * Builds the image without a network, twice, and looks at what is in it; then runs it without a network, with a root file system that
@@ -37,7 +37,7 @@ async function buildTwice(): Promise<void> {
   try {
     await makeBaseImage(folder, BASE);
     process.stdout.write("ok     a base image of this machine's files\n");
-    const [first, second] = [await build(folder, 1), await build(folder, 2)];
+    const [first, second] = await Promise.all([build(folder, 1), build(folder, 2)]);
     if (first !== second) throw new Error(`two builds made ${first} and ${second}`);
     process.stdout.write(`ok     two builds without a network made the same image, ${first}\n`);
   } finally {
@@ -66,4 +66,6 @@ try {
 } catch (error) {
   process.stdout.write(`FAILED ${String(error)}\n`);
   process.exitCode = 1;
+} finally {
+  if (process.argv[2] !== "offline") await run("buildah", ["rmi", "--force", IMAGE, BASE]);
 }
