@@ -3,6 +3,8 @@ import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
+import { ratesOf } from "./limit-settings.ts";
+import type { Rates } from "./limits/classes.ts";
 import { type Address, RULES, type Settings, byProxy, hostOf, isLoopback, settings } from "./settings.ts";
 
 /** What the server is told. It holds no secret, only the paths of files that do. */
@@ -37,6 +39,8 @@ export interface Config {
   readonly verifyRate: number;
   /** Of all workers together. */
   readonly maxConnections: number;
+  /** What a caller may do in which time, all workers together. */
+  readonly rates: Rates;
 }
 
 interface SigningProgram {
@@ -170,6 +174,7 @@ function configOf(chosen: Settings): Config {
     minUploadRate: chosen.registry_min_upload_rate,
     verifyRate: chosen.registry_verify_rate,
     maxConnections: chosen.registry_max_connections,
+    rates: ratesOf(chosen),
     metrics: metricsOf(chosen),
     times: {
       uploadExpiry: chosen.registry_upload_expiry,

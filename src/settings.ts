@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { limitSettings } from "./limit-settings.ts";
+import { count } from "./setting-types.ts";
 
 /** Where to listen. */
 export interface Address {
@@ -26,14 +28,6 @@ const durationOrNever = z.union([z.literal([0, "0"]).transform(() => 0), duratio
 const flag = z
   .union([z.boolean(), z.enum(["true", "false"])], { error: "must be true or false" })
   .transform((value) => value === true || value === "true");
-
-function count(least: number, most: number) {
-  const error = `must be a whole number from ${least} to ${most}`;
-  return z
-    .union([z.number(), z.string().regex(/^\d{1,15}$/)], { error })
-    .transform(Number)
-    .refine((value) => Number.isSafeInteger(value) && value >= least && value <= most, error);
-}
 
 const path = z
   .string({ error: "must be a path" })
@@ -155,6 +149,7 @@ export const settings = z.strictObject({
   registry_headers_timeout: timerDuration.prefault("30s").describe("time that a request's headers may take"),
   registry_keep_alive_timeout: timerDuration.prefault("75s").describe("an idle connection is kept for so long; longer than the proxy's"),
   registry_idle_timeout: timerDuration.prefault("120s").describe("a client that takes no byte of its answer for so long is cut off"),
+  ...limitSettings,
 });
 export type Settings = z.infer<typeof settings>;
 type Name = keyof Settings;

@@ -4,13 +4,17 @@ import { z } from "zod";
 import { type Config, isLocal } from "./config.ts";
 import { die } from "./die.ts";
 import { createRegistryApp } from "./http/doors.ts";
+import { Limiter, ownLimits } from "./http/limits.ts";
 import { DEFAULT_BOUNDS, createHttpServer, drain } from "./http/server.ts";
 import { followCertificate, readCertificate } from "./http/tls.ts";
 import { registryJobs } from "./jobs/registry-jobs.ts";
 import { type Scheduler, startScheduler } from "./jobs/scheduler.ts";
 import { type Listening, listen } from "./listening.ts";
-import { createLogger } from "./log.ts";
+import { sharedRates } from "./limits/classes.ts";
+import { type Answer, type Question, answerSchema } from "./limits/question.ts";
+import { type Logger, createLogger } from "./log.ts";
 import type { Snapshot } from "./metrics/metric-set.ts";
+import { PrimaryLimits } from "./primary-limits.ts";
 import { measure } from "./registry/measure.ts";
 import { finishWithdrawals } from "./registry/revoke-everywhere.ts";
 import { repairRuntimeTree } from "./registry/runtime-folders.ts";
@@ -20,10 +24,12 @@ import { type Registry, openRegistry } from "./services.ts";
 export type Order =
   | { readonly order: "prepare"; readonly config: Config; readonly listening: Listening }
   | { readonly order: "listen" | "ping" | "drain" }
+  | { readonly order: "limits"; readonly number: number; readonly answer: Answer }
   /** One worker alone looks at what is kept. */
   | { readonly order: "measure"; readonly number: number; readonly isForAll: boolean };
 type Report =
   | { readonly report: "prepared" | "ready" | "alive" }
+  | { readonly report: "limits"; readonly number: number; readonly question: Question }
   | { readonly report: "measured"; readonly number: number; readonly snapshot: Snapshot }
   | { readonly report: "failed"; readonly reason: string };
 
@@ -34,6 +40,7 @@ const orderSchema = z.discriminatedUnion("order", [
     listening: z.object({ port: z.number(), descriptor: z.number().optional() }),
   }),
   z.object({ order: z.enum(["listen", "ping", "drain"]) }),
+  z.object({ order: z.literal("limits"), number: z.number(), answer: answerSchema }),
   z.object({ order: z.literal("measure"), number: z.number(), isForAll: z.boolean() }),
 ]);
 
@@ -47,6 +54,7 @@ interface Running {
 /** A process that serves: it does what the primary says, and ends with it. */
 export function runWorker(): void {
   let stopping = false;
+  let limits: PrimaryLimits | undefined;
   let running: Promise<Running | undefined> | undefined;
   const toListen = Promise.withResolvers<void>();
   const end = async (): Promise<void> => {
@@ -65,7 +73,11 @@ export function runWorker(): void {
   process.on("SIGINT", () => void end());
   process.on("message", (message) => {
     const order = orderSchema.parse(message);
-    if (order.order === "prepare") running = begin(order.config, order.listening, { draining: () => stopping, toListen: toListen.promise });
+    if (order.order === "prepare") {
+      const log = createLogger(order.config.logLevel);
+      limits = limitsOf(order.config, log);
+      running = begin(order, { log, limits, draining: () => stopping, toListen: toListen.promise });
+    } else if (order.order === "limits") limits?.answered(order.number, order.answer);
     else if (order.order === "listen") toListen.resolve();
     else if (order.order === "ping") report({ report: "alive" });
     else if (order.order === "measure") void running?.then((served) => served?.measure(order));
@@ -74,20 +86,36 @@ export function runWorker(): void {
 }
 
 interface Cues {
+  readonly log: Logger;
+  readonly limits: PrimaryLimits;
   readonly draining: () => boolean;
   /** When the primary says that the port is free. */
   readonly toListen: Promise<void>;
 }
 
-async function begin(config: Config, listening: Listening, cues: Cues): Promise<Running | undefined> {
-  const log = createLogger(config.logLevel);
+/** Limits hold over all workers: the primary keeps them. */
+function limitsOf({ rates, workers }: Config, log: Logger): PrimaryLimits {
+  return new PrimaryLimits({ send: ask, alone: ownLimits(sharedRates(rates, workers)), log });
+}
+
+function ask(number: number, question: Question): void {
+  report({ report: "limits", number, question });
+}
+
+interface Beginning {
+  readonly config: Config;
+  readonly listening: Listening;
+}
+
+async function begin({ config, listening }: Beginning, cues: Cues): Promise<Running | undefined> {
+  const { log } = cues;
   process.on("uncaughtException", (error) => {
     log.fatal({ err: error }, "worker failed");
     die();
   });
   try {
     const registry = await openRegistry(config, listening.port, log);
-    const server = await serverOf(registry, config, cues.draining);
+    const server = await serverOf(registry, config, cues);
     // What a crash left between a commit and its folder is made good before anybody is answered (RULES 23).
     await repairRuntimeTree(registry);
     await finishWithdrawals(registry);
@@ -114,9 +142,9 @@ function report(message: Report, then: () => void = () => undefined): void {
   process.send?.(message, then);
 }
 
-async function serverOf(registry: Registry, config: Config, draining: () => boolean): Promise<Server> {
+async function serverOf(registry: Registry, config: Config, cues: Cues): Promise<Server> {
   const { newId, log } = registry;
-  const app = await appOf(registry, config, draining);
+  const app = await appOf(registry, config, cues);
   const bounds = boundsOf(config);
   if (config.tls === undefined) return createHttpServer(app, { bounds, newId });
   const certificate = await readCertificate(config.tls);
@@ -138,7 +166,7 @@ async function stopServing({ server, registry, scheduler }: Parts, { times }: Co
   await registry.close();
 }
 
-async function appOf(registry: Registry, config: Config, draining: () => boolean): Promise<ReturnType<typeof createRegistryApp>> {
+async function appOf(registry: Registry, config: Config, { draining, limits }: Cues): Promise<ReturnType<typeof createRegistryApp>> {
   const pace = { bytesPerSecond: config.minUploadRate, windowMilliseconds: config.times.uploadWindow };
   const token = await registry.serviceToken();
   const { insecureDevMode } = config;
@@ -148,6 +176,7 @@ async function appOf(registry: Registry, config: Config, draining: () => boolean
     insecureDevMode,
     isLocal: isLocal(config),
     pace,
+    limiter: new Limiter(limits, config.rates),
     metrics: registry.metrics,
   });
 }

@@ -3,6 +3,8 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { Config } from "./config.ts";
+import { LimitKeeper } from "./limits/keeper.ts";
+import { type Question, questionSchema } from "./limits/question.ts";
 import type { Logger } from "./log.ts";
 import { type Snapshot, lasting, snapshotSchema, sumOf } from "./metrics/metric-set.ts";
 import { StartError } from "./start-error.ts";
@@ -14,6 +16,7 @@ const reportSchema = z.discriminatedUnion("report", [
   z.object({ report: z.literal("ready") }),
   z.object({ report: z.literal("alive") }),
   z.object({ report: z.literal("measured"), number: z.number(), snapshot: snapshotSchema }),
+  z.object({ report: z.literal("limits"), number: z.number(), question: questionSchema }),
   z.object({ report: z.literal("failed"), reason: z.string() }),
 ]);
 
@@ -52,6 +55,8 @@ export class Workers {
   /** What workers counted that have ended. */
   #ended: Snapshot = {};
   #asked = 0;
+  /** Limits hold over all workers, which ask here. */
+  readonly #limits: LimitKeeper;
   readonly #lost = Promise.withResolvers<never>();
   readonly #asking: NodeJS.Timeout;
   #crashes = 0;
@@ -60,6 +65,7 @@ export class Workers {
 
   constructor(parts: WorkersParts) {
     this.#parts = parts;
+    this.#limits = new LimitKeeper(parts.config.rates, () => performance.now());
     // Whoever does not wait for it has ended for another reason.
     this.#lost.promise.catch(() => undefined);
     this.#asking = setInterval(() => this.#ask(), parts.config.times.workerTimeout / UNANSWERED);
@@ -147,7 +153,8 @@ export class Workers {
       const report = reportSchema.parse(message);
       // What it said at the last may come after its end.
       if (!this.#alive.has(worker)) return;
-      if (report.report === "prepared") void freeAddress().then(() => tell(worker, { order: "listen" }));
+      if (report.report === "limits") this.#answer(worker, report);
+      else if (report.report === "prepared") void freeAddress().then(() => tell(worker, { order: "listen" }));
       else if (report.report === "failed") ({ reason } = report);
       else if (report.report === "measured") this.#measurements.get(report.number)?.(worker, report.snapshot);
       else {
@@ -166,6 +173,10 @@ export class Workers {
       if (this.#phase === "running") this.#replace(worker, { code, signal, age: performance.now() - born });
     });
     return ready.promise;
+  }
+
+  #answer(worker: Worker, { number, question }: { readonly number: number; readonly question: Question }): void {
+    tell(worker, { order: "limits", number, answer: this.#limits.answer(question) });
   }
 
   #replace(worker: Worker, how: { readonly code: number | null; readonly signal: string | null; readonly age: number }): void {

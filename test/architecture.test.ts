@@ -2,7 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join, normalize } from "node:path";
 import { expect, test } from "vitest";
 
-const PURE = ["oci", "formats", "identity", "trust", "lifecycle", "policy", "audit", "api", "metrics"];
+const PURE = ["oci", "formats", "identity", "trust", "lifecycle", "policy", "audit", "api", "metrics", "limits"];
 const OUTSIDE = ["storage", "vault", "scan"];
 const USE_CASES = ["registry", "jobs"];
 const DELIVERY = ["ui", "http", "cli"];
@@ -12,6 +12,7 @@ const FOLDERS = [...PURE, ...OUTSIDE, ...USE_CASES, ...DELIVERY];
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   log: [],
   metrics: [],
+  limits: [],
   oci: [],
   formats: ["oci"],
   identity: ["oci"],
@@ -26,10 +27,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   registry: ["oci", "formats", "identity", "trust", "lifecycle", "policy", "audit", "storage", "scan", "log", "metrics"],
   jobs: ["oci", "lifecycle", "audit", "storage", "registry", "log"],
   ui: ["oci", "lifecycle", "api"],
-  http: ["oci", "identity", "lifecycle", "api", "registry", "ui", "log", "metrics"],
+  http: ["oci", "identity", "lifecycle", "api", "registry", "ui", "log", "metrics", "limits"],
   cli: ["oci", "formats", "trust", "lifecycle", "policy", "audit", "api", "scan", "log"],
-  settings: ["oci"],
-  config: ["oci", "settings"],
+  "setting-types": [],
+  "limit-settings": ["limits", "setting-types"],
+  settings: ["oci", "setting-types", "limit-settings"],
+  config: ["oci", "limits", "limit-settings", "settings"],
   die: [],
   services: [...FOLDERS, "config", "die", "log"],
   "next-steps": [],
@@ -39,8 +42,9 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   listening: ["settings"],
   version: [],
   "metrics-listener": ["metrics", "log", "settings"],
-  worker: [...FOLDERS, "config", "die", "services", "listening", "log"],
-  workers: ["config", "listening", "worker", "start-error", "log", "metrics"],
+  "primary-limits": ["limits", "log"],
+  worker: [...FOLDERS, "config", "die", "services", "listening", "primary-limits", "log"],
+  workers: ["config", "listening", "worker", "start-error", "log", "metrics", "limits"],
   primary: [
     ...FOLDERS,
     "settings",

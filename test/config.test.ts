@@ -4,6 +4,7 @@ import { join, resolve } from "node:path";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Config, ConfigError, loadConfig } from "../src/config.ts";
+import { DEFAULT_RATES } from "../src/limits/classes.ts";
 import { settingsTable } from "../src/settings.ts";
 
 let folder: string;
@@ -63,6 +64,7 @@ describe("without any setting", () => {
       minUploadRate: 4096,
       verifyRate: 52_428_800,
       maxConnections: 10_000,
+      rates: DEFAULT_RATES,
       metrics: undefined,
       times: {
         uploadExpiry: 7 * 86_400_000,

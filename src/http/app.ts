@@ -1,4 +1,6 @@
 import { Hono } from "hono";
+import type { Charged } from "../limits/buckets.ts";
+import type { Limited } from "../limits/classes.ts";
 import type { Logger } from "../log.ts";
 import type { Meter } from "../metrics/metric-set.ts";
 import { type ErrorCode, RegistryError } from "../oci/errors.ts";
@@ -7,7 +9,7 @@ import type { Caller } from "../registry/ports.ts";
 import type { RefusedRequest } from "../registry/refused-request.ts";
 import { answerError } from "./errors.ts";
 import { setEdgeHeaders } from "./headers.ts";
-import { type Limited, Limiter, addressKey } from "./limits.ts";
+import { Limiter, addressKey, limitOf } from "./limits.ts";
 import { observeRequest } from "./observe.ts";
 import { DEFAULT_PACE, type Pace } from "./progress.ts";
 import type { Action, Ask, Door, Env } from "./route.ts";
@@ -87,25 +89,25 @@ class RequestEdge {
       checkSize(c);
       return await handle();
     } catch (error) {
-      return answerError(c, this.#charged(c, error), log);
+      return answerError(c, await this.#charged(c, error), log);
     }
   }
 
   async enter(c: Ask, door: Door): Promise<Response> {
     if (door.action === "open") {
-      if (door.path.startsWith("/auth/")) this.#take(c, "token", addressKey(c.get("address")));
+      if (door.path.startsWith("/auth/")) await this.#take(c, "token", { address: addressKey(c.get("address")) });
       return door.handle(c);
     }
     const { gatekeeper } = this.#edges;
     if (door.inRepository !== true) {
       const caller = await gatekeeper.admit(c, door.action, undefined);
-      this.#limit(c, door, caller);
+      await this.#limit(c, door, caller);
       return this.#noting(c, { door, caller }, async () => door.handle(c, caller));
     }
     const name = c.req.param("name") ?? "";
     if (!isRepositoryName(name)) return this.refuse(c, []);
     const caller = await gatekeeper.admit(c, door.action, name);
-    this.#limit(c, door, caller);
+    await this.#limit(c, door, caller);
     return this.#noting(c, { door, caller, name }, async () => door.handle(c, caller, name));
   }
 
@@ -138,14 +140,13 @@ class RequestEdge {
     throw new RegistryError("UNSUPPORTED", `${c.req.method} is not supported here; ${allow} are`, { headers: { Allow: allow } });
   }
 
-  #limit(c: Ask, door: Door, caller: Caller): void {
-    if (door.method === "GET" || door.method === "HEAD") return;
-    this.#take(c, door.method === "POST" && door.action === "push" ? "upload-start" : "mutate", caller.principal.name);
+  async #limit(c: Ask, door: Door, { principal: { name, credential } }: Caller): Promise<void> {
+    await this.#take(c, limitOf(door), { address: addressKey(c.get("address")), identity: name, credential });
   }
 
-  #take(c: Ask, limited: Limited, key: string): void {
+  async #take(c: Ask, limited: Limited, charged: Charged): Promise<void> {
     try {
-      this.#limiter.take(c, limited, key);
+      await this.#limiter.take(c, limited, charged);
     } catch (error) {
       this.#edges.metrics?.add("registry_rate_limited_total", { class: limited });
       throw error;
@@ -153,11 +154,11 @@ class RequestEdge {
   }
 
   /** A 401 costs the address a unit; a credential that was refused, one of a smaller store. When they are used up the answer is 429. */
-  #charged(c: Ask, thrown: unknown): unknown {
+  async #charged(c: Ask, thrown: unknown): Promise<unknown> {
     if (!(thrown instanceof RegistryError) || thrown.code !== "UNAUTHORIZED") return thrown;
     const limited: Limited = c.req.header("authorization") === undefined ? "unauthenticated" : "auth-fail";
     try {
-      this.#take(c, limited, addressKey(c.get("address")));
+      await this.#take(c, limited, { address: addressKey(c.get("address")) });
       return thrown;
     } catch (error) {
       return error;

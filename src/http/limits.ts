@@ -1,93 +1,80 @@
+import type { Charged, Grant } from "../limits/buckets.ts";
+import { DEFAULT_RATES, LEASED, LEASE, type Limited, type Rates } from "../limits/classes.ts";
+import { LimitKeeper } from "../limits/keeper.ts";
+import { Leases } from "../limits/leases.ts";
+import type { Limits } from "../limits/limits.ts";
 import { RegistryError } from "../oci/errors.ts";
-import type { Ask } from "./route.ts";
+import type { Ask, Door } from "./route.ts";
 
-/** How many units a second a key gets, and how many at once. */
-export interface Rate {
-  readonly perSecond: number;
-  readonly burst: number;
+/** Limits that this process keeps alone. */
+export function ownLimits(rates: Rates = DEFAULT_RATES): Limits {
+  return new LimitKeeper(rates, () => performance.now());
 }
 
-/** More keys than this are not told apart: they share one bucket, so that a flood of fresh keys neither fills the memory nor frees anybody. */
-const MAX_KEYS = 100_000;
-const OVERFLOW = "";
-
-/** How long the caller has to wait, in milliseconds; zero when it may go on. */
-type Wait = number;
-
-/**
- * A leaky bucket as one number a key, the generic cell rate algorithm (identity.md 8.2): the theoretical arrival time of the next unit.
- * It refills smoothly, so that an honest `Retry-After` is short.
- */
-export class Gcra {
-  readonly #arrivals = new Map<string, number>();
-  readonly #interval: number;
-  readonly #tolerance: number;
-  readonly #maxKeys: number;
-
-  constructor({ perSecond, burst }: Rate, maxKeys = MAX_KEYS) {
-    this.#interval = 1000 / perSecond;
-    this.#tolerance = burst * this.#interval;
-    this.#maxKeys = maxKeys;
-  }
-
-  /** Takes a unit at a time in milliseconds; a refused caller is charged nothing. */
-  take(key: string, now: number): Wait {
-    const known = this.#arrivals.has(key) || this.#hasRoom(now);
-    const bucket = known ? key : OVERFLOW;
-    const next = Math.max(this.#arrivals.get(bucket) ?? 0, now) + this.#interval;
-    const over = next - this.#tolerance - now;
-    if (over > 0) return over;
-    // Re-inserted, so that the map stays ordered by last use and a sweep meets the stale keys first.
-    this.#arrivals.delete(bucket);
-    this.#arrivals.set(bucket, next);
-    return 0;
-  }
-
-  /** Drops keys whose time has passed, and those alone: dropping a live one would free a limited caller. */
-  #hasRoom(now: number): boolean {
-    if (this.#arrivals.size < this.#maxKeys) return true;
-    for (const [key, arrival] of this.#arrivals) {
-      if (arrival > now) break;
-      this.#arrivals.delete(key);
-    }
-    return this.#arrivals.size < this.#maxKeys;
-  }
+/** What a request through a door counts as, once its caller is known. */
+export function limitOf({ limit, method, action }: Pick<Door, "limit" | "method" | "action">): Limited {
+  if (limit !== undefined) return limit;
+  if (method === "GET" || method === "HEAD") return "read-meta";
+  return method === "POST" && action === "push" ? "upload-start" : "mutate";
 }
 
-/** What is limited, each with buckets of its own: by address before a caller is known, by principal afterwards. */
-const LIMITED = ["unauthenticated", "auth-fail", "token", "upload-start", "mutate"] as const;
-export type Limited = (typeof LIMITED)[number];
-
-/** Rates that neither a conformance run nor a benchmark on one machine meets; they bound what a caller gone wild costs. */
-export const DEFAULT_RATES: Readonly<Record<Limited, Rate>> = {
-  unauthenticated: { perSecond: 1000, burst: 20_000 },
-  // Tokens that ran out or lack a scope are among them, and are routine; guessing is what `registry/lockout.ts` stops.
-  "auth-fail": { perSecond: 200, burst: 4000 },
-  token: { perSecond: 1000, burst: 20_000 },
-  "upload-start": { perSecond: 5000, burst: 50_000 },
-  mutate: { perSecond: 5000, burst: 50_000 },
-};
-
-/** The limits of one process. */
+/** Holds requests to their limits. What is frequent is taken in advance, so that a hot reader hardly ever waits for another process. */
 export class Limiter {
-  readonly #buckets: ReadonlyMap<Limited, Gcra>;
+  readonly #limits: Limits;
+  readonly #rates: Rates;
+  readonly #leases = new Leases();
+  /** Those who are being asked about, so that who waits does not ask as well. */
+  readonly #asking = new Map<string, Promise<Grant>>();
 
-  constructor(rates: Readonly<Record<Limited, Rate>> = DEFAULT_RATES) {
-    this.#buckets = new Map(LIMITED.map((limited) => [limited, new Gcra(rates[limited])]));
+  constructor(limits: Limits = ownLimits(), rates: Rates = DEFAULT_RATES) {
+    this.#limits = limits;
+    this.#rates = rates;
   }
 
   /**
-   * Takes a unit or throws `TOO_MANY_REQUESTS`. PATCH and PUT pass: clients give up for good, or hang, when an upload that was
-   * admitted is answered by 429 (identity.md 8.1).
+   * Takes a unit or throws `TOO_MANY_REQUESTS`; a promise only where another process has to be asked. PATCH and PUT
+   * pass: clients give up for good, or hang, when an upload that was admitted is answered by 429 (identity.md 8.1).
    */
-  take(c: Ask, limited: Limited, key: string): void {
+  take(c: Ask, limited: Limited, charged: Charged): void | Promise<void> {
     if (c.req.method === "PATCH" || c.req.method === "PUT") return;
-    const wait = this.#buckets.get(limited)?.take(key, performance.now()) ?? 0;
-    if (wait === 0) return;
-    const seconds = Math.ceil(wait / 1000);
+    const key = `${limited} ${charged.address} ${charged.identity ?? ""} ${charged.credential ?? ""}`;
+    const known = this.#leases.take(key, performance.now());
+    if (known !== undefined) return this.#judge(c, limited, known);
+    return this.#ask(c, { limited, charged, key });
+  }
+
+  async #ask(c: Ask, asked: { readonly limited: Limited; readonly charged: Charged; readonly key: string }): Promise<void> {
+    const { limited, charged, key } = asked;
+    for (let other = this.#asking.get(key); other !== undefined; other = this.#asking.get(key)) {
+      await other;
+      const known = this.#leases.take(key, performance.now());
+      if (known !== undefined) return this.#judge(c, limited, known);
+    }
+    const want = LEASED.has(limited) ? LEASE : 1;
+    const asking = Promise.resolve(this.#limits.take(limited, charged, want));
+    if (want > 1) this.#asking.set(key, asking);
+    try {
+      const grant = this.#leases.keep(key, await asking, performance.now());
+      this.#judge(c, limited, grant);
+    } finally {
+      if (want > 1) this.#asking.delete(key);
+    }
+  }
+
+  #judge(c: Ask, limited: Limited, grant: Grant): void {
+    if (c.req.path.startsWith("/v1/")) this.#tell(c, limited, grant);
+    if (grant.units > 0) return;
+    const seconds = Math.max(1, Math.ceil(grant.wait / 1000));
     throw new RegistryError("TOO_MANY_REQUESTS", `too many requests; try again in ${seconds} s`, {
       headers: { "Retry-After": String(seconds) },
     });
+  }
+
+  /** draft-ietf-httpapi-ratelimit-headers: what there is in all, in which time, and what is left of it. */
+  #tell({ env: { outgoing } }: Ask, limited: Limited, { left, fullIn }: Grant): void {
+    const { perSecond, burst } = this.#rates[limited];
+    outgoing.setHeader("RateLimit-Policy", `"${limited}";q=${burst};w=${Math.max(1, Math.ceil(burst / perSecond))}`);
+    outgoing.setHeader("RateLimit", `"${limited}";r=${Math.max(0, Math.floor(left))};t=${Math.ceil(fullIn / 1000)}`);
   }
 }
 

@@ -1,6 +1,7 @@
 import type { HttpBindings } from "@hono/node-server";
 import type { Context } from "hono";
 import type { Permission } from "../identity/permission.ts";
+import type { Limited } from "../limits/classes.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import type { Caller } from "../registry/ports.ts";
 
@@ -39,6 +40,8 @@ interface DoorAt {
   readonly method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** A Hono pattern. HEAD is answered by the GET door of the same path. */
   readonly path: string;
+  /** What a request counts as, where its method does not tell (`limits.ts`). */
+  readonly limit?: Limited;
 }
 
 /** A door without a caller: health, the token endpoint. */

@@ -1,50 +1,13 @@
-import * as fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
-import { DEFAULT_RATES, Gcra, type Limited, Limiter, addressKey } from "../../src/http/limits.ts";
+import { Limiter, addressKey, ownLimits } from "../../src/http/limits.ts";
 import type { Door } from "../../src/http/route.ts";
+import { DEFAULT_RATES, type Limited, type Rates } from "../../src/limits/classes.ts";
 import { type Edge, type EdgeOptions, startEdge } from "../support/edge.ts";
 
-describe("the leaky bucket", () => {
-  test("lets a burst through, then one at a time, and tells a short wait", () => {
-    const bucket = new Gcra({ perSecond: 1, burst: 60 });
-    for (let count = 0; count < 60; count += 1) expect(bucket.take("a", 1000)).toBe(0);
-    expect(bucket.take("a", 1000)).toBe(1000);
-    expect(bucket.take("b", 1000)).toBe(0);
-    expect(bucket.take("a", 2000)).toBe(0);
-    expect(bucket.take("a", 2000)).toBe(1000);
-  });
-
-  test("never lets more through in any span than its burst and rate", () => {
-    const gaps = fc.array(fc.integer({ min: 0, max: 400 }), { minLength: 1, maxLength: 200 });
-    const check = fc.check(
-      fc.property(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 20 }), gaps, (perSecond, burst, steps) => {
-        const bucket = new Gcra({ perSecond, burst });
-        let now = 5000;
-        const passed: number[] = [];
-        for (const gap of steps) {
-          now += gap;
-          const wait = bucket.take("k", now);
-          if (wait === 0) passed.push(now);
-          // Whoever comes a little before its time is refused again.
-          if (wait > 1 && bucket.take("k", now + wait - 1) === 0) return false;
-        }
-        const spans = passed.flatMap((start, first) => passed.slice(first).map((end, more) => ({ span: end - start, count: more + 1 })));
-        return spans.every(({ span, count }) => count <= burst + (span * perSecond) / 1000 + 1e-6);
-      }),
-    );
-    expect(check).toMatchObject({ failed: false });
-  });
-
-  test("is not freed by a flood of fresh keys, which share one bucket when there is no room", () => {
-    const bucket = new Gcra({ perSecond: 1, burst: 2 }, 100);
-    bucket.take("limited", 0);
-    bucket.take("limited", 0);
-    const passed = Array.from({ length: 5000 }, (_, count) => bucket.take(`fresh-${count}`, 1)).filter((wait) => wait === 0).length;
-    expect(bucket.take("limited", 1)).toBeGreaterThan(0);
-    expect(passed).toBe(99 + 2);
-    expect(bucket.take("late", 10_000)).toBe(0);
-  });
-});
+function limiterWith(changed: Partial<Rates>): Limiter {
+  const rates = { ...DEFAULT_RATES, ...changed };
+  return new Limiter(ownLimits(rates), rates);
+}
 
 test.each([
   ["127.0.0.1", "127.0.0.1"],
@@ -59,6 +22,8 @@ test.each([
 const doors: Door[] = [
   { method: "GET", path: "/auth/token", action: "open", handle: (c) => c.json({}) },
   { method: "GET", path: "/v2/", action: "credential", handle: (c) => c.json({}) },
+  { method: "GET", path: "/v2/:name/blobs/:digest", action: "pull", limit: "read-blob", inRepository: true, handle: (c) => c.json({}) },
+  { method: "GET", path: "/v1/things", action: "credential", limit: "search", handle: (c) => c.json({}) },
   { method: "POST", path: "/v2/:name/blobs/uploads/", action: "push", inRepository: true, handle: (c) => c.body(null, 202) },
   { method: "PATCH", path: "/v2/:name/blobs/uploads/:id", action: "push", inRepository: true, handle: (c) => c.body(null, 202) },
   { method: "PUT", path: "/v2/:name/blobs/uploads/:id", action: "push", inRepository: true, handle: (c) => c.body(null, 201) },
@@ -76,7 +41,7 @@ async function limited(
   what: Limited,
   options: Partial<EdgeOptions> = {},
 ): Promise<(method: string, path: string, who?: string) => Promise<Response>> {
-  const started = await startEdge({ doors, limiter: new Limiter({ ...DEFAULT_RATES, [what]: NEVER_REFILLED }), ...options });
+  const started = await startEdge({ doors, limiter: limiterWith({ [what]: NEVER_REFILLED }), ...options });
   edge = started;
   return (method, path, who) =>
     fetch(`${started.url}${path}`, { method, headers: who === undefined ? {} : { authorization: `Bearer ${who}` } });
@@ -87,6 +52,8 @@ describe("a limit", () => {
     { what: "unauthenticated", method: "GET", path: "/v2/", usual: 401 },
     { what: "auth-fail", method: "GET", path: "/v2/", who: "WRONG", usual: 401 },
     { what: "token", method: "GET", path: "/auth/token", usual: 200 },
+    { what: "read-meta", method: "GET", path: "/v2/", who: "known", usual: 200 },
+    { what: "read-blob", method: "GET", path: "/v2/a/blobs/x", who: "known", usual: 200 },
     { what: "upload-start", method: "POST", path: "/v2/a/blobs/uploads/", who: "known", usual: 202 },
     { what: "mutate", method: "DELETE", path: "/v2/a/blobs/x", who: "known", usual: 202 },
   ])("of $what answers 429 with whole seconds to wait when $method $path has used it up", async ({ what, method, path, who, usual }) => {
@@ -120,5 +87,33 @@ describe("a limit", () => {
     const ask = await limited("unauthenticated");
     for (let count = 0; count < 5; count += 1) await ask("GET", "/v2/");
     expect((await ask("GET", "/v2/", "known")).status).toBe(200);
+  });
+
+  test("tells on the API what there is in all and what is left, and says so in a problem when that is used up", async () => {
+    const ask = await limited("search");
+    const headers = ["ratelimit-policy", "ratelimit"] as const;
+    const seen = await Promise.all([1, 2, 3].map(() => ask("GET", "/v1/things", "known")));
+    expect(seen.map(({ status }) => status)).toEqual([200, 200, 429]);
+    expect(seen.map((answer) => answer.headers.get(headers[0]))).toEqual(Array(3).fill('"search";q=2;w=200'));
+    expect(seen.map((answer) => answer.headers.get(headers[1])?.replace(/;t=\d+$/, ""))).toEqual([
+      '"search";r=1',
+      '"search";r=0',
+      '"search";r=0',
+    ]);
+    expect(await seen[2]?.json()).toMatchObject({ status: 429, code: "too_many_requests" });
+  });
+
+  test("of a credential holds whoever's address it comes from, and that of an address whichever identity comes from there", async () => {
+    const limits = ownLimits({ ...DEFAULT_RATES, mutate: { perSecond: 0.01, burst: 3 } });
+    const from = async (address: string, identity: string, credential: string): Promise<number> =>
+      (await limits.take("mutate", { address, identity, credential }, 1)).units;
+    expect([await from("1", "a", "k1"), await from("2", "a", "k1"), await from("3", "a", "k1"), await from("4", "a", "k1")]).toEqual([
+      1, 1, 1, 0,
+    ]);
+    expect(await from("5", "a", "k2")).toBe(0);
+    const others: number[] = [];
+    for (let n = 0; n < 12; n += 1) others.push(await from("9", `b${n}`, `l${n}`));
+    expect(others.reduce((sum, units) => sum + units, 0)).toBe(12);
+    expect(await from("9", "c", "m")).toBe(0);
   });
 });

@@ -2,7 +2,8 @@ import { chmod, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { operations } from "../../src/api/operations.ts";
-import { DEFAULT_RATES, Limiter } from "../../src/http/limits.ts";
+import { Limiter, ownLimits } from "../../src/http/limits.ts";
+import { DEFAULT_RATES } from "../../src/limits/classes.ts";
 import { signStatements } from "../../src/jobs/sign-statements.ts";
 import { digestOf, encodedOf } from "../../src/oci/digest.ts";
 import type { MetadataStore } from "../../src/storage/metadata-store.ts";
@@ -357,7 +358,8 @@ describe("what the registry refuses is refused as published:", () => {
 
 test("too many requests are refused as published", async () => {
   const nothing = { perSecond: 0.001, burst: 0 };
-  const tight = await startTestRegistry({ limiter: new Limiter({ ...DEFAULT_RATES, unauthenticated: nothing, mutate: nothing }) });
+  const rates = { ...DEFAULT_RATES, unauthenticated: nothing, mutate: nothing };
+  const tight = await startTestRegistry({ limiter: new Limiter(ownLimits(rates), rates) });
   const locked = basic("locked", "amr_wrong");
   for (let tries = 0; tries < 6; tries += 1) {
     await fetch(`${tight.url}/v1/artifacts`, { headers: { authorization: basic("locked", `amr_wrong${tries}`) } });

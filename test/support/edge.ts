@@ -30,7 +30,15 @@ const simpleGatekeeper: Gatekeeper = {
 
 function callerNamed(name: string): Caller {
   return {
-    principal: { name, kind: "service", bindings: [], countsAs: name, duties: "standard", credential: "c1", access: undefined },
+    principal: {
+      name,
+      kind: "service",
+      bindings: [],
+      countsAs: name,
+      duties: "standard",
+      credential: `credential-of-${name}`,
+      access: undefined,
+    },
     actor: { principal: name, kind: "service" },
   };
 }

@@ -44,10 +44,7 @@ const PROMOTED_TAG = "/v1/tags/:ref{[^@:]+(?::|%3[Aa])[^/]+}/promoted";
 /** The doors to artifacts and their lifecycle (interface.md §5). Use cases ask for the rights: what a caller may not see is absent first. */
 export function artifactDoors(services: DeletionServices): readonly Door[] {
   return [
-    door("GET", "/v1/artifacts", async (c, caller) => {
-      const { repository, state, cursor, limit } = conform(listRequest, c.req.query());
-      return c.json(await listArtifacts(services, caller, { repository, state, cursor, limit }));
-    }),
+    { ...door("GET", "/v1/artifacts", async (c, caller) => list(services, c, caller)), limit: "search" },
     door("GET", REF, async (c, caller) => c.json(await shown(services, await artifactAt(services, c, caller, "seen")))),
     door("GET", `${REF}/history`, async (c, caller) => {
       const { repository, record } = await artifactAt(services, c, caller, "seen");
@@ -104,6 +101,11 @@ export function artifactDoors(services: DeletionServices): readonly Door[] {
 
 function door(method: CallerDoor["method"], path: string, handle: CallerDoor["handle"]): CallerDoor {
   return { method, path, action: "credential", handle };
+}
+
+async function list(services: DeletionServices, c: Ask, caller: Caller): Promise<Response> {
+  const { repository, state, cursor, limit } = conform(listRequest, c.req.query());
+  return c.json(await listArtifacts(services, caller, { repository, state, cursor, limit }));
 }
 
 async function evaluate(services: TransitionServices, c: Ask, caller: Caller): Promise<Response> {

@@ -14,8 +14,8 @@ const AUDIT = { permission: "audit", on: "registry" } as const;
 /** The doors to the audit: its pages, and the proof of its chain. */
 export function auditDoors(services: Pick<Services, "metadata">): readonly Door[] {
   return [
-    { method: "GET", path: "/v1/audit", action: AUDIT, handle: (c: Ask, caller: Caller) => list(services, c, caller) },
-    { method: "GET", path: "/v1/audit/verify", action: AUDIT, handle: (c: Ask) => prove(services, c) },
+    { method: "GET", path: "/v1/audit", action: AUDIT, limit: "export", handle: (c: Ask, caller: Caller) => list(services, c, caller) },
+    { method: "GET", path: "/v1/audit/verify", action: AUDIT, limit: "export", handle: (c: Ask) => prove(services, c) },
   ];
 }
 

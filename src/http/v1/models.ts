@@ -23,7 +23,10 @@ import { promoted } from "./promote-model.ts";
 /** The doors of the predecessor's API to artifacts (secai-behaviour 1.6), over the same records as all others. */
 export function modelDoors(services: AcquireServices): readonly Door[] {
   return [
-    read("GET", "/v1/models", (c, caller) => c.body(jsonArray(shownModels(services, caller)), 200, JSON_TYPE)),
+    {
+      ...read("GET", "/v1/models", (c, caller) => c.body(jsonArray(shownModels(services, caller)), 200, JSON_TYPE)),
+      limit: "search",
+    },
     read("GET", "/v1/model", async (c, caller) => answer(c, await shown(services, await named(services, c, caller, "seen")))),
     read("GET", "/v1/model/path", async (c, caller) =>
       answer(c, goJson(await locateModel(services, await named(services, c, caller, "served")))),

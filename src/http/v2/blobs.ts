@@ -25,6 +25,7 @@ export function blobDoors(services: Needs): readonly Door[] {
       method: "GET",
       path,
       action: "pull",
+      limit: "read-blob",
       inRepository: true,
       handle: async (c, caller, repository) => {
         const digest = digestInPath(c);

@@ -10,6 +10,7 @@ export function catalogDoors(services: Pick<Services, "metadata">): readonly Doo
       method: "GET",
       path: "/v2/_catalog",
       action: "catalog",
+      limit: "search",
       handle: async (c, caller) => {
         const page = parsePage(c.req.query("n"), c.req.query("last"));
         const { repositories, next } = await listRepositories(services, caller, page);

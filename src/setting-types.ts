@@ -1,0 +1,10 @@
+import { z } from "zod";
+
+/** A whole number within bounds, as a number or as text. */
+export function count(least: number, most: number) {
+  const error = `must be a whole number from ${least} to ${most}`;
+  return z
+    .union([z.number(), z.string().regex(/^\d{1,15}$/)], { error })
+    .transform(Number)
+    .refine((value) => Number.isSafeInteger(value) && value >= least && value <= most, error);
+}
