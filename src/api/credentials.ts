@@ -36,7 +36,8 @@ export const credentialView = z.strictObject({
   id: z.string(),
   /** The identity, which is the user name to log in with. */
   name: z.string(),
-  kind: z.enum(["api-key", "refresh-token"]),
+  /** A session is what somebody opened in a browser with a key. */
+  kind: z.enum(["api-key", "refresh-token", "session"]),
   created_by: z.string(),
   created_at: timeSchema,
   expires_at: timeSchema.nullable(),

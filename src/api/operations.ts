@@ -65,7 +65,7 @@ import { statementPage, statementView } from "./statements.ts";
 import { timeSchema } from "./time.ts";
 import { whoamiAnswer } from "./whoami.ts";
 
-/** Every door but those of `/v2` and `/auth`, which the distribution specification describes. */
+/** Every door but those of `/v2` and `/auth`, which the distribution specification describes, and the pages, which are for people. */
 export const operations: readonly Operation[] = [
   ...artifactOperations,
   ...modelOperations,

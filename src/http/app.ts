@@ -7,13 +7,14 @@ import { type ErrorCode, RegistryError } from "../oci/errors.ts";
 import { NAME_PATTERN, type RepositoryName, isRepositoryName } from "../oci/reference.ts";
 import type { Caller } from "../registry/ports.ts";
 import type { RefusedRequest } from "../registry/refused-request.ts";
-import { answerError } from "./errors.ts";
+import { type ShowError, answerError } from "./errors.ts";
 import { setEdgeHeaders } from "./headers.ts";
 import { Limiter, addressKey, limitOf } from "./limits.ts";
 import { observeRequest } from "./observe.ts";
 import { DEFAULT_PACE, type Pace } from "./progress.ts";
 import type { Action, Ask, Door, Env } from "./route.ts";
 import { MAX_HEADERS } from "./server.ts";
+import { isOfPages } from "./ui/page.ts";
 
 /** Tells who knocks: the caller, when the credential that came along lets it do this; throws `UNAUTHORIZED` or `DENIED` otherwise. */
 export interface Gatekeeper {
@@ -31,6 +32,8 @@ export interface Edges {
   readonly metrics?: Meter;
   /** Takes what a door refused a known caller, to be coalesced into the audit. */
   readonly refused?: (caller: Caller, refusal: RefusedRequest) => void;
+  /** Shows an error to people who look at pages. */
+  readonly showError?: ShowError;
   /** Is the server about to stop? Then every answer asks for the end of its connection. */
   readonly draining?: () => boolean;
 }
@@ -89,13 +92,15 @@ class RequestEdge {
       checkSize(c);
       return await handle();
     } catch (error) {
-      return answerError(c, await this.#charged(c, error), log);
+      const show = isOfPages(c.req.path) ? this.#edges.showError : undefined;
+      return answerError(c, await this.#charged(c, error), log, show);
     }
   }
 
   async enter(c: Ask, door: Door): Promise<Response> {
     if (door.action === "open") {
-      if (door.path.startsWith("/auth/")) await this.#take(c, "token", { address: addressKey(c.get("address")) });
+      const isLogin = door.path.startsWith("/auth/") || (isOfPages(door.path) && door.method === "POST");
+      if (isLogin) await this.#take(c, "token", { address: addressKey(c.get("address")) });
       return door.handle(c);
     }
     const { gatekeeper } = this.#edges;

@@ -12,13 +12,15 @@ import { auditEvent } from "../registry/audit-event.ts";
 import { type AuthenticationOptions, Authenticator } from "../registry/authenticate.ts";
 import type { LoginRefusal, Origin } from "../registry/logins.ts";
 import type { Caller, Services } from "../registry/ports.ts";
+import { type RefusedRequest, noteRefusedRequest } from "../registry/refused-request.ts";
 import type { Gatekeeper } from "./app.ts";
 import { addressKey } from "./limits.ts";
 import { isFromThisMachine } from "./local-reader.ts";
 import type { Action, Ask } from "./route.ts";
+import { SessionGate } from "./ui/session-gate.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "newId" | "random" | "secretFor" | "log" | "settings">;
-type Asked = Exclude<Action, "open">;
+type Asked = Exclude<Action, "open" | "session">;
 
 export interface GatekeeperOptions {
   /** What a challenge names, by the `Host` of the request (RULES 20). */
@@ -62,15 +64,23 @@ class Gate implements Gatekeeper {
   readonly #services: Needs;
   readonly #options: GatekeeperOptions;
   readonly #authenticator: Authenticator;
+  readonly #sessions: SessionGate;
 
   constructor(services: Needs, options: GatekeeperOptions) {
     this.#services = services;
     this.#options = options;
     const audience = (): string => options.realm(undefined).service;
     this.#authenticator = new Authenticator(services, { audience, serviceToken: options.serviceToken, note: options.refused });
+    const refused = (caller: Caller, refusal: RefusedRequest): void =>
+      noteRefusedRequest({ ...services, refusals: { note: options.refused } }, caller, refusal);
+    this.#sessions = new SessionGate(services, { realm: options.realm, originOf, refused });
   }
 
-  async admit(c: Ask, action: Asked, repository: RepositoryName | undefined): Promise<Caller> {
+  async admit(c: Ask, action: Asked | "session", repository: RepositoryName | undefined): Promise<Caller> {
+    return action === "session" ? this.#sessions.admit(c) : this.#admitByHeader(c, action, repository);
+  }
+
+  async #admitByHeader(c: Ask, action: Asked, repository: RepositoryName | undefined): Promise<Caller> {
     const header = c.req.header("authorization");
     if (header === undefined) return this.#withoutCredential(c, action, repository);
     const presented = parseAuthorization(header);

@@ -10,6 +10,8 @@ import { healthDoors } from "./health.ts";
 import type { Limiter } from "./limits.ts";
 import type { Pace } from "./progress.ts";
 import type { Door, Env } from "./route.ts";
+import { pageDoors } from "./ui/doors.ts";
+import { Pages } from "./ui/page.ts";
 import { artifactDoors } from "./v1/artifacts.ts";
 import { authorityDoors } from "./v1/authorities.ts";
 import { auditDoors } from "./v1/audit.ts";
@@ -79,6 +81,11 @@ export function allDoors(services: DoorServices, gatekeeper: Gatekeeper, serving
     ...statementDoors(services),
     ...authorityDoors(services),
     ...whoamiDoors(),
+    ...pageDoors(services, {
+      realm: services.realmOf,
+      refused: (event) => services.refusals.note(event),
+      pages: new Pages({ insecureDevMode }),
+    }),
     ...healthDoors({ services, gatekeeper, draining, insecureDevMode, authRequired, isLocal }),
   ];
 }
@@ -87,6 +94,7 @@ export function allDoors(services: DoorServices, gatekeeper: Gatekeeper, serving
 export function createRegistryApp(services: DoorServices, serving: Serving): Hono<Env> {
   const { serviceToken, ...edge } = serving;
   const refused = services.refusals.note.bind(services.refusals);
+  const pages = new Pages(serving);
   const gatekeeper = createGatekeeper(services, {
     realm: services.realmOf,
     serviceToken,
@@ -99,6 +107,7 @@ export function createRegistryApp(services: DoorServices, serving: Serving): Hon
     gatekeeper,
     services,
     refused: (caller, refusal) => noteRefusedRequest(services, caller, refusal),
+    showError: (c, error) => pages.showError(c, error),
     ...edge,
   });
 }

@@ -21,11 +21,14 @@ function speaksPredecessor(path: string): boolean {
   return /^\/v1\/(?:models?|stats|integrity)(?:\/|$)/.test(path);
 }
 
+/** How an error is shown to people, where there are pages. */
+export type ShowError = (c: Ask, error: RegistryError) => Response;
+
 /**
  * The only place where an error becomes an answer. Whatever is not a `RegistryError` and not a failure of the storage is a
- * fault of ours: it is logged, and the caller learns nothing but the request id.
+ * fault of ours: it is logged, and the caller learns nothing but the request id. `show` renders what is not for programs.
  */
-export function answerError(c: Ask, thrown: unknown, log: Logger): Response {
+export function answerError(c: Ask, thrown: unknown, log: Logger, show?: ShowError): Response {
   const { outgoing } = c.env;
   if (outgoing.headersSent || outgoing.destroyed) {
     // Nothing can be taken back: a cut connection tells the client that the answer is not whole. Often it hung up itself.
@@ -36,7 +39,7 @@ export function answerError(c: Ask, thrown: unknown, log: Logger): Response {
   const error = known(thrown, c.get("requestId"), log);
   for (const [name, value] of Object.entries(error.headers)) c.header(name, value);
   if (ERRORS[error.code].status === 408) c.header("Connection", "close");
-  return render(c, error);
+  return show === undefined ? render(c, error) : show(c, error);
 }
 
 function known(thrown: unknown, requestId: string, log: Logger): RegistryError {

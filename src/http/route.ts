@@ -4,6 +4,7 @@ import type { Permission } from "../identity/permission.ts";
 import type { Limited } from "../limits/classes.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import type { Caller } from "../registry/ports.ts";
+import type { Viewer } from "../ui/frame.ts";
 
 /** What the edge puts beside every request. */
 export interface Env {
@@ -15,6 +16,10 @@ export interface Env {
     address: string;
     /** What a body must keep up, see `progress.ts`. */
     pace: { readonly bytesPerSecond: number; readonly windowMilliseconds: number };
+    /** Who looks at a page, behind the gate of the pages. */
+    session?: { readonly viewer: Viewer };
+    /** The form that came with a change there; its token has been checked. */
+    form?: URLSearchParams;
   };
 }
 
@@ -23,12 +28,14 @@ export type Ask = Context<Env>;
 /**
  * What a door needs. `open`: nothing. `credential`: any valid credential. `pull`, `push`, `delete`: that right on the repository in the path,
  * where `pull` only asks for a credential whose token covers it: what is shown is decided by `serve`. A permission in braces is needed
- * somewhere or on the repository in the path, as `on` says. `registered`: a door of the predecessor's, which programs of this machine read
+ * somewhere or on the repository in the path, as `on` says. `session`: a page, for who signed in on one; what changes something there needs
+ * the token of a form besides. `registered`: a door of the predecessor's, which programs of this machine read
  * without a credential (RULES 19), and which refuses as the predecessor did.
  */
 export type Action =
   | "open"
   | "credential"
+  | "session"
   | "pull"
   | "push"
   | "delete"

@@ -96,13 +96,22 @@ export class Authenticator {
     return claims;
   }
 
-  #authenticated({ identity, credential }: LiveCredential, access: readonly TokenAccess[] | undefined, origin: Origin): Authenticated {
-    const { name, kind, bindings, countsAs } = identity;
-    const { duties } = this.#services.settings;
-    const who: Pick<Actor, "principal" | "kind" | "credential"> = { principal: name, kind, credential: credential.id };
-    const principal: Principal = { name, kind, bindings, countsAs, duties, credential: credential.id, access };
-    return { caller: { principal, actor: actorOf(who, origin) }, expiresAt: credential.expiresAt };
+  #authenticated(found: LiveCredential, access: readonly TokenAccess[] | undefined, origin: Origin): Authenticated {
+    return { caller: callerOf(this.#services, found, access, origin), expiresAt: found.credential.expiresAt };
   }
+}
+
+/** Who comes with a credential that is in force; `access` caps what it may do, when it is a token. */
+export function callerOf(
+  { settings: { duties } }: Pick<Services, "settings">,
+  { identity, credential }: LiveCredential,
+  access: readonly TokenAccess[] | undefined,
+  origin: Origin,
+): Caller {
+  const { name, kind, bindings, countsAs } = identity;
+  const who: Pick<Actor, "principal" | "kind" | "credential"> = { principal: name, kind, credential: credential.id };
+  const principal: Principal = { name, kind, bindings, countsAs, duties, credential: credential.id, access };
+  return { principal, actor: actorOf(who, origin) };
 }
 
 function refused(refusal: CredentialRefusal): LoginRefusal {

@@ -1,4 +1,5 @@
 import { createSecret } from "../identity/api-key.ts";
+import { createSessionId } from "../identity/session-id.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { Key, Put } from "../storage/metadata-store.ts";
 import type { CredentialRecord } from "../storage/records.ts";
@@ -21,7 +22,7 @@ export type CredentialChoice = Pick<
 
 /** Makes a secret, or takes one that exists already, and the record that keeps its keyed hash. */
 export function freshCredential(services: Needs, choice: CredentialChoice, existing?: string): FreshCredential {
-  const secret = existing ?? createSecret(choice.kind, services.random);
+  const secret = existing ?? secretOf(choice.kind, services);
   const record: CredentialRecord = {
     v: 1,
     id: services.newId(),
@@ -31,6 +32,10 @@ export function freshCredential(services: Needs, choice: CredentialChoice, exist
     revokedAt: null,
   };
   return { record, secret };
+}
+
+function secretOf(kind: CredentialRecord["kind"], { random }: Needs): string {
+  return kind === "session" ? createSessionId(random) : createSecret(kind, random);
 }
 
 /** The rows of a new credential. */

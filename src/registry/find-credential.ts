@@ -1,5 +1,6 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import { type SecretKind, secretKindOf } from "../identity/api-key.ts";
+import { isSessionId } from "../identity/session-id.ts";
 import { keys } from "../storage/keys.ts";
 import { type CredentialRecord, type IdentityRecord, credentialRecord, credentialUseRecord } from "../storage/records.ts";
 import { findIdentity } from "./identities.ts";
@@ -28,7 +29,15 @@ export function secretHmac({ secretFor }: Pick<Services, "secretFor">, secret: s
 
 /** The credential that a secret of this kind opens. */
 export async function findBySecret(services: Needs, kind: SecretKind, secret: string): Promise<CredentialLookUp> {
-  if (secretKindOf(secret) !== kind) return { refusal: "unknown" };
+  return secretKindOf(secret) === kind ? lookUp(services, kind, secret) : { refusal: "unknown" };
+}
+
+/** The session that an id opens, as long as the key that it was opened with is in force. */
+export async function findSession(services: Needs, id: string): Promise<CredentialLookUp> {
+  return isSessionId(id) ? lookUp(services, "session", id) : { refusal: "unknown" };
+}
+
+async function lookUp(services: Needs, kind: CredentialRecord["kind"], secret: string): Promise<CredentialLookUp> {
   const hmac = secretHmac(services, secret);
   const entry = await services.metadata.get(keys.credentialSecret(hmac));
   if (typeof entry?.value !== "string") return { refusal: "unknown" };
@@ -55,7 +64,7 @@ export function equalInConstantTime(one: string, other: string): boolean {
   return left.length === right.length && timingSafeEqual(left, right);
 }
 
-/** Is the credential in force, with its identity and, for a refresh token, the key that it was given for? */
+/** Is the credential in force, with its identity and, for a refresh token or a session, the key that it was given for? */
 async function standingOf(services: Needs, credential: CredentialRecord): Promise<CredentialLookUp> {
   const ended = endOf(credential, services.clock()) ?? (await idleEnd(services, credential));
   if (ended !== undefined) return { refusal: ended };
@@ -66,7 +75,7 @@ async function standingOf(services: Needs, credential: CredentialRecord): Promis
   return refusal === undefined ? { credential, identity } : { refusal };
 }
 
-/** How the key ended that a refresh token was given for: the token ends with it. */
+/** How the key ended that a refresh token or a session was given for: they end with it. */
 async function endOfParent(services: Needs, { parent }: CredentialRecord): Promise<CredentialRefusal | undefined> {
   const record = parent === null ? undefined : await loadCredential(services, parent);
   return record === undefined ? "revoked" : endOf(record, services.clock());

@@ -15,7 +15,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   identity/<name>                   an identity and its roles
  *   person-identity/<person>/<name>   the identities that count as one person for duties
  *   identity-credential/<name>/<id>   the credentials of an identity, oldest first
- *   credential/<id>                   an API key or refresh token, without its secret
+ *   credential/<id>                   an API key, refresh token or session, without its secret
  *   credential-secret/<hmac>          HMAC of a secret → id of the credential
  *   credential-use/<id>             * last use
  *   lockout/<what>                  * failed logins

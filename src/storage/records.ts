@@ -32,7 +32,7 @@ export type IdentityRecord = z.infer<typeof identityRecord>;
 export const credentialRecord = z.strictObject({
   v: z.literal(1),
   id: z.string(),
-  kind: z.enum(["api-key", "refresh-token"]),
+  kind: z.enum(["api-key", "refresh-token", "session"]),
   identity: z.string(),
   secretHmac: z.string(),
   createdBy: z.string(),
@@ -41,7 +41,7 @@ export const credentialRecord = z.strictObject({
   expiresAt: time.nullable(),
   idleMilliseconds: time.nullable(),
   revokedAt: time.nullable(),
-  /** The credential that it was rotated from, or that a refresh token belongs to. */
+  /** The credential that it was rotated from, or that a refresh token or a session belongs to. */
   parent: z.string().nullable(),
   epoch: z.number().int().nonnegative(),
 });

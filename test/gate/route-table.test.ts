@@ -1,6 +1,7 @@
 import { readFileSync, readdirSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { allDoors } from "../../src/http/doors.ts";
+import { assets } from "../../src/ui/assets.ts";
 import { type TestRegistry, startTestRegistry } from "../support/server.ts";
 
 let registry: TestRegistry;
@@ -24,7 +25,7 @@ describe("the route table", () => {
     ["row 12: no proxy, sync, import or export", /proxy|mirror|sync|import|export|backup|layout/],
     ["row 13: no redirect and no presigned URL", /redirect|presign|download|share/],
     ["row 18: no hold that time ends", /hold|delay|schedule|timer|embargo/],
-    ["row 20: no pages and no export of the audit", /^GET \/(?:ui)?$|\.html|assets|audit\/export/],
+    ["row 20: no export of the audit", /audit\/export/],
   ])("has, of %s", (_, absent) => {
     expect(paths().filter((path) => absent.test(path))).toEqual([]);
   });
@@ -81,6 +82,15 @@ const NOT_OF_ARTIFACTS = [
   "POST /v1/revoked-authorities",
   "DELETE /v1/revoked-authorities/:statement",
   "GET /v1/whoami",
+  ...assets.map(({ path }) => `GET ${path}`),
+  "GET /ui",
+  "GET /ui/",
+  "GET /ui/sign-in",
+  "POST /ui/sign-in",
+  "POST /ui/sign-out",
+  "GET /ui/sessions",
+  "POST /ui/sessions/end-all",
+  "POST /ui/sessions/:id{[\\w-]+}/end",
   "GET /health",
   "GET /livez",
   "GET /readyz",

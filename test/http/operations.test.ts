@@ -10,13 +10,13 @@ beforeAll(async () => {
 });
 afterAll(() => registry.close());
 
-/** Described by the distribution specification, and by the token endpoint of its clients. */
-const DESCRIBED_ELSEWHERE = /^\/(?:v2|auth)(?:\/|$)/;
+/** Described by the distribution specification, by the token endpoint of its clients, and, what is for people, by itself. */
+const DESCRIBED_ELSEWHERE = /^\/(?:v2|auth|ui)(?:\/|$)/;
 
 const templateOf = ({ method, path }: Door): string => `${method} ${path.replaceAll(/:(\w+)(?:\{[^}]+\})?/g, "{$1}")}`;
 const described = (): readonly Door[] => registry.doors.filter(({ path }) => !DESCRIBED_ELSEWHERE.test(path));
 
-test("every door but those of /v2 and /auth is described once, and nothing else is", () => {
+test("every door but those of /v2, /auth and the pages is described once, and nothing else is", () => {
   const ids = operations.map(({ method, path }) => `${method} ${path}`);
   expect(ids.toSorted()).toEqual(described().map(templateOf).toSorted());
   expect(new Set(operations.map(({ id }) => id)).size).toBe(operations.length);

@@ -43,7 +43,7 @@ function callerNamed(name: string): Caller {
   };
 }
 
-export interface EdgeOptions extends Partial<Pick<Edges, "gatekeeper" | "limiter" | "pace" | "draining">> {
+export interface EdgeOptions extends Partial<Pick<Edges, "gatekeeper" | "limiter" | "pace" | "draining" | "showError">> {
   readonly doors: Edges["doors"];
   readonly bounds?: Partial<Bounds>;
   readonly publicUrl?: string;

@@ -5,6 +5,7 @@ import type { AuditEvent } from "../../src/audit/event.ts";
 import { createGatekeeper } from "../../src/http/authenticate.ts";
 import { allDoors } from "../../src/http/doors.ts";
 import type { Door } from "../../src/http/route.ts";
+import { Pages } from "../../src/http/ui/page.ts";
 import { type Realm, realmChooser } from "../../src/identity/realm.ts";
 import { prepareSigningKey } from "../../src/registry/attestation-keys.ts";
 import { createInspector } from "../../src/scan/inspector.ts";
@@ -89,7 +90,8 @@ export async function startWholeRegistry({
   });
   const serving = { serviceToken, draining: () => false, insecureDevMode, isLocal };
   const doors = allDoors(services, gatekeeper, serving);
-  const edge = await startEdge({ doors, gatekeeper });
+  const pages = new Pages(serving);
+  const edge = await startEdge({ doors, gatekeeper, showError: (c, error) => pages.showError(c, error) });
   ({ port } = edge);
   const registry: WholeRegistry = {
     ...identities,

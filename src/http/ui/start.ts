@@ -1,0 +1,52 @@
+import { registryRights } from "../../identity/authorize.ts";
+import { countStates } from "../../registry/count-states.ts";
+import { endOf } from "../../registry/find-credential.ts";
+import { listCredentials } from "../../registry/list-credentials.ts";
+import type { Caller, Services } from "../../registry/ports.ts";
+import { countDamaged } from "../../registry/verify-damage.ts";
+import { type Overview, startPage } from "../../ui/start.ts";
+import type { Door } from "../route.ts";
+import { type Pages, redirect } from "./page.ts";
+
+type Needs = Pick<Services, "metadata" | "blobs" | "clock">;
+
+const SOON = 14 * 24 * 60 * 60 * 1000;
+/** Of the caller's credentials so many are looked at. */
+const MAX_CREDENTIALS = 200;
+
+/** The start page, and the way to it. */
+export function startDoors(services: Needs, pages: Pages): readonly Door[] {
+  return [
+    { method: "GET", path: "/ui", action: "open", handle: (c) => redirect(c, "/ui/") },
+    {
+      method: "GET",
+      path: "/ui/",
+      action: "session",
+      handle: async (c, caller) => pages.show(c, { title: "Start", section: "/ui/", main: startPage(await overviewOf(services, caller)) }),
+    },
+  ];
+}
+
+/** Counts are told to every credential, as at `/health` (RULES 32); the disk is the operator's. */
+async function overviewOf(services: Needs, caller: Caller): Promise<Overview> {
+  const { counts, complete } = await countStates(services);
+  const damaged = await countDamaged(services);
+  const isOperator = registryRights(caller.principal).has("administer:system");
+  return {
+    states: counts,
+    areStatesComplete: complete,
+    damaged: { count: damaged.count, isComplete: damaged.complete },
+    room: isOperator ? await services.blobs.room() : undefined,
+    expiring: await expiringKeys(services, caller),
+  };
+}
+
+async function expiringKeys(services: Needs, caller: Caller): Promise<Overview["expiring"]> {
+  const now = services.clock();
+  const listed = await listCredentials(services, caller, { limit: MAX_CREDENTIALS, after: undefined });
+  return listed.flatMap(({ record }) => {
+    const { kind, identity, id, expiresAt } = record;
+    const isExpiring = kind === "api-key" && endOf(record, now) === undefined && expiresAt !== null && expiresAt < now + SOON;
+    return isExpiring ? [{ identity, id, expiresAt: new Date(expiresAt).toISOString() }] : [];
+  });
+}

@@ -1,0 +1,74 @@
+import { icon, styleSheet } from "./assets.ts";
+import { type Html, html } from "./html.ts";
+import { foreign, readable } from "./text.ts";
+
+/** Who looks at a page, and the token that its forms carry. */
+export interface Viewer {
+  readonly name: string;
+  readonly token: string;
+}
+
+/** The places that the navigation names. */
+const SECTIONS = [
+  { path: "/ui/", name: "Start" },
+  { path: "/ui/sessions", name: "Your sessions" },
+] as const;
+export type Section = (typeof SECTIONS)[number]["path"];
+
+/** What stands around a page's own content. */
+export interface Frame {
+  readonly title: string;
+  /** Undefined while nobody is signed in. */
+  readonly viewer: Viewer | undefined;
+  /** Has the operator given up on security (`INSECURE_DEV_MODE`)? Every page says so. */
+  readonly isInsecure: boolean;
+  readonly section: Section | undefined;
+}
+
+/** The field that shows that a form is ours and of this session. */
+export const TOKEN_FIELD = "_csrf";
+
+/** The hidden field of every form that changes something. */
+export function tokenField({ token }: Viewer): Html {
+  return html`<input type="hidden" name="${TOKEN_FIELD}" value="${token}" />`;
+}
+
+/** A whole page. */
+export function framed({ title, viewer, isInsecure, section }: Frame, main: Html): Html {
+  return html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <title>${readable(title, 120)} · ai-model-registry</title>
+        <link rel="stylesheet" href="${styleSheet.path}" />
+        <link rel="icon" href="${icon.path}" type="image/svg+xml" />
+      </head>
+      <body>
+        <a class="skip" href="#main">Skip to the content</a>
+        ${isInsecure && insecure}
+        <header>${viewer === undefined ? html`<p><strong>ai-model-registry</strong></p>` : navigation(viewer, section)}</header>
+        <main id="main" tabindex="-1">${main}</main>
+        <footer><p class="soft">Times are in UTC. Bytes are pulled by digest, never from these pages.</p></footer>
+      </body>
+    </html>`;
+}
+
+const insecure = html`<p class="danger" role="alert">
+  INSECURE_DEV_MODE is on: programs of this machine may change models without a credential. Never use it for anything but development.
+</p>`;
+
+function navigation(viewer: Viewer, section: Section | undefined): Html {
+  const links = SECTIONS.map(
+    ({ path, name }) => html`<li><a href="${path}" ${path === section && html`aria-current="page"`}>${name}</a></li>`,
+  );
+  return html`<p><strong>ai-model-registry</strong></p>
+    <nav aria-label="Main">
+      <ul>
+        ${links}
+      </ul>
+    </nav>
+    <form method="post" action="/ui/sign-out">
+      ${tokenField(viewer)}<span>Signed in as ${foreign(viewer.name)}</span> <button>Sign out</button>
+    </form>`;
+}

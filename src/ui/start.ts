@@ -1,0 +1,77 @@
+import { STATES, type State } from "../lifecycle/state.ts";
+import { type Html, html } from "./html.ts";
+import { meaningOf, stateBadge } from "./state.ts";
+import { moment, sizeText } from "./text.ts";
+
+/** What the start page tells. */
+export interface Overview {
+  readonly states: Readonly<Record<State, number>>;
+  /** False when a state has at least as many artifacts as are counted. */
+  readonly areStatesComplete: boolean;
+  /** Counted up to a bound. */
+  readonly damaged: { readonly count: number; readonly isComplete: boolean };
+  /** Bytes that uploads may still fill; undefined for who does not run the registry. */
+  readonly room: number | undefined;
+  /** The viewer's keys that end within two weeks. */
+  readonly expiring: readonly { readonly identity: string; readonly id: string; readonly expiresAt: string }[];
+}
+
+/** The start page. */
+export function startPage({ states, areStatesComplete, damaged, room, expiring }: Overview): Html {
+  const total = Object.values(states).reduce((sum, count) => sum + count, 0);
+  return html`<h1>What is here</h1>
+    ${total === 0 && nothingYet}
+    <section aria-labelledby="states">
+      <h2 id="states">Artifacts by state</h2>
+      <ul class="cards">
+        ${STATES.map((state) => html`<li><strong>${states[state]}</strong>${stateBadge(state)}<br /><span class="soft">${meaningOf(state)}</span></li>`)}
+      </ul>
+      ${!areStatesComplete && html`<p class="soft">Each state is counted up to a thousand.</p>`}
+    </section>
+    <section aria-labelledby="health">
+      <h2 id="health">Health</h2>
+      <ul class="cards">
+        <li><strong>${damaged.count}${!damaged.isComplete && "+"}</strong>${damagedText(damaged.count)}</li>
+        ${room !== undefined && html`<li><strong>${sizeText(Math.max(0, room))}</strong>${room > 0 ? "of disk left for uploads" : "of disk left: uploads are refused; make room or move the data directory"}</li>`}
+      </ul>
+    </section>
+    <section aria-labelledby="keys">
+      <h2 id="keys">Your keys that end soon</h2>
+      ${expiring.length === 0 ? html`<p>None ends within two weeks.</p>` : expiringTable(expiring)}
+    </section>`;
+}
+
+const nothingYet = html`<p class="notice">
+  Nothing was pushed yet. A publisher begins with <code>securectl push FILE models/NAME:TAG</code>, or with any OCI client.
+</p>`;
+
+function damagedText(count: number): Html {
+  if (count === 0) return html`<span>blobs are damaged, as far as they were checked</span>`;
+  return html`<span class="state bad"><span aria-hidden="true">✘</span> damaged blobs: push them again</span>`;
+}
+
+function expiringTable(expiring: Overview["expiring"]): Html {
+  return html`<table>
+    <caption>
+      Rotate them with
+      <code>securectl key rotate ID</code>
+    </caption>
+    <thead>
+      <tr>
+        <th scope="col">Identity</th>
+        <th scope="col">Key</th>
+        <th scope="col">Ends</th>
+      </tr>
+    </thead>
+    <tbody>
+      ${expiring.map(
+        ({ identity, id, expiresAt }) =>
+          html`<tr>
+            <th scope="row">${identity}</th>
+            <td><code>${id}</code></td>
+            <td>${moment(expiresAt)}</td>
+          </tr>`,
+      )}
+    </tbody>
+  </table>`;
+}

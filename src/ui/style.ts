@@ -1,0 +1,60 @@
+/** The one style sheet. Colours have a contrast of 4.5 to 1 at least in both schemes; what can be clicked has 24 px at least. */
+export const STYLE = `
+:root { color-scheme: light dark; --back: #fff; --fore: #1b1f24; --soft: #57606a; --line: #8c959f; --panel: #f3f5f7; --link: #0550ae;
+  --good: #116329; --wait: #7a4d00; --bad: #a40e26; --focus: #0550ae; }
+@media (prefers-color-scheme: dark) { :root { --back: #0d1117; --fore: #e6edf3; --soft: #a3adb8; --line: #6e7681; --panel: #161b22;
+  --link: #79b8ff; --good: #56d364; --wait: #e3b341; --bad: #ff8f87; --focus: #79b8ff; } }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--back); color: var(--fore); font: 1rem/1.5 system-ui, sans-serif; }
+a { color: var(--link); }
+:focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
+.skip { position: absolute; left: -100rem; background: var(--back); padding: .5rem 1rem; }
+.skip:focus { left: .5rem; top: .5rem; z-index: 1; }
+.danger { margin: 0; padding: .5rem 1rem; background: #a40e26; color: #fff; font-weight: bold; }
+header, main, footer { max-width: 72rem; margin: 0 auto; padding: .5rem 1rem; }
+header { display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; align-items: center; border-bottom: 1px solid var(--line); }
+nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1rem; list-style: none; margin: 0; padding: 0; }
+nav a { display: inline-block; min-height: 2rem; padding: .25rem 0; }
+nav a[aria-current] { font-weight: bold; text-decoration-thickness: .2em; }
+header form { margin-left: auto; }
+h1 { font-size: 1.5rem; line-height: 1.25; overflow-wrap: anywhere; }
+h2 { font-size: 1.2rem; margin-top: 2rem; }
+h3 { font-size: 1rem; }
+.wide { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; margin: 1rem 0; }
+caption { text-align: left; font-weight: bold; padding: .25rem 0; }
+th, td { text-align: left; vertical-align: top; padding: .4rem .6rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
+td.number, th.number { text-align: right; white-space: nowrap; }
+code, pre { font-family: ui-monospace, monospace; font-size: .9rem; overflow-wrap: anywhere; }
+pre { background: var(--panel); border: 1px solid var(--line); padding: .75rem; overflow-x: auto; white-space: pre-wrap; }
+dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .25rem 1rem; }
+dt { color: var(--soft); }
+dd { margin: 0; overflow-wrap: anywhere; }
+label { display: block; font-weight: bold; margin-top: .75rem; }
+label.beside { display: inline-flex; gap: .5rem; align-items: center; font-weight: normal; min-height: 2rem; }
+input, select, textarea { font: inherit; width: 100%; max-width: 32rem; min-height: 2.25rem; padding: .25rem .5rem; color: var(--fore);
+  background: var(--back); border: 1px solid var(--line); border-radius: .25rem; }
+input[type="checkbox"] { width: 1.5rem; min-height: 1.5rem; }
+textarea { min-height: 4.5rem; }
+button { font: inherit; min-height: 2.25rem; min-width: 2.25rem; padding: .25rem .9rem; border: 1px solid var(--line); border-radius: .25rem;
+  background: var(--panel); color: var(--fore); cursor: pointer; }
+button.grave { border-color: var(--bad); color: var(--bad); }
+button:disabled { cursor: not-allowed; color: var(--soft); border-style: dashed; }
+.hint, .soft { color: var(--soft); font-size: .9rem; }
+.notice { border-left: .3rem solid var(--line); background: var(--panel); padding: .5rem 1rem; margin: 1rem 0; }
+.notice.bad { border-color: var(--bad); }
+.notice.good { border-color: var(--good); }
+.state { white-space: nowrap; font-weight: bold; }
+.state.good { color: var(--good); }
+.state.wait { color: var(--wait); }
+.state.bad { color: var(--bad); }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: 1rem; list-style: none; padding: 0; }
+.cards li { border: 1px solid var(--line); border-radius: .25rem; padding: .75rem 1rem; }
+.cards strong { display: block; font-size: 1.5rem; }
+.filters { display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: 0 1rem; align-items: end; }
+.act { border: 1px solid var(--line); border-radius: .25rem; padding: 0 1rem 1rem; margin: 1rem 0; }
+.copy { visibility: hidden; min-height: 1.75rem; padding: 0 .5rem; font-size: .85rem; }
+.scripted .copy { visibility: visible; }
+@media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .5rem; } }
+@media (prefers-reduced-motion: no-preference) { a, button { transition: background-color .1s; } }
+`;

@@ -1,0 +1,35 @@
+import { type Html, html } from "./html.ts";
+
+/** Longer texts from others are cut: a page has a bound. */
+const MAX_TEXT = 300;
+
+/**
+ * What would let a text show itself as another one: control characters, those that turn the direction of writing, and those that have no
+ * width. Line ends and tabs are among them.
+ */
+const DECEIVING = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}]/gu;
+
+/** A text from others as people may read it: what deceives is named, and what is too long is cut (`max` is in UTF-16 units). */
+export function readable(text: string, max = MAX_TEXT): string {
+  const cut = text.length > max ? `${text.slice(0, max).replace(/[\uD800-\uDBFF]$/, "")}…` : text;
+  return cut.replace(DECEIVING, (character) => `[U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}]`);
+}
+
+/** The same as markup, isolated so that its direction of writing does not reach what stands beside it. */
+export function foreign(text: string, max = MAX_TEXT): Html {
+  return html`<bdi>${readable(text, max)}</bdi>`;
+}
+
+const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"] as const;
+
+/** A number of bytes as people read it. */
+export function sizeText(bytes: number): string {
+  const power = bytes < 1024 ? 0 : Math.min(UNITS.length - 1, Math.floor(Math.log2(bytes) / 10));
+  const value = bytes / 1024 ** power;
+  return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[power] ?? "bytes"}`;
+}
+
+/** A moment (RFC 3339) to the minute, in UTC, with the exact one for machines. */
+export function moment(at: string): Html {
+  return html`<time datetime="${at}">${at.slice(0, 16).replace("T", " ")} UTC</time>`;
+}
