@@ -24,8 +24,8 @@ export async function expireUploads(services: Needs, { lifetime = LIFETIME, sign
 
 async function expire({ blobs, log }: Needs, upload: string, before: number): Promise<boolean> {
   try {
-    const staged = await blobs.staged(upload);
-    if (staged === undefined || staged.touchedAt > before) return false;
+    const touchedAt = await blobs.touchedAt(upload);
+    if (touchedAt === undefined || touchedAt > before) return false;
     await blobs.discard(upload);
     return true;
   } catch (error) {

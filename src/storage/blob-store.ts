@@ -40,8 +40,10 @@ export interface BlobStore {
   open(digest: Digest, range?: ByteRange): Promise<BlobStream>;
   /** Begins an empty upload under an id that the caller chose (letters, digits, `-`, `_`, `.`, at most 128). */
   stage(upload: string): Promise<void>;
-  /** Size in bytes of an upload and when it last grew (epoch, ms), or nothing when there is no such upload. */
-  staged(upload: string): Promise<{ readonly size: number; readonly touchedAt: number } | undefined>;
+  /** Size in bytes of an upload, or nothing when there is no such upload (any more, however little a crash left of its end). */
+  staged(upload: string): Promise<{ readonly size: number } | undefined>;
+  /** When an upload that `listStaged` tells of last grew (epoch, ms); of what a crash left of one, since when it is like that. */
+  touchedAt(upload: string): Promise<number | undefined>;
   /** The bytes that an upload has so far, from `start`. */
   openStaged(upload: string, start: number): Promise<Readable>;
   /**

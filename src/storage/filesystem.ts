@@ -113,13 +113,16 @@ class Filesystem implements BlobStore {
     });
   }
 
-  async staged(upload: string): Promise<{ readonly size: number; readonly touchedAt: number } | undefined> {
+  async staged(upload: string): Promise<{ readonly size: number } | undefined> {
+    const found = await withCurrentName(this.#folderOf(upload), DATA, (path) => stat(path));
+    return found && { size: found.size };
+  }
+
+  async touchedAt(upload: string): Promise<number | undefined> {
     const folder = this.#folderOf(upload);
-    const found = await withCurrentName(folder, DATA, (path) => stat(path));
-    if (found !== undefined) return { size: found.size, touchedAt: found.mtimeMs };
-    // An upload that is just beginning, or what a crash left of one: it expires like any other.
-    const empty = await stat(folder).catch(noneWhenMissing);
-    return empty && { size: 0, touchedAt: empty.mtimeMs };
+    // A folder alone is an upload that is just beginning, or what a crash left of one.
+    const found = (await withCurrentName(folder, DATA, (path) => stat(path))) ?? (await stat(folder).catch(noneWhenMissing));
+    return found?.mtimeMs;
   }
 
   async openStaged(upload: string, start: number): Promise<Readable> {

@@ -189,12 +189,14 @@ describe("a process that is killed in the midst of an upload", () => {
     60_000,
   );
 
-  test("or between the steps of its beginning leaves something that expires and can be discarded", async () => {
+  test("or between the steps of its beginning or its end leaves no upload, but something that expires and can be discarded", async () => {
     await mkdir(join(root, "uploads/u"));
     expect(await all(store.listStaged())).toEqual(["u"]);
-    expect(await store.staged("u")).toMatchObject({ size: 0 });
-    await store.discard("u");
     expect(await store.staged("u")).toBeUndefined();
+    expect(await store.touchedAt("u")).toBeGreaterThan(0);
+    await store.discard("u");
+    expect(await all(store.listStaged())).toEqual([]);
+    expect(await store.touchedAt("u")).toBeUndefined();
   });
 });
 

@@ -235,6 +235,7 @@ export function blobsWith(blobs: BlobStore, changed: Partial<BlobStore>): BlobSt
     open: (digest, range) => blobs.open(digest, range),
     stage: (upload) => blobs.stage(upload),
     staged: (upload) => blobs.staged(upload),
+    touchedAt: (upload) => blobs.touchedAt(upload),
     openStaged: (upload, start) => blobs.openStaged(upload, start),
     append: (upload, bytes, offset) => blobs.append(upload, bytes, offset),
     clone: (upload, fd) => blobs.clone(upload, fd),

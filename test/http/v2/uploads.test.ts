@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { open } from "node:fs/promises";
+import { open, rm } from "node:fs/promises";
 import { request } from "node:http";
+import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { digestOf } from "../../../src/oci/digest.ts";
@@ -625,6 +626,21 @@ describe("a blob that the collector has condemned", () => {
     expect((await ask(registry, "GET", `/v2/team/m/blobs/${digest}`)).body).toEqual(HELLO);
     expect((await registry.metadata.get(key))?.value).toMatchObject({ status: "present" });
   });
+});
+
+test("what a kill left of an upload that was being closed is no upload of no bytes: nobody is told to send them again", async () => {
+  const location = await beginUpload(registry, "team/m");
+  const [id = ""] = await stagedUploads();
+  await rm(join(registry.directory, "uploads", id, "data"));
+  for (const [method, path] of [
+    ["GET", location],
+    ["PATCH", location],
+    ["PUT", withDigest(location, digestOf(HELLO))],
+    ["DELETE", location],
+  ] as const) {
+    const answer = await ask(registry, method, path, method === "GET" || method === "DELETE" ? {} : { body: HELLO });
+    expect([method, answer.status, answer.code]).toEqual([method, 404, "BLOB_UPLOAD_UNKNOWN"]);
+  }
 });
 
 describe("when the disk is full", () => {

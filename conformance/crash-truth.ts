@@ -1,0 +1,150 @@
+import type { Digest } from "../src/oci/digest.ts";
+import { MAINTAINER, OPERATOR, READER } from "../test/support/actors.ts";
+import { type Actor, type ModelRepository, type Outcome, ReferenceModel } from "../test/support/reference-model.ts";
+import type { Content, Model } from "./crash-content.ts";
+
+/** What the identities of the first start may do in the namespace that `publisher` owns. */
+export const ACTORS = {
+  publisher: { ...MAINTAINER, name: "publisher", revoke: true },
+  operator: { ...OPERATOR, name: "operator" },
+  runtime: { ...READER, name: "runtime" },
+} as const satisfies Record<string, Actor>;
+
+/** One way that a repository may be, and what the audit then has to tell since it was looked at last. */
+interface World {
+  readonly model: ReferenceModel;
+  /** Events, as `<type> <digest or tag>`. */
+  readonly events: readonly string[];
+}
+
+/** A change as the model makes it: what comes of it, and the event that the audit then holds. */
+export interface Deed {
+  readonly event: string;
+  readonly apply: (model: ReferenceModel, repository: ModelRepository) => Outcome;
+}
+
+/** A repository as it can be seen from outside: the states of its artifacts, and both pointers of its tags. */
+export interface Seen {
+  /** With the sequence of the last transition. */
+  readonly states: ReadonlyMap<string, string>;
+  readonly pushed: ReadonlyMap<string, string>;
+  readonly promoted: ReadonlyMap<string, string>;
+}
+
+/** An upload that a client has not finished. */
+export interface OpenUpload {
+  readonly content: Content;
+  readonly location: string;
+  /** Bytes that the registry has acknowledged. */
+  readonly acknowledged: number;
+  /** Bytes that were sent at most. */
+  readonly sent: number;
+  /** Was it asked to close? Its blob may be there instead. */
+  readonly closing: boolean;
+}
+
+/**
+ * What is known of one repository by what was acknowledged, which one client alone changes, one request after the other: how it is or,
+ * while a request that was cut is in doubt, the two ways in which it may be.
+ */
+export class RepositoryTruth {
+  readonly name: string;
+  readonly models = new Map<Digest, Model>();
+  /** Artifacts that something was done to since they were looked at last. */
+  readonly touched = new Set<Digest>();
+  uploads: readonly OpenUpload[] = [];
+  #worlds: readonly World[] = [{ model: new ReferenceModel(), events: [] }];
+
+  constructor(name: string) {
+    this.name = name;
+  }
+
+  /** How it is, when nothing is in doubt. */
+  get repository(): ModelRepository {
+    return this.#only.model.at(this.name);
+  }
+
+  get model(): ReferenceModel {
+    return this.#only.model;
+  }
+
+  get isInDoubt(): boolean {
+    return this.#worlds.length > 1;
+  }
+
+  get #only(): World {
+    const [world] = this.#worlds;
+    if (world === undefined || this.isInDoubt) throw new Error(`${this.name} is in doubt`);
+    return world;
+  }
+
+  /** Would the model carry it out? */
+  allows({ apply }: Deed): boolean {
+    const model = this.#only.model.clone();
+    return apply(model, model.at(this.name)) === "done";
+  }
+
+  /** Something is asked for, and is in doubt until it is known to be done or not. */
+  begin({ event, apply }: Deed): void {
+    const { model, events } = this.#only;
+    const after = model.clone();
+    const isDone = apply(after, after.at(this.name)) === "done";
+    if (!isDone) throw new Error(`the model does not do ${event} in ${this.name}`);
+    this.#worlds = [
+      { model, events },
+      { model: after, events: event === "" ? events : [...events, event] },
+    ];
+  }
+
+  /** What was asked for last was acknowledged, or refused. */
+  end(isDone: boolean): void {
+    const world = this.#worlds[isDone ? 1 : 0];
+    if (world !== undefined) this.#worlds = [world];
+  }
+
+  /** Decides the doubt by what is seen; undefined when that is none of the ways in which it may be. */
+  recognize(seen: Seen): "as known" | "not done" | "done" | undefined {
+    const was = this.isInDoubt;
+    const at = this.#worlds.findIndex((world) => isSame(seenOf(world.model.at(this.name)), seen));
+    const world = this.#worlds[at];
+    if (world === undefined) return undefined;
+    this.#worlds = [world];
+    if (!was) return "as known";
+    return at === 0 ? "not done" : "done";
+  }
+
+  /** How it may be, for who has to understand why it is not. */
+  describe(): string {
+    return this.#worlds.map(({ model }) => textOf(seenOf(model.at(this.name)))).join("\n  or\n");
+  }
+
+  /** What the audit has to tell since this was asked last, sorted. */
+  takeEvents(): readonly string[] {
+    const { model, events } = this.#only;
+    this.#worlds = [{ model, events: [] }];
+    return events.toSorted();
+  }
+}
+
+/** What is seen of a repository that is like the model. */
+function seenOf(repository: ModelRepository): Seen {
+  return {
+    states: new Map([...repository.artifacts].map(([digest, { state, sequence }]) => [digest, `${state} ${sequence}`])),
+    pushed: new Map([...repository.pushed].map(([tag, { digest }]) => [tag, digest])),
+    promoted: new Map(repository.promoted),
+  };
+}
+
+function isSame(one: Seen, other: Seen): boolean {
+  return textOf(one) === textOf(other);
+}
+
+/** One line for each thing that is seen, in order. */
+export function textOf({ states, pushed, promoted }: Seen): string {
+  const lines = [
+    ...[...states].map(([digest, state]) => `${digest} ${state}`),
+    ...[...pushed].map(([tag, digest]) => `pushed ${tag} ${digest}`),
+    ...[...promoted].map(([tag, digest]) => `promoted ${tag} ${digest}`),
+  ];
+  return lines.toSorted().join("\n");
+}
