@@ -38,7 +38,7 @@ export async function installDebianProgram(name: string): Promise<string> {
 async function fetchPackage(name: string, aside: string): Promise<string> {
   const [lists, cache, sources] = [join(aside, "lists"), join(aside, "cache"), join(aside, "sources.d")];
   for (const folder of [join(lists, "partial"), join(cache, "archives", "partial"), sources]) await mkdir(folder, { recursive: true });
-  const source = { Types: "deb", URIs: await mirror(), Suites: "unstable", Components: "main", "Signed-By": KEYRING };
+  const source = { Types: "deb", URIs: await debianMirror(), Suites: "unstable", Components: "main", "Signed-By": KEYRING };
   const lines = Object.entries(source).map(([field, value]) => `${field}: ${value}\n`);
   await writeFile(join(sources, "unstable.sources"), lines.join(""));
   const settings = {
@@ -60,8 +60,8 @@ async function fetchPackage(name: string, aside: string): Promise<string> {
   return join(aside, file);
 }
 
-/** Where this machine's apt fetches Debian's main archive. */
-async function mirror(): Promise<string> {
+/** Where this machine's apt fetches Debian's main archive. Throws when it is set up with no such mirror. */
+export async function debianMirror(): Promise<string> {
   const { stdout } = await execute("apt-get", ["indextargets", "--format", "$(SITE)", "Created-By: Packages"], { timeout: LIMIT_MS });
   const site = stdout.split("\n").find((line) => /\/debian\/?$/.test(line));
   if (site === undefined) throw new Error("apt on this machine is not set up with a mirror of Debian");

@@ -20,6 +20,10 @@ export const CONFORMANCE_SUITE: GoTool = {
 /** The client that most people push artifacts with. */
 export const ORAS: GoTool = { path: "oras.land/oras/cmd/oras", version: "v1.3.6" };
 
+/** Clients of registries in general. */
+export const CRANE: GoTool = { path: "github.com/google/go-containerregistry/cmd/crane", version: "v0.22.1" };
+export const REGCTL: GoTool = { path: "github.com/regclient/regclient/cmd/regctl", version: "v0.11.7" };
+
 /** The signing tool that most people sign container images with, and its version before, which signs by tags. */
 export const COSIGN: GoTool = { path: "github.com/sigstore/cosign/v3/cmd/cosign", version: "v3.1.3" };
 export const COSIGN_2: GoTool = { path: "github.com/sigstore/cosign/v2/cmd/cosign", version: "v2.6.5" };

@@ -21,16 +21,37 @@ export function shellBlocks(markdown: string): readonly ShellBlock[] {
   return found;
 }
 
-/** A command whose line ends so must fail: the page shows that it is refused. */
-const REFUSED = /\s+#\s*refused\b.*$/;
+/** A command whose line ends so must fail: the page shows that it is refused, and up to a comma in which words. */
+const REFUSED = /\s+#\s*refused\b(?::\s*([^,]*))?.*$/;
 
-/** The commands as a script that stops at the first surprise: one that fails, or one marked `# refused` that does not. */
+/** The words of the refusals that the commands announce, in order. */
+export function refusalsIn(commands: string): readonly string[] {
+  return logicalLines(commands).flatMap((line) => REFUSED.exec(line)?.[1]?.trim() ?? []);
+}
+
+/** The commands as a script that stops at the first surprise: one that fails, or one marked `# refused: words` that does not, or in other words. */
 export function asScript(commands: string): string {
-  const logical = commands.replaceAll("\\\n", " ").split("\n");
-  const lines = logical.map((line) => {
-    if (!REFUSED.test(line)) return line;
-    const command = line.replace(REFUSED, "");
-    return `if ${command}; then echo 'not refused: ${command.replaceAll("'", "'\\''")}' >&2; exit 1; fi`;
+  const lines = logicalLines(commands).map((line) => {
+    const [whole, words = ""] = REFUSED.exec(line) ?? [];
+    return whole === undefined ? line : refused(line.slice(0, -whole.length), words.trim());
   });
-  return ["set -euo pipefail", "set -x", ...lines].join("\n");
+  // What it traces is no word of a refusal.
+  return ["set -euo pipefail", "exec {trace}>&2", "BASH_XTRACEFD=$trace", "set -x", ...lines].join("\n");
+}
+
+function logicalLines(commands: string): readonly string[] {
+  return commands.replaceAll("\\\n", " ").split("\n");
+}
+
+function refused(command: string, words: string): string {
+  const complain = (what: string): string => `{ echo ${quoted(`${what}: ${command}`)} >&2; exit 1; }`;
+  return [
+    `if refusal=$({ ${command}; } 2>&1); then ${complain("not refused")}; fi`,
+    `printf '%s\\n' "$refusal" >&2`,
+    `grep --quiet --ignore-case --fixed-strings -e ${quoted(words)} <<<"$refusal" || ${complain(`refused in other words than ${words}`)}`,
+  ].join("\n");
+}
+
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
 }

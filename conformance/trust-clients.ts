@@ -11,7 +11,7 @@ import { tryModelSigning } from "./trust-clients/model-signing.ts";
 import { tryNotation } from "./trust-clients/notation.ts";
 import { PrivateSigstore } from "./trust-clients/private-sigstore.ts";
 import { type Programs, installPrograms, versionsOf } from "./trust-clients/programs.ts";
-import { Report, differences, withTable } from "./trust-clients/report.ts";
+import { Report, differences, withTable } from "./client-report.ts";
 import { trySigstorePython } from "./trust-clients/sigstore-python.ts";
 import { tryStatements } from "./trust-clients/statements.ts";
 import { World } from "./trust-clients/world.ts";
@@ -67,9 +67,9 @@ async function tryAll(world: World, names: readonly string[]): Promise<void> {
 /** Writes the table, or compares it with what the page shows. */
 async function keepTable(report: Report, write: boolean): Promise<void> {
   const page = await readFile(PAGE, "utf8");
-  const next = withTable(page, report.rows);
+  const next = withTable("trust-clients", page, report.rows);
   if (write) await writeFile(PAGE, next);
-  else for (const line of differences(page, next)) report.fail(`the table of src/trust/README.md differs: ${line}`);
+  else for (const line of differences("trust-clients", page, next)) report.fail(`the table of src/trust/README.md differs: ${line}`);
 }
 
 const { values, positionals } = parseArgs({

@@ -6,7 +6,7 @@ import { needPrograms } from "../debian-tools.ts";
 import { installDebianProgram } from "../debian-unstable.ts";
 import { COSIGN, COSIGN_2, type GoTool, ORAS, installGoTool } from "../go-tool.ts";
 import { pythonEnvironment } from "../python-environment.ts";
-import type { Client } from "./report.ts";
+import type { Client } from "../client-report.ts";
 
 const REQUIREMENTS = "trust-clients/signers.txt";
 

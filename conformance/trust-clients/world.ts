@@ -8,7 +8,7 @@ import { must, mustSucceed } from "../must.ts";
 import { type Ran, run } from "../run-program.ts";
 import type { Person } from "../person.ts";
 import type { RunningRegistry } from "../registry-process.ts";
-import type { Report } from "./report.ts";
+import type { Report } from "../client-report.ts";
 import type { Programs } from "./programs.ts";
 
 /** The type of Sigstore bundles, as artifacts and as layers. */

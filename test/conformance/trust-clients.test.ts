@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { type Row, Report, differences, tableOf, withTable } from "../../conformance/trust-clients/report.ts";
+import { type Row, Report, differences, tableOf, withTable } from "../../conformance/client-report.ts";
 import { verdictOf } from "../../conformance/trust-clients/verdict.ts";
 
 const COSIGN = { name: "cosign", version: "3.1.3" };
@@ -46,24 +46,32 @@ describe("the table", () => {
   });
 
   test("takes the place of the one on the page, and leaves the rest", () => {
-    const page = withTable(PAGE, rows);
+    const page = withTable("trust-clients", PAGE, rows);
     expect(page).toBe(PAGE.replace("## After", `${tableOf(rows)}\n\n## After`));
-    expect(withTable(page, rows)).toBe(page);
-    expect(withTable(page, [])).not.toContain("subject-mismatch");
+    expect(withTable("trust-clients", page, rows)).toBe(page);
+    expect(withTable("trust-clients", page, [])).not.toContain("subject-mismatch");
   });
 
   test("cannot be put on a page without a place for it", () => {
-    expect(() => withTable("# Page\n", rows)).toThrow(/no line/);
+    expect(() => withTable("trust-clients", "# Page\n", rows)).toThrow(/no line/);
   });
 
   test("differs from one with another result, another version or fewer cases, and not from one with other widths", () => {
-    const page = withTable(PAGE, rows);
-    expect(differences(page, withTable(PAGE, [...rows, row("a longer case than all the others in it", "trusted")]))).toEqual([
-      "+ | cosign | 3.1.3 | a longer case than all the others in it | trusted |",
+    const page = withTable("trust-clients", PAGE, rows);
+    expect(
+      differences(
+        "trust-clients",
+        page,
+        withTable("trust-clients", PAGE, [...rows, row("a longer case than all the others in it", "trusted")]),
+      ),
+    ).toEqual(["+ | cosign | 3.1.3 | a longer case than all the others in it | trusted |"]);
+    expect(differences("trust-clients", page, withTable("trust-clients", PAGE, rows.slice(1)))).toEqual([
+      "- | cosign | 3.1.3 | signed | trusted |",
     ]);
-    expect(differences(page, withTable(PAGE, rows.slice(1)))).toEqual(["- | cosign | 3.1.3 | signed | trusted |"]);
-    expect(differences(page, withTable(PAGE, [row("signed", "refused: no evidence"), ...rows.slice(1)]))).toHaveLength(2);
-    expect(differences(page, page)).toEqual([]);
+    expect(
+      differences("trust-clients", page, withTable("trust-clients", PAGE, [row("signed", "refused: no evidence"), ...rows.slice(1)])),
+    ).toHaveLength(2);
+    expect(differences("trust-clients", page, page)).toEqual([]);
   });
 
   test("on the page for those who sign has all tools, and no case that failed", () => {

@@ -1,4 +1,4 @@
-/** A program that signs or verifies, by the name and version that the table shows. */
+/** A program that is tried on the registry, by the name and version that the table shows. */
 export interface Client {
   readonly name: string;
   /** An exact version, or where the program comes from when that decides. */
@@ -59,18 +59,23 @@ export function tableOf(rows: readonly Row[]): string {
   return [line(HEADINGS), line(rule), ...cells.map(line)].join("\n");
 }
 
-const BEGIN = "<!-- trust-clients: written by npm run trust-clients -- --write -->";
-const TABLE = new RegExp(`${BEGIN}\n(?:\n(?:\\|.*\n)+)?`);
-
-/** A page with its table replaced. Throws when it has no place for one. */
-export function withTable(page: string, rows: readonly Row[]): string {
-  if (!TABLE.test(page)) throw new Error(`the page has no line ${BEGIN} with a table below it`);
-  return page.replace(TABLE, () => `${BEGIN}\n\n${tableOf(rows)}\n`);
+/** Where the table that an npm script writes stands on its page: below a line that says so. */
+function placeOf(script: string): { readonly begin: string; readonly table: RegExp } {
+  const begin = `<!-- ${script}: written by npm run ${script} -- --write -->`;
+  return { begin, table: new RegExp(`${begin}\n(?:\n(?:\\|.*\n)+)?`) };
 }
 
-/** Lines of the tables in which two pages differ, those of the first marked `-`, those of the second `+`. */
-export function differences(shown: string, happened: string): readonly string[] {
-  const [one, other] = [shown, happened].map((page) => TABLE.exec(page)?.[0].split("\n").map(plain) ?? []);
+/** A page with the table of an npm script replaced. Throws when it has no place for one. */
+export function withTable(script: string, page: string, rows: readonly Row[]): string {
+  const { begin, table } = placeOf(script);
+  if (!table.test(page)) throw new Error(`the page has no line ${begin} with a table below it`);
+  return page.replace(table, () => `${begin}\n\n${tableOf(rows)}\n`);
+}
+
+/** Lines of a script's tables in which two pages differ, those of the first marked `-`, those of the second `+`. */
+export function differences(script: string, shown: string, happened: string): readonly string[] {
+  const { table } = placeOf(script);
+  const [one, other] = [shown, happened].map((page) => table.exec(page)?.[0].split("\n").map(plain) ?? []);
   const [here = [], there = []] = [one, other];
   return [
     ...here.filter((line) => !there.includes(line)).map((line) => `- ${line}`),
