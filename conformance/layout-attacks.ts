@@ -7,6 +7,7 @@ import type { Held, LayoutCopy } from "./layout-copy.ts";
 
 const OWN = "https://ai-model-registry.dev/attestations";
 const LIFECYCLE = `${OWN}/lifecycle/v1`;
+const AUTHORITY_REVOKED = `${OWN}/authority-revoked/v1`;
 const SNAPSHOT = `${OWN}/trust-snapshot/v1`;
 const PREDICATE = "dev.sigstore.bundle.predicateType";
 const STATE = "dev.ai-model-registry.lifecycle.state";
@@ -111,6 +112,21 @@ export const ATTACKS: readonly Attack[] = [
     title: "the change of the signing key is withheld",
     codes: ["key-chain-broken"],
     act: async (layout) => layout.drop(await layout.annotated(KEY_SEQUENCE, "2")),
+  },
+  {
+    title: "the revocation of a publisher is withheld",
+    codes: ["authority-missing"],
+    act: async (layout) => layout.drop(await layout.annotated(PREDICATE, AUTHORITY_REVOKED)),
+  },
+  {
+    title: "a publisher is revoked by somebody else's key",
+    codes: ["forged"],
+    act: async (layout, { stranger }) => {
+      const held = (await layout.statements()).find((each) => said(each).predicateType === AUTHORITY_REVOKED);
+      if (held === undefined) throw new Error("nobody is revoked");
+      await layout.drop(held.entry);
+      await layout.attach(held.payload, stranger, await snapshot(layout));
+    },
   },
   {
     title: "an older snapshot takes the place of the newer one",

@@ -27,6 +27,7 @@ IN_TOTO = "application/vnd.in-toto+json"
 UNSIGNED = "application/vnd.ai-model-registry.lifecycle.v1+json"
 OWN = "https://ai-model-registry.dev/attestations/"
 LIFECYCLE, SNAPSHOT, KEY, APPROVAL = (OWN + name + "/v1" for name in ("lifecycle", "trust-snapshot", "signing-key", "approval"))
+POLICY, TRUST_ROOT, AUTHORITY = (OWN + name + "/v1" for name in ("policy", "trust-root", "authority-revoked"))
 SUMMARY = "https://slsa.dev/verification_summary/v1"
 SKEW = 300
 
@@ -288,6 +289,7 @@ class Proof:
             chain = self.walk(name, head, links)
             self.check_summaries(name, head, chain)
             states[name] = self.state_of(name, head, chain)
+        self.check_authorities(said)
         self.bundles = {each["bundle"] for head in said["subjects"].values() for each in head["summaries"]}
         for statement in self.statements:
             self.check_stranger(statement, said, states)
@@ -385,9 +387,28 @@ class Proof:
             state["state"] = "revoked"
         return state
 
+    def check_authorities(self, snapshot):
+        """The statement of every publisher who is believed no more, as the snapshot names them."""
+        last = (snapshot.get("registryStatements") or {"seq": 0})["seq"]
+        for digest in snapshot.get("revokedAuthorities") or []:
+            self.proven.add(digest)
+            copies = [statement for statement in self.of_type(AUTHORITY) if statement.digest == digest]
+            if not copies:
+                self.refuse("authority-missing", digest)
+                continue
+            said = copies[0].said
+            if said["state"] != "revoked" or said["seq"] > last:
+                self.refuse("chain-broken", digest)
+                continue
+            found = [self.signed_at(copy, epoch(said["effectiveAt"])) for copy in copies]
+            if None in found:
+                self.refuse("forged", digest)
+            elif True not in found:
+                self.refuse("key-out-of-range", digest)
+
     def check_stranger(self, statement, snapshot, states):
         """What is the registry's, or claims to be, and belongs to no chain."""
-        if statement.type not in (LIFECYCLE, KEY, SUMMARY, APPROVAL):
+        if statement.type not in (LIFECYCLE, KEY, SUMMARY, APPROVAL, POLICY, TRUST_ROOT, AUTHORITY):
             return
         if statement.digest in self.proven or statement.bundle in self.bundles:
             return

@@ -14,7 +14,7 @@ const match = z.union([
 ]);
 
 /** A publisher who is believed no more. */
-const authority = z.discriminatedUnion("type", [
+export const revokedAuthority = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("key"), fingerprint: digestSchema.describe("SHA-256 of the key's SubjectPublicKeyInfo") }),
   z.strictObject({ type: z.literal("identity"), issuer: z.strictObject({ exact: text }), subject: match }),
   z.strictObject({ type: z.literal("certificate"), root: digestSchema.describe("SHA-256 of the pinned certificate"), subject: match }),
@@ -22,7 +22,7 @@ const authority = z.discriminatedUnion("type", [
 
 /** Body of `POST /v1/revoked-authorities`. */
 export const revokeAuthorityRequest = z.strictObject({
-  authority,
+  authority: revokedAuthority,
   from: z.iso
     .datetime()
     .optional()
@@ -33,7 +33,7 @@ export const revokeAuthorityRequest = z.strictObject({
 /** An authority that is revoked. */
 export const revokedAuthorityView = z.strictObject({
   statement: digestSchema.describe("of the signed statement: its name among the revoked ones, and an input of the revocations that follow"),
-  authority,
+  authority: revokedAuthority,
   from: timeSchema.nullable(),
   reason: z.string(),
   revoked_by: z.string(),
@@ -53,4 +53,4 @@ export const revokedAuthorityList = z.strictObject({ revoked_authorities: z.arra
 export const liftAuthorityRequest = z.strictObject({ reason });
 
 /** Answer of `DELETE /v1/revoked-authorities/<statement>`. */
-export const liftedAuthority = z.strictObject({ statement: digestSchema, authority });
+export const liftedAuthority = z.strictObject({ statement: digestSchema, authority: revokedAuthority });

@@ -13,7 +13,8 @@ const checkAnswer = z.strictObject({
 
 const count = z.int().nonnegative();
 
-const signer = z
+/** Who signed evidence that a decision took. */
+export const evidenceSigner = z
   .discriminatedUnion("type", [
     z.strictObject({ type: z.literal("key"), id: z.string(), fingerprint: digestSchema }),
     z.strictObject({ type: z.literal("identity"), issuer: z.string(), subject: z.string() }),
@@ -23,7 +24,7 @@ const signer = z
 
 const acceptedEvidence = z.strictObject({
   authority: z.string(),
-  signer,
+  signer: evidenceSigner,
   manifest: digestSchema,
   blob: digestSchema,
   signed: digestSchema.describe("of the signed bytes: of a DSSE envelope, of its pre-authentication encoding"),

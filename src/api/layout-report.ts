@@ -5,6 +5,8 @@ import { digestSchema } from "../oci/digest.ts";
 import { LAYOUT_FAULTS } from "../oci/layout-fault.ts";
 import { repositoryNameSchema } from "../oci/reference.ts";
 import { toldTransition } from "./artifact-answers.ts";
+import { revokedAuthority } from "./authorities.ts";
+import { evidenceSigner } from "./decision.ts";
 import { timeSchema } from "./time.ts";
 
 /** What `securectl verify-layout --json` prints. */
@@ -45,6 +47,31 @@ export const layoutReport = z.strictObject({
   grounds: z
     .array(z.strictObject({ digest: digestSchema, present: z.boolean() }))
     .describe("what the last promotion rested on: decision, policies and evidence, and whether the layout has it"),
+  signers: z
+    .array(
+      z.strictObject({
+        policy: z.string(),
+        requirement: z.string(),
+        signer: evidenceSigner,
+        evidence: digestSchema.describe("the manifest that holds what was signed"),
+        signed_at: timeSchema.nullable().describe("the earliest trusted time of the signature"),
+        revoked_by: digestSchema.nullable().describe("the statement by which it counts no more; null where it counts"),
+      }),
+    )
+    .describe("whose evidence the last promotion took; empty where the layout has no decision, as of an export by a reader"),
+  revoked_authorities: z
+    .array(
+      z.strictObject({
+        statement: digestSchema,
+        authority: revokedAuthority,
+        from: timeSchema.nullable().describe("null: nothing counts that it ever signed"),
+        reason: z.string(),
+        revoked_by: z.string(),
+        revoked_at: timeSchema,
+      }),
+    )
+    .nullable()
+    .describe("publishers who were believed no more; null where the snapshot does not tell"),
   content: z.strictObject({ manifests: z.int(), blobs: z.int(), bytes: z.int() }).describe("what was found and has the right bytes"),
 });
 export type LayoutReport = z.infer<typeof layoutReport>;

@@ -1,3 +1,4 @@
+import { revokedAuthorityList } from "../api/authorities.ts";
 import { publicKeyList } from "../api/keys.ts";
 import { type SnapshotAnswer, snapshotAnswer } from "../api/snapshot.ts";
 import { type OpenedStatement, openStatement } from "../lifecycle/proof-bundle.ts";
@@ -9,6 +10,7 @@ import { type Digest, digestOf } from "../oci/digest.ts";
 import type { ArtifactRef } from "./artifact-ref.ts";
 import { type NativeClient, artifactPath } from "./client.ts";
 import { CliError, EXIT } from "./failure.ts";
+import { MovedOn } from "./moved-on.ts";
 
 /** What belongs into an export by the registry's word: statements, keys, and the snapshot that says where all of it ends. */
 export interface ExportPlan {
@@ -17,6 +19,8 @@ export interface ExportPlan {
   readonly said: ProofSnapshot["predicate"];
   /** The statements about keys, oldest first. */
   readonly keyStatements: readonly OpenedStatement[];
+  /** The revocations of authorities that the snapshot names. */
+  readonly revocations: readonly OpenedStatement[];
   /** Manifests of the statements that are named. */
   readonly own: ReadonlySet<Digest>;
   readonly belonging: Belonging;
@@ -33,6 +37,7 @@ export async function planExport(native: NativeClient, ref: ArtifactRef, maxAge:
   if (opened === undefined || said === undefined || keys === undefined) {
     throw new CliError(EXIT.failure, "the registry's snapshot and its keys do not belong together: try again");
   }
+  const revocations = await revocationsFor(native, said.revokedAuthorities ?? []);
   const links = answer.chains.flatMap((chain) => chain.links);
   const byDigest = new Map(all.map((statement) => [statement.digest, statement]));
   return {
@@ -40,15 +45,27 @@ export async function planExport(native: NativeClient, ref: ArtifactRef, maxAge:
     snapshot: opened.held.bytes,
     said,
     keyStatements: keys.flatMap(({ statement }) => byDigest.get(statement) ?? []),
+    revocations,
     own: new Set(links.flatMap(({ manifest, summary }) => [manifest ?? [], summary?.manifest ?? []].flat())),
     belonging: {
       keys,
       heads: new Map(Object.entries(said.subjects).map(([name, { seq }]) => [name, { last: seq, from: 1 }])),
       summaries: new Set(Object.values(said.subjects).flatMap(({ summaries }) => summaries.map(({ bundle }) => bundle))),
-      statements: new Set([...links, ...keys].map(({ statement }) => statement)),
+      statements: new Set([...[...links, ...keys].map(({ statement }) => statement), ...revocations.map(({ digest }) => digest)]),
       registries: new Set([said, ...keys].map(({ registry }) => registry)),
     },
   };
+}
+
+async function revocationsFor(native: NativeClient, named: readonly Digest[]): Promise<readonly OpenedStatement[]> {
+  if (named.length === 0) return [];
+  const { revoked_authorities: list } = await native.request({ method: "GET", path: "/v1/revoked-authorities" }, revokedAuthorityList);
+  const opened = new Map(list.map(({ statement, bundle }) => [statement, opening(bundle)]));
+  return named.map((statement) => {
+    const found = opened.get(statement);
+    if (found === undefined) throw new MovedOn("a publisher is believed again");
+    return found;
+  });
 }
 
 /** A bundle in JSON; its bytes are the ones that the registry signed, since it writes bundles in canonical form. */

@@ -9,7 +9,8 @@ import type { ExportContent } from "./export-content.ts";
 /** The type of the manifest that holds what a promotion rested on. */
 export const GROUNDS = "application/vnd.ai-model-registry.promotion-grounds.v1+json";
 const POLICY = "application/vnd.ai-model-registry.policy.v1+json";
-const DECISION = "application/vnd.ai-model-registry.decision.v1+json";
+/** The type of the decision in it. */
+export const DECISION = "application/vnd.ai-model-registry.decision.v1+json";
 /** `{}` */
 const EMPTY_CONFIG = Buffer.of(0x7b, 0x7d);
 

@@ -1,8 +1,8 @@
-import { exportedKey, exportedSnapshot, unsignedLink } from "../lifecycle/exported-statement.ts";
+import { exportedKey, exportedRevocation, exportedSnapshot, unsignedLink } from "../lifecycle/exported-statement.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { ExportContent } from "./export-content.ts";
 import type { ExportPlan } from "./export-plan.ts";
-import { MovedOn } from "./export-walk.ts";
+import { MovedOn } from "./moved-on.ts";
 import type { PulledManifest, Repository } from "./registry-client.ts";
 
 type Descriptors = ReadonlyMap<Digest, PulledManifest["descriptor"]>;
@@ -23,6 +23,8 @@ export async function addStatements(
     for (const link of links) await addLink(repository, content, link, gathered.get(digest));
   }
   for (const { held, payload } of plan.keyStatements) await content.addStatement(exportedKey(held.bytes, payload, plan.said.repository));
+  for (const { held, payload } of plan.revocations)
+    await content.addStatement(exportedRevocation(held.bytes, payload, plan.said.repository));
   const root = gathered.get(plan.answer.digest);
   if (root === undefined) throw new MovedOn("the artifact is another one by now");
   const times = { takenAt: plan.said.takenAt, expiresAt: plan.said.expires };

@@ -7,17 +7,13 @@ import { type Manifest, parseManifest } from "../oci/manifest.ts";
 import type { ExportContent } from "./export-content.ts";
 import type { ExportPlan } from "./export-plan.ts";
 import { CliError, EXIT } from "./failure.ts";
+import { MovedOn } from "./moved-on.ts";
 import type { PulledManifest, Repository } from "./registry-client.ts";
 import { MAX_STATEMENT_BYTES, heldIn, statementLayers } from "./statement-layers.ts";
 
 /** As for promotions (RULES 2), of what is contained and of what is attached alike. */
 const MAX_DEPTH = 8;
 const MAX_MANIFESTS = 10_000;
-
-/** Something happened to the artifact after the snapshot was taken: what was gathered is of two times. */
-export class MovedOn extends Error {
-  override readonly name = "MovedOn";
-}
 
 interface Visit {
   readonly digest: Digest;

@@ -6,6 +6,7 @@ import type { Checker } from "../lifecycle/proof-snapshot.ts";
 import { type Digest, isDigest } from "../oci/digest.ts";
 import { checkBytes, missingContent } from "./layout-content.ts";
 import type { LayoutError } from "./layout-error.ts";
+import { NOBODY, signersOf } from "./layout-signers.ts";
 import { type ListedContent, readListed } from "./layout-statements.ts";
 import type { Layout } from "./layout.ts";
 
@@ -24,6 +25,7 @@ export function refusedLayout({ code, rule }: LayoutError): LayoutReport {
     states: [],
     evidence: [],
     grounds: [],
+    ...NOBODY,
     content: { manifests: 0, blobs: 0, bytes: 0 },
   };
 }
@@ -34,27 +36,36 @@ export async function reportOn(layout: Layout, checker: Checker, progress: (byte
   const proven = prove(listed.held, checker);
   const missing = proven.snapshot === undefined ? [] : await missingContent(layout, proven, listed);
   const bytes = await checkBytes(layout, progress);
-  const faults = [...proven.faults.map(proofFault), ...distinct([...listed.faults, ...missing, ...bytes.faults])];
+  const grounds = groundsOf(proven, layout);
+  const signers = await signersOf(layout, proven, { grounds: new Set(grounds.map(({ digest }) => digest)), manifests: listed.manifests });
+  const faults = [...[...proven.faults, ...signers.faults].map(proofFault), ...distinct([...listed.faults, ...missing, ...bytes.faults])];
   const accepted = faults.length === 0;
-  const { snapshot } = proven;
   return {
     accepted,
     faults,
-    repository: snapshot?.repository ?? null,
-    digest: proven.artifact ?? null,
-    taken_at: snapshot === undefined ? null : timeText(snapshot.takenAt),
-    expires_at: snapshot === undefined ? null : timeText(snapshot.expires),
-    keys: proven.keys.map(({ id, from, until }) => ({
-      id,
-      signed_from: from === 0 ? null : timeText(from),
-      signed_until: until === Infinity ? null : timeText(until),
-      given: checker.trusted.has(id),
-    })),
+    ...snapshotOf(proven),
+    keys: keysOf(proven, checker),
     states: proven.states.filter(({ state, permanent }) => accepted || (permanent && state === "revoked")).map(shownState),
     evidence: evidenceIn(proven, listed),
-    grounds: groundsOf(proven, layout),
+    grounds,
+    ...(accepted ? signers.told : NOBODY),
     content: { manifests: listed.manifests.size, blobs: bytes.blobs, bytes: bytes.bytes },
   };
+}
+
+function snapshotOf({ snapshot, artifact }: Proven): Pick<LayoutReport, "repository" | "digest" | "taken_at" | "expires_at"> {
+  if (snapshot === undefined) return { repository: null, digest: null, taken_at: null, expires_at: null };
+  const { repository, takenAt, expires } = snapshot;
+  return { repository, digest: artifact ?? null, taken_at: timeText(takenAt), expires_at: timeText(expires) };
+}
+
+function keysOf({ keys }: Proven, { trusted }: Checker): LayoutReport["keys"] {
+  return keys.map(({ id, from, until }) => ({
+    id,
+    signed_from: from === 0 ? null : timeText(from),
+    signed_until: until === Infinity ? null : timeText(until),
+    given: trusted.has(id),
+  }));
 }
 
 function proofFault({ code, about }: Proven["faults"][number]): Fault {

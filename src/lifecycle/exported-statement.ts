@@ -1,12 +1,14 @@
 import { IN_TOTO, SIGSTORE_BUNDLE } from "./dsse.ts";
 import { KEY_PREDICATE } from "./key-statement.ts";
-import { linkSchema, keyLinkSchema } from "./proof-statement.ts";
+import { authorityRevokedSchema, linkSchema, keyLinkSchema } from "./proof-statement.ts";
+import { predicateOf } from "./registry-statement.ts";
 import { SNAPSHOT_PREDICATE } from "./snapshot.ts";
 import { type StatementSubject, lifecycleLabel, manifestAround } from "./statement.ts";
 
 /** The type of a statement that nobody has signed, as artifact; what was only pushed has one. */
 export const UNSIGNED_STATEMENT = "application/vnd.ai-model-registry.lifecycle.v1+json";
 const EXPIRES = "dev.ai-model-registry.snapshot.expires";
+const REGISTRY_SEQUENCE = "dev.ai-model-registry.statement.seq";
 const KEY_SEQUENCE = "dev.ai-model-registry.signing-key.seq";
 
 /** A statement as it is put into a layout: its manifest, and the two blobs of that. */
@@ -38,6 +40,13 @@ export function exportedSnapshot(
 export function exportedKey(bundle: Uint8Array, payload: string, repository: string): ExportedStatement {
   const { seq, effectiveAt } = keyLinkSchema.parse(JSON.parse(payload)).predicate;
   return exported(bundle, { repository }, { predicateType: KEY_PREDICATE, at: effectiveAt, annotations: { [KEY_SEQUENCE]: String(seq) } });
+}
+
+/** That an authority is believed no more. It is attached to nothing: it is about no artifact. */
+export function exportedRevocation(bundle: Uint8Array, payload: string, repository: string): ExportedStatement {
+  const { seq, effectiveAt } = authorityRevokedSchema.parse(JSON.parse(payload)).predicate;
+  const annotations = { [REGISTRY_SEQUENCE]: String(seq) };
+  return exported(bundle, { repository }, { predicateType: predicateOf("authority-revoked"), at: effectiveAt, annotations });
 }
 
 function exported(

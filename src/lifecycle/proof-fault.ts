@@ -14,6 +14,7 @@ export const PROOF_FAULTS = {
   "chain-forked": "the registry signed two different statements for one place of a chain",
   "chain-broken": "a statement does not say what its place in the chain demands",
   "wrong-subject": "a statement is attached to something that it is not about",
+  "authority-missing": "the revocation of a publisher that the snapshot names is not there",
   "summary-missing": "a verification summary that the snapshot names is not there",
   "summary-hidden": "the summary of a revocation that stands is not attached to its artifact",
   forged: "this claims to be the registry's own, and is not signed with its key",

@@ -64,6 +64,23 @@ export const keyLinkSchema = z.object({
   }),
 });
 
+/** A link of the chain of what the registry states of itself, as far as it says of which registry it is. */
+export const registryLinkSchema = z.object({ predicate: z.object({ registry: z.string() }) });
+
+/** That an authority is believed no more; who that is, `trust/` reads. */
+export const authorityRevokedSchema = z.object({
+  predicate: z.object({
+    registry: z.string(),
+    state: z.literal("revoked"),
+    authority: z.unknown(),
+    from: time.optional(),
+    seq: sequence,
+    effectiveAt: time,
+    actor: z.string(),
+    reason: z.string(),
+  }),
+});
+
 const headSchema = z.object({
   state: stateSchema,
   seq: sequence,
@@ -83,6 +100,9 @@ export const snapshotSchema = z.object({
       takenAt: time,
       expires: time,
       keys: z.object({ seq: sequence, statement: digestSchema }),
+      // What earlier versions took tells of neither.
+      registryStatements: z.object({ seq: sequence, statement: digestSchema }).nullable().optional(),
+      revokedAuthorities: z.array(digestSchema).optional(),
       subjects: z.record(z.string().regex(/^[^@]+@sha256:[0-9a-f]{64}$/), headSchema),
     })
     .refine(({ repository, subjects }) => Object.keys(subjects).every((name) => name.startsWith(`${repository}@`))),

@@ -5,7 +5,17 @@ import type { OpenedStatement } from "./proof-bundle.ts";
 import { signatureOn } from "./proof-chains.ts";
 import type { ProofFault, ProofFaultCode } from "./proof-fault.ts";
 import type { ProofKey } from "./proof-keys.ts";
-import { approvalSchema, digestIn, keyLinkSchema, linkSchema, namesIn, snapshotSchema, summarySchema } from "./proof-statement.ts";
+import {
+  approvalSchema,
+  digestIn,
+  keyLinkSchema,
+  linkSchema,
+  namesIn,
+  registryLinkSchema,
+  snapshotSchema,
+  summarySchema,
+} from "./proof-statement.ts";
+import { REGISTRY_STATEMENTS, predicateOf } from "./registry-statement.ts";
 import { SNAPSHOT_PREDICATE } from "./snapshot.ts";
 import { LIFECYCLE_PREDICATE } from "./statement.ts";
 import { SUMMARY_PREDICATE } from "./summary.ts";
@@ -17,7 +27,7 @@ export interface Belonging {
   readonly heads: ReadonlyMap<string, { readonly last: number; readonly from: number }>;
   /** Bundles of the summaries that the snapshot names. */
   readonly summaries: ReadonlySet<Digest>;
-  /** Digests of the links and key statements that were found to hold. */
+  /** Digests of the links, key statements and revocations of authorities that were found to hold. */
   readonly statements: ReadonlySet<Digest>;
   /** What the registry was called when it signed them. */
   readonly registries: ReadonlySet<string>;
@@ -112,6 +122,10 @@ function artifactOf({ subject }: Link): Digest {
   return digestIn(subject[0]?.digest ?? { sha256: "" });
 }
 
+function claimedRegistry(statement: unknown): string | undefined {
+  return registryLinkSchema.safeParse(statement).data?.predicate.registry;
+}
+
 /** Where a statement says of which registry it is. */
 const CLAIMS: ReadonlyMap<string, (statement: unknown) => string | undefined> = new Map([
   [SUMMARY_PREDICATE, (statement) => summarySchema.safeParse(statement).data?.predicate.verifier.id],
@@ -119,6 +133,7 @@ const CLAIMS: ReadonlyMap<string, (statement: unknown) => string | undefined> = 
   [SNAPSHOT_PREDICATE, (statement) => snapshotSchema.safeParse(statement).data?.predicate.registry],
   [APPROVAL_PREDICATE, (statement) => approvalSchema.safeParse(statement).data?.predicate.registry],
   [LIFECYCLE_PREDICATE, (statement) => linkSchema.safeParse(statement).data?.predicate.registry],
+  ...REGISTRY_STATEMENTS.map((kind) => [predicateOf(kind), claimedRegistry] as const),
 ]);
 
 /** The registry that a statement says it is of; undefined for statements of kinds that are none of ours. */

@@ -1,5 +1,6 @@
 import { type Digest, digestSchema } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
+import { type ProvenAuthority, proveAuthorities } from "./proof-authorities.ts";
 import { type HeldStatement, type OpenedStatement, openStatement } from "./proof-bundle.ts";
 import { type ChainPlace, type ProvenLink, type WalkedChain, walkChain } from "./proof-chains.ts";
 import type { ProofFault } from "./proof-fault.ts";
@@ -31,6 +32,8 @@ export interface Proven {
   /** What the snapshot was taken of. */
   readonly artifact: Digest | undefined;
   readonly keys: readonly ProofKey[];
+  /** Those that were believed no more; undefined where the snapshot does not tell. */
+  readonly authorities: readonly ProvenAuthority[] | undefined;
   /** By repository and digest. Where anything is at fault, permanent revocations alone: they hold by being there. */
   readonly states: readonly ProvenState[];
   readonly faults: readonly ProofFault[];
@@ -44,14 +47,15 @@ export interface Proven {
 export function prove(held: Iterable<HeldStatement>, checker: Checker): Proven {
   const statements = [...held].flatMap((each) => openStatement(each) ?? []);
   const found = findSnapshot(statements, checker);
-  if (!("said" in found)) return { snapshot: undefined, artifact: undefined, keys: [], states: [], faults: found };
-  const { states, faults } = rebuilt(statements, found);
+  if (!("said" in found)) return { snapshot: undefined, artifact: undefined, keys: [], authorities: undefined, states: [], faults: found };
+  const { authorities, states, faults } = rebuilt(statements, found);
   const artifact = digestSchema.parse(`sha256:${found.said.subject[0]?.digest.sha256 ?? ""}`);
   const shown = faults.length === 0 ? states : states.filter(({ state, permanent }) => permanent && state === "revoked");
-  return { snapshot: found.said.predicate, artifact, keys: found.keys, states: shown, faults };
+  return { snapshot: found.said.predicate, artifact, keys: found.keys, authorities, states: shown, faults };
 }
 
 interface Rebuilt {
+  readonly authorities: readonly ProvenAuthority[] | undefined;
   readonly states: readonly ProvenState[];
   readonly faults: readonly ProofFault[];
 }
@@ -62,14 +66,17 @@ function rebuilt(statements: readonly OpenedStatement[], { said: { predicate: sn
   const bundles = byBundle(statements);
   const known = new Set(links.flatMap((link) => chainOf(link)?.name ?? []));
   const chains = placesIn(snapshot, known).map((place) => ({ place, chain: walkChain(place, byDigest, keys) }));
+  const revoked = proveAuthorities(snapshot, statements, keys);
   const strangers = strangersAmong(statements, belongingTo(snapshot, keys, chains));
   const barred = barredBy(strangers);
   const found = chains.map(({ place, chain }) => stateOf(place, chain, barred));
   return {
+    authorities: revoked.authorities,
     states: found.flatMap(({ state }) => state ?? []),
     faults: [
       ...chains.flatMap(({ place, chain }) => [...chain.faults, ...summaryFaults(place, chain, bundles, keys)]),
       ...found.flatMap(({ faults }) => faults),
+      ...revoked.faults,
       ...strangers.map(({ fault }) => fault),
     ],
   };
@@ -95,7 +102,7 @@ function belongingTo(
     keys,
     heads: new Map(chains.map(({ place, chain }) => [place.name, { last: place.head.seq, from: chain.from }])),
     summaries: new Set(summaries),
-    statements: new Set([...links, ...keys].map(({ statement }) => statement)),
+    statements: new Set([...[...links, ...keys].map(({ statement }) => statement), ...(snapshot.revokedAuthorities ?? [])]),
     registries: new Set([snapshot, ...links, ...keys].map(({ registry }) => registry)),
   };
 }

@@ -22,13 +22,18 @@ export interface RegistryStatementFacts {
   readonly says: Readonly<Record<string, unknown>>;
 }
 
+/** The predicate type of a kind. */
+export function predicateOf(kind: RegistryStatementKind): string {
+  return `https://ai-model-registry.dev/attestations/${kind}/v1`;
+}
+
 /** The in-toto statement of a change of what promotions are decided by, as canonical JSON. */
 export function registryStatementPayload(facts: RegistryStatementFacts): string {
   const { registry, kind, subjects, sequence, previous, at, actor, reason, says } = facts;
   return canonicalJson({
     _type: "https://in-toto.io/Statement/v1",
     subject: subjects.map(({ name, digest }) => ({ name, digest: digestSet(digest) })),
-    predicateType: `https://ai-model-registry.dev/attestations/${kind}/v1`,
+    predicateType: predicateOf(kind),
     predicate: {
       ...says,
       registry,

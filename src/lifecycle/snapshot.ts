@@ -19,6 +19,14 @@ export interface ChainHead {
   readonly summaries: readonly { readonly sequence: number; readonly bundle: Digest }[];
 }
 
+/** What the registry had stated of itself by some time, and who was believed no more by that. */
+export interface ToldOfRegistry {
+  /** The last link of its chain; null where there is none. */
+  readonly last: { readonly sequence: number; readonly statement: Digest } | null;
+  /** Statements of the revocations of authorities that hold. */
+  readonly revokedAuthorities: readonly Digest[];
+}
+
 /** Where the chains of an artifact and of what belongs to it ended at some time. Times are epoch milliseconds. */
 export interface SnapshotFacts {
   readonly registry: string;
@@ -27,6 +35,7 @@ export interface SnapshotFacts {
   /** The last link of the chain of keys, that of the key which signs the snapshot. */
   readonly key: { readonly sequence: number; readonly statement: Digest };
   readonly heads: readonly ChainHead[];
+  readonly told: ToldOfRegistry;
   readonly takenAt: number;
   readonly expiresAt: number;
 }
@@ -51,8 +60,10 @@ export function snapshotPayload(facts: SnapshotFacts): string {
 }
 
 /** What a snapshot says, whenever it is taken: while this is the same, so may the snapshot be. */
-export function headsOf({ repository, key, heads }: Pick<SnapshotFacts, "repository" | "key" | "heads">): object {
+export function headsOf({ repository, key, heads, told }: Pick<SnapshotFacts, "repository" | "key" | "heads" | "told">): object {
   return {
+    registryStatements: told.last && { seq: told.last.sequence, statement: told.last.statement },
+    revokedAuthorities: told.revokedAuthorities.toSorted(),
     keys: { seq: key.sequence, statement: key.statement },
     subjects: Object.fromEntries(
       heads.map(({ artifact, state, sequence, statement, permanent, summaries }) => [

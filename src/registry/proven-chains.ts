@@ -103,6 +103,7 @@ async function linkOf(needs: Needs, repository: RepositoryName, { digest, names 
   return { ...link, sequence: Number(row.key[3]), isSummaryListed };
 }
 
-function notYet(why: string): RegistryError {
+/** What is refused until something in the background has been done. */
+export function notYet(why: string): RegistryError {
   return new RegistryError("UNAVAILABLE", `${why}: try again in a moment`, { headers: { "Retry-After": "1" } });
 }

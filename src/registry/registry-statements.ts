@@ -1,7 +1,7 @@
 import { type RegistryStatementFacts, registryStatementPayload } from "../lifecycle/registry-statement.ts";
 import { type Digest, digestOf } from "../oci/digest.ts";
 import { keys, under } from "../storage/keys.ts";
-import type { Change } from "../storage/metadata-store.ts";
+import type { Change, Expectation } from "../storage/metadata-store.ts";
 import { type RegistryStatementRecord, registryStatementRecord } from "../storage/policy-records.ts";
 import type { Services } from "./ports.ts";
 import { statementSigner } from "./sign.ts";
@@ -26,25 +26,33 @@ export async function stated(
   said: SaidOfRegistry,
   changeOf: (made: Stated) => Change,
 ): Promise<Stated & { readonly change: Change }> {
-  const [last] = await services.metadata.list({ ...under(keys.registryStatements(), 1), reverse: true });
-  const sequence = last === undefined ? 1 : Number(last.key[1]) + 1;
-  const previous = last === undefined ? null : registryStatementRecord.parse(last.value).statement;
+  const { last, expect } = await lastRegistryStatement(services);
+  const sequence = (last?.sequence ?? 0) + 1;
+  const previous = last?.statement ?? null;
   const payload = registryStatementPayload({ registry: services.settings.publicUrl, sequence, previous, ...said });
   const signer = await statementSigner(services);
   const bundle = new TextDecoder().decode(await signer.bundle(payload));
   const statement = digestOf(payload);
   const record: RegistryStatementRecord = { v: 1, kind: said.kind, subjects: [...said.subjects], at: said.at, statement, bundle };
-  const key = keys.registryStatement(sequence);
   const change = changeOf({ statement, bundle });
   return {
     statement,
     bundle,
     change: {
       ...change,
-      expect: [...change.expect, signer.unchanged, { key, version: "absent" }],
-      put: [...change.put, { key, value: record }],
+      expect: [...change.expect, signer.unchanged, expect],
+      put: [...change.put, { key: expect.key, value: record }],
     },
   };
+}
+
+/** The last statement, and what expects that it still is; undefined before the first. */
+export async function lastRegistryStatement({
+  metadata,
+}: Pick<Services, "metadata">): Promise<{ readonly last: RegistryStatement | undefined; readonly expect: Expectation }> {
+  const [row] = await metadata.list({ ...under(keys.registryStatements(), 1), reverse: true });
+  const last = row && { ...registryStatementRecord.parse(row.value), sequence: Number(row.key[1]) };
+  return { last, expect: { key: keys.registryStatement((last?.sequence ?? 0) + 1), version: "absent" } };
 }
 
 /** A statement as those who name it know it. */

@@ -1,9 +1,13 @@
+import type { Digest } from "../oci/digest.ts";
+import type { RepositoryName } from "../oci/reference.ts";
 import { type RevokedAuthority, isRevokedSigner, onlySigner } from "../trust/revoked-authority.ts";
 import { keys, under } from "../storage/keys.ts";
 import { signerRecord } from "../storage/policy-records.ts";
-import { signerHash } from "./decision-rows.ts";
+import type { KnownRevocation } from "./authority-revocations.ts";
+import { parseDecision, signerHash, signersIn } from "./decision-rows.ts";
 import { rowsOf } from "./ordered-rows.ts";
 import type { Services } from "./ports.ts";
+import { findManifest } from "./serving.ts";
 
 type Needs = Pick<Services, "metadata">;
 
@@ -39,6 +43,20 @@ export async function* reliantOn(
     if (signal?.aborted === true) return;
     if (isRevokedSigner(authority, signerRecord.parse(value))) yield* artifactsOf(needs, String(key[1]), null);
   }
+}
+
+/** Is it still to be found out what a revoked authority means for an artifact, about which a decision took evidence of it? */
+export async function isToBeFollowed(
+  { metadata }: Needs,
+  { repository, artifact, revocations }: { repository: RepositoryName; artifact: Digest; revocations: readonly KnownRevocation[] },
+): Promise<boolean> {
+  const open = revocations.filter(({ record }) => record.followed === null);
+  if (open.length === 0) return false;
+  const manifest = await findManifest({ metadata }, repository, artifact);
+  const decision = manifest?.record.state === "trusted" ? manifest.record.decision : null;
+  const entry = decision === null ? undefined : await metadata.get(keys.decision(repository, artifact, decision));
+  const signers = entry === undefined ? [] : signersIn(parseDecision(entry.value));
+  return open.some(({ authority }) => signers.some((signer) => isRevokedSigner(authority, signer)));
 }
 
 async function* artifactsOf(needs: Needs, hash: string, after: ReliantPlace | null): AsyncGenerator<ReliantPlace, void, undefined> {

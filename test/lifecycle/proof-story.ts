@@ -2,6 +2,7 @@ import { type KeyObject, generateKeyPairSync, sign } from "node:crypto";
 import { keyHint, preAuthEncoding, sigstoreBundle } from "../../src/lifecycle/dsse.ts";
 import { keyStatementPayload } from "../../src/lifecycle/key-statement.ts";
 import type { HeldStatement } from "../../src/lifecycle/proof-bundle.ts";
+import { registryStatementPayload } from "../../src/lifecycle/registry-statement.ts";
 import { snapshotPayload } from "../../src/lifecycle/snapshot.ts";
 import type { State } from "../../src/lifecycle/state.ts";
 import { type StatementFacts, statementPayload } from "../../src/lifecycle/statement.ts";
@@ -55,6 +56,9 @@ export class Story {
   readonly keyStatements: HeldStatement[] = [];
   readonly chains = new Map<string, { readonly digest: Digest; readonly sha512: Digest; readonly links: ToldLink[] }>();
   readonly #keys: SigningKey[] = [];
+  /** Statements of revoked authorities by their digest. */
+  readonly revocations = new Map<Digest, HeldStatement>();
+  #registryLast: { sequence: number; statement: Digest } | null = null;
   #lastKeyStatement: Digest | null = null;
   now = START;
 
@@ -97,6 +101,37 @@ export class Story {
     this.chains.set(name, known);
     this.#add(name, "acquired", {});
     return known.digest;
+  }
+
+  /** Somebody is believed no more. */
+  revokeAuthority(fingerprint: Digest, from?: string): Digest {
+    const payload = this.registryStatement("authority-revoked", {
+      state: "revoked",
+      authority: { type: "key", fingerprint },
+      ...(from === undefined ? {} : { from }),
+    });
+    const statement = digestOf(payload);
+    this.revocations.set(statement, heldBundle(bundleOf(payload, this.key), undefined));
+    return statement;
+  }
+
+  /** The next link of what the registry states of itself. */
+  registryStatement(kind: "policy" | "authority-revoked", says: Readonly<Record<string, unknown>>): string {
+    const sequence = (this.#registryLast?.sequence ?? 0) + 1;
+    const payload = registryStatementPayload({
+      registry: REGISTRY,
+      kind,
+      subjects: [{ name: kind, digest: digestOf(`${kind} ${sequence}`) }],
+      sequence,
+      previous: this.#registryLast?.statement ?? null,
+      at: this.now,
+      actor: "operator",
+      reason: "stolen",
+      says,
+    });
+    this.#registryLast = { sequence, statement: digestOf(payload) };
+    this.now += MINUTE;
+    return payload;
   }
 
   /** A transition: signed, and with it the first link where that was not yet. */
@@ -155,6 +190,7 @@ export class Story {
         const permanent = links.some((link) => link.permanent);
         return { artifact: digest, state: last.state, sequence: links.length, statement: last.digest, permanent, summaries };
       }),
+      told: { last: this.#registryLast, revokedAuthorities: [...this.revocations.keys()] },
       takenAt: this.now,
       expiresAt: this.now + lifetime,
     });
@@ -169,7 +205,7 @@ export class Story {
         ...(summary === undefined ? [] : [summary.held]),
       ]),
     );
-    return [...this.keyStatements, ...statements, this.snapshot(about)];
+    return [...this.keyStatements, ...statements, ...this.revocations.values(), this.snapshot(about)];
   }
 
   /** As `prove` tells states. */

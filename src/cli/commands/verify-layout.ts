@@ -11,6 +11,7 @@ import { shortDigest, sizeText, table, timeText } from "../output.ts";
 import { startStatusLine } from "../progress.ts";
 import { readSmallFile } from "../read-file.ts";
 import type { OpenSession, Session } from "../session.ts";
+import { visible } from "../visible.ts";
 
 const MAX_KEY_BYTES = 65_536;
 const SECOND = 1000;
@@ -111,7 +112,8 @@ function textOf(place: string, report: LayoutReport): string {
   return report.accepted ? acceptedText(report) : refusedText(place, report);
 }
 
-function acceptedText({ repository, digest, states, taken_at: at, expires_at: until, evidence, content }: LayoutReport): string {
+function acceptedText(report: LayoutReport): string {
+  const { repository, digest, states, taken_at: at, expires_at: until, evidence, content } = report;
   const rows = states.map(({ digest: artifact, state, sequence, permanent, history }) => {
     const last = history.at(-1);
     return [
@@ -131,7 +133,21 @@ function acceptedText({ repository, digest, states, taken_at: at, expires_at: un
     table(["ARTIFACT", "STATE", "SEQ", "SINCE", "BY"], rows),
     "",
     `${content.blobs} blobs, ${sizeText(content.bytes)}, have the right bytes; of ${evidence.length} attached, ${covered} are covered by the promotion`,
+    ...signersText(report),
   ].join("\n");
+}
+
+/** Whose evidence counts no more, though the registry left the artifact as it is: others may have signed as well. */
+function signersText({ signers }: LayoutReport): readonly string[] {
+  const lines = signers.flatMap(({ signer, requirement, revoked_by: by }) =>
+    by === null ? [] : `Believed no more: ${signerText(signer)}, who signed for ${visible(requirement)}: ${by}`,
+  );
+  return [...new Set(lines)];
+}
+
+function signerText(signer: LayoutReport["signers"][number]["signer"]): string {
+  if (signer.type === "key") return `key ${signer.fingerprint}`;
+  return signer.type === "identity" ? `${visible(signer.subject)} of ${visible(signer.issuer)}` : visible(signer.subject);
 }
 
 function refusedText(place: string, { faults, states }: LayoutReport): string {
