@@ -6,7 +6,7 @@ import type { Services } from "../registry/ports.ts";
 import { condemn, finishRemoval } from "../registry/remove-blob.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { Entry } from "../storage/metadata-store.ts";
-import { type CollectionRecord, blobRecord, collectionRecord } from "../storage/records.ts";
+import { type CollectionRecord, blobRecord, blobUseRecord, collectionRecord } from "../storage/records.ts";
 
 type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "log" | "settings">;
 
@@ -91,9 +91,11 @@ class Collection {
   async #isGarbage(digest: Digest, entry: Entry): Promise<boolean> {
     const { status, touchedAt, size } = blobRecord.parse(entry.value);
     if (status === "condemned") return true;
-    // A link made after this look would have put the record, and the expectation on its version would fail.
-    if ((await this.#staysLinked(digest)) || touchedAt > this.#before) return false;
-    return condemn(this.#services, digest, entry, size);
+    // A link made after this look would have put the record or the use, and the expectation on its version would fail.
+    const use = await this.#services.metadata.get(keys.blobUse(digest));
+    const usedAt = use === undefined ? touchedAt : blobUseRecord.parse(use.value).at;
+    if ((await this.#staysLinked(digest)) || Math.max(touchedAt, usedAt) > this.#before) return false;
+    return condemn(this.#services, digest, { record: entry, use, size });
   }
 
   /** Does any repository link the blob, once the links that nothing needs are gone? */
@@ -117,8 +119,11 @@ class Collection {
   async #isOrphan(digest: Digest): Promise<boolean> {
     const { metadata, blobs } = this.#services;
     if ((await metadata.get(keys.blob(digest))) !== undefined) return false;
+    const use = await metadata.get(keys.blobUse(digest));
     const file = await blobs.stat(digest);
-    return file !== undefined && file.modifiedAt <= this.#before && condemn(this.#services, digest, undefined, file.size);
+    return (
+      file !== undefined && file.modifiedAt <= this.#before && condemn(this.#services, digest, { record: undefined, use, size: file.size })
+    );
   }
 
   /** Look-ups in memory wait for nothing: requests get their turn between two steps. */

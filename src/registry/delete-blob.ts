@@ -4,7 +4,7 @@ import { RegistryError } from "../oci/errors.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
 import type { Change } from "../storage/metadata-store.ts";
-import { type LinkRecord, blobRecord, linkRecord } from "../storage/records.ts";
+import { type LinkRecord, linkRecord } from "../storage/records.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
 import { linkKeys } from "./link-blob.ts";
@@ -30,7 +30,7 @@ async function decide(services: Needs, caller: Caller, repository: RepositoryNam
   if (link === undefined || blob === undefined) throw new RegistryError("BLOB_UNKNOWN");
   const change: Change = {
     expect: [epoch, { key: link.key, version: link.version }, { key: blob.key, version: blob.version }],
-    put: [{ key: blob.key, value: { ...blobRecord.parse(blob.value), touchedAt: services.clock() } }],
+    put: [{ key: keys.blobUse(digest), value: { v: 1, at: services.clock() } }],
     remove: linkKeys(repository, digest),
     audit: [
       auditEvent(services, caller.actor, {

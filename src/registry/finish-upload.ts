@@ -91,6 +91,7 @@ export async function linkVerified(
   const { repository, digest, size } = verified;
   const grounds = await blobGrounds(services, digest);
   const heals = await publish(services, verified, grounds);
+  const isThere = grounds.record !== undefined && !heals;
   const folders = heals ? await foldersOf(services, digest) : undefined;
   const renewed = await renewLink(services, repository, digest);
   // RULES 29: pushing again what is there is no event.
@@ -98,7 +99,7 @@ export async function linkVerified(
   const after = folders === undefined ? {} : { healed: true };
   const change = renewed.result
     ? healed(services, caller, verified, grounds)
-    : await linkChange(services, caller, { repository, digest, size, grounds, type: "blob.push", after });
+    : await linkChange(services, caller, { repository, digest, size, grounds, isThere, type: "blob.push", after });
   const { expect, put } = renewed.change ?? NOTHING;
   return {
     change: {

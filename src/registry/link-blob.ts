@@ -14,6 +14,8 @@ export interface NewLink {
   readonly size: number;
   /** What the decision found of the blob, before its bytes were published. */
   readonly grounds: BlobGrounds;
+  /** Is the blob there, with a record that says so: has it not been published just now? */
+  readonly isThere: boolean;
   readonly type: "blob.push" | "blob.mount";
   readonly after: NonNullable<Said["after"]>;
 }
@@ -22,27 +24,32 @@ export interface NewLink {
 export async function linkChange(
   services: Pick<Services, "metadata" | "clock" | "newId">,
   caller: Caller,
-  { repository, digest, size, grounds, type, after }: NewLink,
+  { repository, digest, size, grounds, isThere, type, after }: NewLink,
 ): Promise<Change> {
   const existence = await ensureRepository(services, repository);
   return {
     expect: [...existence.expect, ...grounds.expect, { key: keys.link(repository, digest), version: "absent" }],
-    put: [...existence.put, ...linkRows(repository, digest, { size, by: caller.principal.name, at: services.clock() })],
+    put: [...existence.put, ...linkRows(repository, digest, { size, by: caller.principal.name, at: services.clock(), isThere })],
     remove: [],
     audit: [auditEvent(services, caller.actor, { type, target: { kind: "blob", name: repository, digest }, after: { size, ...after } })],
   };
 }
 
-/** The rows that link an intact, present blob to a repository. */
+/**
+ * The rows that link an intact, present blob to a repository. A blob that is there keeps its record, which the change expects, so that
+ * links which many repositories make to it at once do not conflict; that it is used shows in a row of its own.
+ */
 export function linkRows(
   repository: RepositoryName,
   digest: Digest,
-  { size, by, at }: { readonly size: number; readonly by: string; readonly at: number },
+  { size, by, at, isThere }: { readonly size: number; readonly by: string; readonly at: number; readonly isThere: boolean },
 ): readonly Put[] {
   return [
     { key: keys.link(repository, digest), value: { v: 1, size, by, at } },
     { key: keys.blobRepository(digest, repository), value: {} },
-    { key: keys.blob(digest), value: { v: 1, size, status: "present", damaged: false, touchedAt: at } },
+    isThere
+      ? { key: keys.blobUse(digest), value: { v: 1, at } }
+      : { key: keys.blob(digest), value: { v: 1, size, status: "present", damaged: false, touchedAt: at } },
   ];
 }
 

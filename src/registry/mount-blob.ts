@@ -44,7 +44,15 @@ async function decide(services: Needs, caller: Caller, mount: Mount): Promise<De
   if ((await services.metadata.get(keys.link(repository, digest))) !== undefined) return { result: false };
   const { size } = grounds.record;
   return {
-    change: await linkChange(services, caller, { repository, digest, size, grounds, type: "blob.mount", after: { from: source } }),
+    change: await linkChange(services, caller, {
+      repository,
+      digest,
+      size,
+      grounds,
+      isThere: true,
+      type: "blob.mount",
+      after: { from: source },
+    }),
     result: true,
   };
 }

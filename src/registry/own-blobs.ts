@@ -39,7 +39,7 @@ export async function publishOwnBlobs(
     if (isIntact && isHeldFor(by, link)) continue;
     if (!isIntact) await publish(needs, digest, { bytes, replace: grounds.record !== undefined });
     expect.push(...grounds.expect);
-    put.push(...linkRows(repository, digest, { size: bytes.byteLength, by, at: needs.clock() }));
+    put.push(...linkRows(repository, digest, { size: bytes.byteLength, by, at: needs.clock(), isThere: isIntact }));
   }
   return { expect, put };
 }

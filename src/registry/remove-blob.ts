@@ -21,7 +21,8 @@ export interface BlobGrounds {
 
 /**
  * Loads what a link to a blob rests on. The order that keeps linked blobs safe from the collector: load the grounds, publish the bytes
- * unless they are there, then commit the link together with the blob's record, expecting the grounds; on a conflict begin again.
+ * unless they are there, then commit the link together with the blob's record, or with its use where it was there already, expecting the
+ * grounds; on a conflict begin again.
  * A removal that is under way is finished first. A record that is absent has no version that would tell of a whole collection between
  * our look and our commit, so that the last removal decided nearby belongs to the grounds.
  */
@@ -38,15 +39,24 @@ export async function blobGrounds(needs: Needs, digest: Digest): Promise<BlobGro
   throw new RegistryError("UNAVAILABLE", "this content is being removed over and over; try again", { headers: { "Retry-After": "1" } });
 }
 
+/** What is known of a blob that may go. Every link that is made or taken away changes one of the two. */
+export interface FoundBlob {
+  /** Undefined: the file is an orphan. */
+  readonly record: Entry | undefined;
+  readonly use: Entry | undefined;
+  /** In bytes. */
+  readonly size: number;
+}
+
 /**
- * Decides that a blob goes, unless somebody has touched its record since it was read (undefined: there was none, and the file is an
- * orphan). True when it is decided; `finishRemoval` then does it. The caller knows that no repository links the blob.
+ * Decides that a blob goes, unless somebody has linked it since it was looked at. True when it is decided; `finishRemoval` then does it. The
+ * caller knows that no repository links the blob.
  */
-export async function condemn(needs: Needs, digest: Digest, found: Entry | undefined, size: number): Promise<boolean> {
+export async function condemn(needs: Needs, digest: Digest, { record: found, use, size }: FoundBlob): Promise<boolean> {
   const key = keys.blob(digest);
   const record: BlobRecord = { v: 1, size, status: "condemned", damaged: false, touchedAt: needs.clock() };
   const outcome = await needs.metadata.commit({
-    expect: [expected(key, found)],
+    expect: [expected(key, found), expected(keys.blobUse(digest), use)],
     put: [
       { key, value: record },
       { key: keys.blobRemoval(digest), value: null },
@@ -68,13 +78,14 @@ export async function finishRemoval(needs: Needs, digest: Digest): Promise<boole
   const outcome = await needs.metadata.commit({
     expect: [{ key, version: condemned.version }],
     put: [],
-    remove: [key],
+    remove: [key, keys.blobUse(digest)],
     audit: [event(needs, "blob.collect", digest, record.size)],
   });
   return outcome === "committed";
 }
 
-function expected(key: Expectation["key"], entry: Entry | undefined): Expectation {
+/** That a record has not changed since it was read, or found absent. */
+export function expected(key: Expectation["key"], entry: Entry | undefined): Expectation {
   return { key, version: entry?.version ?? "absent" };
 }
 

@@ -8,6 +8,7 @@ import { type BlobRecord, blobRecord } from "../storage/records.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type BlobFolders, foldersOf, syncFolders } from "./blob-folders.ts";
 import type { Services } from "./ports.ts";
+import { expected } from "./remove-blob.ts";
 import { SYSTEM } from "./system-actor.ts";
 import { type FoundBytes, readPublished } from "./verify-bytes.ts";
 import { type Joining, SharedWork, Slots, type Terms } from "./verify-sharing.ts";
@@ -106,11 +107,13 @@ async function conclude(
   const result = resultOf(digest, before.record, found);
   const isIntact = result.outcome === "intact";
   if (isIntact && !now.record.damaged) return result;
+  // Read before the folders, which a link made meanwhile could add to.
+  const use = await services.metadata.get(keys.blobUse(digest));
   const folders = await foldersOf(services, digest);
   if (isIntact === now.record.damaged) {
     if (now.version !== before.version) return undefined;
     const change = isIntact ? healing(services, asked, now.record, folders) : damage(services, asked, now.record, { found, folders });
-    const expect: Expectation[] = [{ key: keys.blob(digest), version: now.version }];
+    const expect: Expectation[] = [{ key: keys.blob(digest), version: now.version }, expected(keys.blobUse(digest), use)];
     if ((await services.metadata.commit({ ...change, expect })) === "conflict") return undefined;
   }
   // Also after somebody else's change: nobody is answered before the folders have followed.

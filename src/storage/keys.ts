@@ -41,7 +41,8 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   link/<repo>/<d>                   the repository's own link to a blob
  *   link-use/<repo>/<d>             * when somebody last relied on a link that was no longer new
  *   blob-repository/<d>/<repo>        the same, by blob
- *   blob/<d>                          a published blob; whoever makes a link to it puts it
+ *   blob/<d>                          a published blob; whoever publishes it puts it
+ *   blob-use/<d>                      when a repository last began or ceased to hold a blob that was there already; puts do not hinder each other
  *   blob-damage/<d>                 * what was found of a blob, which counts while its record says that it is damaged
  *   blob-name/<d>                     the other name of bytes that were pushed by sha512 once, for either name; it stays when the blob goes
  *   blob-removal/<2 hex>              raised whenever the removal of a blob whose hex begins so is decided: absence has no version
@@ -207,6 +208,7 @@ export const keys = {
   blobRepositories: (blob: Digest): Key => ["blob-repository", blob],
   blob: (blob: Digest): Key => ["blob", blob],
   blobs: (): Key => ["blob"],
+  blobUse: (blob: Digest): Key => ["blob-use", blob],
   blobDamage: (blob: Digest): Key => ["blob-damage", blob],
   blobDamages: (): Key => ["blob-damage"],
   blobName: (blob: Digest): Key => ["blob-name", blob],

@@ -147,6 +147,9 @@ export const blobRecord = z.strictObject({
 });
 export type BlobRecord = z.infer<typeof blobRecord>;
 
+/** When a repository last began or ceased to hold a blob that has a record. */
+export const blobUseRecord = z.strictObject({ v: z.literal(1), at: time });
+
 /** What was found in the place of a damaged blob, and first when; both are null where there was nothing at all. */
 export const damageRecord = z.strictObject({
   v: z.literal(1),

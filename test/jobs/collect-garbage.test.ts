@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
+import { linkRows } from "../../src/registry/link-blob.ts";
 import { blobGrounds, condemn, finishRemoval } from "../../src/registry/remove-blob.ts";
 import type { BlobStore } from "../../src/storage/blob-store.ts";
 import { keys, under } from "../../src/storage/keys.ts";
@@ -21,6 +22,7 @@ import {
   ceaseToName,
   collect,
   eventOf,
+  foundBlob,
   lostLinks,
   openWorld,
   orphan,
@@ -88,6 +90,19 @@ describe("a collection", () => {
     expect(await allBlobs(stores)).toEqual([]);
   });
 
+  test("leaves a blob alone until the grace is over after somebody linked and unlinked what was there long before", async () => {
+    const digest = await push(stores, A, "content");
+    await unlink(stores, A, digest);
+    world.ahead = 10 * HOUR;
+    await push(stores, B, "content");
+    await unlink(stores, B, digest);
+    world.ahead += HOUR - 60_000;
+    expect(await collect(stores)).toBe(0);
+    world.ahead += 2 * 60_000;
+    expect(await collect(stores)).toBe(1);
+    expect(await stores.metadata.get(keys.blobUse(digest))).toBeUndefined();
+  });
+
   test("removes files without a record, which crashed pushes left, when they are old enough", async () => {
     const digest = await orphan(stores, "orphan");
     expect(await collect(stores)).toBe(0);
@@ -111,7 +126,7 @@ describe("a collection", () => {
   test("finishes what an earlier one condemned, without grace", async () => {
     const digest = await push(stores, A, "content");
     await unlink(stores, A, digest);
-    expect(await condemn(stores, digest, await stores.metadata.get(keys.blob(digest)), 7)).toBe(true);
+    expect(await condemn(stores, digest, await foundBlob(stores, digest, 7))).toBe(true);
     expect(await allBlobs(stores)).toEqual([digest]);
     expect(await collect(stores)).toBe(1);
     expect(await allBlobs(stores)).toEqual([]);
@@ -262,7 +277,7 @@ describe("grounds", () => {
   test("of a condemned blob are those of its absence: the removal is finished first", async () => {
     const digest = await push(stores, A, "content");
     await unlink(stores, A, digest);
-    await condemn(stores, digest, await stores.metadata.get(keys.blob(digest)), 7);
+    await condemn(stores, digest, await foundBlob(stores, digest, 7));
     expect((await blobGrounds(stores, digest)).record).toBeUndefined();
     expect(await allBlobs(stores)).toEqual([]);
     expect(await typesOf()).toEqual(["blob.push", "blob.delete", "blob.condemn", "blob.collect"]);
@@ -306,6 +321,28 @@ function stepped(scheduler: fc.Scheduler, check: () => Promise<void>): Stores {
   );
 }
 
+describe("links to a blob that is there", () => {
+  test("which several repositories make at once do not conflict, while its record stays as it is", async () => {
+    const digest = await push(stores, A, "content");
+    const record = await stores.metadata.get(keys.blob(digest));
+    const { expect: grounds } = await blobGrounds(stores, digest);
+    for (const name of ["team/c", "team/d", "team/e"]) {
+      const put = linkRows(repository(name), digest, { size: 7, by: "tester", at: 1, isThere: true });
+      expect(await stores.metadata.commit({ expect: grounds, put, remove: [], audit: [eventOf("blob.push")] })).toBe("committed");
+    }
+    expect(await stores.metadata.get(keys.blob(digest))).toEqual(record);
+  });
+
+  test("keep it from being condemned by who did not see them", async () => {
+    const digest = await push(stores, A, "content");
+    await unlink(stores, A, digest);
+    const found = await foundBlob(stores, digest, 7);
+    await push(stores, B, "content");
+    expect(await condemn(stores, digest, found)).toBe(false);
+    expect(await brokenLinks(stores)).toEqual([]);
+  });
+});
+
 describe("pushes, deletions and collections at once", () => {
   let contents = 0;
 
@@ -319,7 +356,7 @@ describe("pushes, deletions and collections at once", () => {
     condemned: async (content: string) => {
       const digest = await push(stores, A, content);
       await unlink(stores, A, digest);
-      await condemn(stores, digest, await stores.metadata.get(keys.blob(digest)), 7);
+      await condemn(stores, digest, await foundBlob(stores, digest, 7));
     },
   } as const;
 

@@ -10,7 +10,7 @@ import { decideAndCommit } from "../../src/registry/commit.ts";
 import { linkKeys, linkRows } from "../../src/registry/link-blob.ts";
 import { renewLink } from "../../src/registry/link-use.ts";
 import type { Services } from "../../src/registry/ports.ts";
-import { blobGrounds } from "../../src/registry/remove-blob.ts";
+import { type FoundBlob, blobGrounds } from "../../src/registry/remove-blob.ts";
 import { openFilesystem } from "../../src/storage/filesystem.ts";
 import { keys, under } from "../../src/storage/keys.ts";
 import type { Put } from "../../src/storage/metadata-store.ts";
@@ -116,7 +116,8 @@ async function pushWith(stores: Stores, name: RepositoryName, content: string, a
     const grounds = await blobGrounds(stores, digest);
     const there = await stores.blobs.stat(digest);
     if (there === undefined || grounds.record === undefined) await stores.blobs.publish(upload, digest);
-    const put = linkRows(name, digest, { size: Buffer.byteLength(content), by: "tester", at: stores.clock() });
+    const isThere = there !== undefined && grounds.record !== undefined;
+    const put = linkRows(name, digest, { size: Buffer.byteLength(content), by: "tester", at: stores.clock(), isThere });
     return {
       change: { expect: grounds.expect, put: [...put, ...also(digest)], remove: [], audit: [eventOf("blob.push")] },
       result: undefined,
@@ -142,6 +143,11 @@ export async function ceaseToName({ metadata }: Stores, at: RepositoryName, dige
   await metadata.commit({ expect: [], put, remove: [naming(at, digest).key], audit: [eventOf("artifact.delete")] });
 }
 
+/** What a collection finds of a blob before it looks for links. */
+export async function foundBlob({ metadata }: Pick<Stores, "metadata">, digest: Digest, size: number): Promise<FoundBlob> {
+  return { record: await metadata.get(keys.blob(digest)), use: await metadata.get(keys.blobUse(digest)), size };
+}
+
 /** Takes a repository's link to a blob away, and what names it. */
 export async function unlink(stores: Stores, name: RepositoryName, digest: Digest): Promise<void> {
   await decideAndCommit(stores, async () => {
@@ -150,7 +156,7 @@ export async function unlink(stores: Stores, name: RepositoryName, digest: Diges
     return {
       change: {
         expect: [link, blob].map(({ key, version }) => ({ key, version })),
-        put: [{ key: blob.key, value: { ...blobRecord.parse(blob.value), touchedAt: stores.clock() } }],
+        put: [{ key: keys.blobUse(digest), value: { v: 1, at: stores.clock() } }],
         remove: [...linkKeys(name, digest), naming(name, digest).key],
         audit: [eventOf("blob.delete")],
       },

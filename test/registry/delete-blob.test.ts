@@ -29,7 +29,12 @@ function services(metadata: MetadataStore): Parameters<typeof deleteBlob>[0] {
 }
 
 async function link(by: string): Promise<void> {
-  await store.metadata.commit({ expect: [], put: linkRows(HERE, BLOB.digest, { size: 5, by, at: 0 }), remove: [], audit: [AUDIT] });
+  await store.metadata.commit({
+    expect: [],
+    put: linkRows(HERE, BLOB.digest, { size: 5, by, at: 0, isThere: false }),
+    remove: [],
+    audit: [AUDIT],
+  });
 }
 
 /** As a promotion does it whose root needs the blob. */

@@ -32,7 +32,10 @@ beforeEach(async () => {
   store = await temporaryMetadata();
   blobs = await openFilesystem(directory);
   await change({
-    put: [...linkRows(HERE, BLOB.digest, { size: 5, by: "alice", at: 0 }), { key: keys.reach(HERE, BLOB, ROOT), value: REACH }],
+    put: [
+      ...linkRows(HERE, BLOB.digest, { size: 5, by: "alice", at: 0, isThere: false }),
+      { key: keys.reach(HERE, BLOB, ROOT), value: REACH },
+    ],
   });
 });
 
@@ -80,7 +83,7 @@ test("a revocation right after the decision is newer than the epoch that the dow
 test("a hidden blob takes the same reads as a missing one, so that time does not tell them apart", async () => {
   const { metadata } = store;
   const hidden = digestOf("hidden");
-  await change({ put: linkRows(HERE, hidden, { size: 5, by: "alice", at: 0 }) });
+  await change({ put: linkRows(HERE, hidden, { size: 5, by: "alice", at: 0, isThere: false }) });
   const readsOf = async (caller: Caller, place: RepositoryName, digest: Digest): Promise<readonly string[]> => {
     const reads: string[] = [];
     const watched: MetadataStore = {

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type DigestAlgorithm, digestOf } from "../../src/oci/digest.ts";
 import { condemn, finishRemoval } from "../../src/registry/remove-blob.ts";
 import { sharesRevoked } from "../../src/registry/shared-content.ts";
-import { keys } from "../../src/storage/keys.ts";
+import { foundBlob } from "../jobs/garbage.ts";
 import { callerWith } from "../support/callers.ts";
 import { repository } from "../support/principal.ts";
 import { Transitions, descriptorOf, digestIn, imageOf } from "../support/transitions.ts";
@@ -63,8 +63,7 @@ describe.each(BOTH_WAYS)("a layer that was revoked by its %s and comes again by 
     await at.delete(operator, HERE, digestIn(imageBy(first)));
     const digest = digestOf(WEIGHTS, first);
     await at.deleteBlob(alice, HERE, digest);
-    const record = await at.services.metadata.get(keys.blob(digest));
-    expect(await condemn(at.services, digest, record, WEIGHTS.length)).toBe(true);
+    expect(await condemn(at.services, digest, await foundBlob(at.services, digest, WEIGHTS.length))).toBe(true);
     expect(await finishRemoval(at.services, digest)).toBe(true);
     expect(await told(ELSEWHERE, second)).toEqual(["fail as named"]);
   });

@@ -9,6 +9,7 @@ import { type BlobVerification, type VerifyServices, verifyBlob } from "../../sr
 import { countDamaged, damageOf, forgetHealed } from "../../src/registry/verify-damage.ts";
 import { streamAudit } from "../../src/registry/read-audit.ts";
 import { keys, under } from "../../src/storage/keys.ts";
+import { eventOf, foundBlob } from "../jobs/garbage.ts";
 import { blobRecord } from "../../src/storage/records.ts";
 import { blobsWith } from "../support/blob-registry.ts";
 import { callerWith } from "../support/callers.ts";
@@ -273,16 +274,32 @@ describe("what happens between the reading and the change wins:", () => {
     expect(await folders()).toEqual([]);
   });
 
-  test("a mount, which makes it look again", async () => {
+  test("a push to another repository, which does not keep the damage from being found", async () => {
     await overwrite(registry.directory, BLOB, "wrong..");
-    await registry.blob(publisher, "models/more", "something else");
     let readings = 0;
     const racing = afterReading(async () => {
       readings += 1;
       await registry.blob(publisher, `models/more${readings}`, WEIGHTS);
-    }, 3);
+    }, Infinity);
     expect(await verifyBlob(racing, BLOB)).toEqual(damaged);
-    expect([readings, await isFlagged()]).toEqual([3, true]);
+    expect([readings, await isFlagged()]).toEqual([1, true]);
+  });
+
+  test("a push to another repository after the folders were found, which makes it look again", async () => {
+    await overwrite(registry.directory, BLOB, "wrong..");
+    let readings = 0;
+    let pushed = false;
+    const counting = afterReading(async () => (readings += 1), Infinity);
+    const metadata = {
+      ...metadataOf(services),
+      commit: async (change: Parameters<VerifyServices["metadata"]["commit"]>[0]) => {
+        if (!pushed) await registry.blob(publisher, "models/more", WEIGHTS);
+        pushed = true;
+        return services.metadata.commit(change);
+      },
+    };
+    expect(await verifyBlob({ ...counting, metadata }, BLOB)).toEqual(damaged);
+    expect([readings, await isFlagged()]).toEqual([2, true]);
   });
 
   test("the removal of the blob, of which nothing is said then", async () => {
@@ -290,7 +307,7 @@ describe("what happens between the reading and the change wins:", () => {
     await overwrite(registry.directory, digest, "wrong");
     const racing = afterReading(async () => {
       await registry.deleteBlob(publisher, AT, digest);
-      expect(await condemn(services, digest, await services.metadata.get(keys.blob(digest)), 5)).toBe(true);
+      expect(await condemn(services, digest, await foundBlob(services, digest, 5))).toBe(true);
     });
     expect(await verifyBlob(racing, digest)).toEqual({ outcome: "gone" });
     await finishRemoval(services, digest);
@@ -302,7 +319,16 @@ describe("what happens between the reading and the change wins:", () => {
   test("and one that is touched all the time is given up in words", async () => {
     await overwrite(registry.directory, BLOB, "wrong..");
     let count = 0;
-    const racing = afterReading(async () => registry.blob(publisher, `models/more${(count += 1)}`, WEIGHTS), Infinity);
+    const racing = afterReading(async () => {
+      count += 1;
+      const entry = await services.metadata.get(keys.blob(BLOB));
+      await services.metadata.commit({
+        expect: [],
+        put: [{ key: keys.blob(BLOB), value: entry?.value }],
+        remove: [],
+        audit: [eventOf("test.touch")],
+      });
+    }, Infinity);
     await expect(verifyBlob(racing, BLOB)).rejects.toMatchObject({ code: "UNAVAILABLE" });
     expect(count).toBe(8);
   });
