@@ -15,7 +15,8 @@ import { openRegistry, publicUrlOf } from "./services.ts";
 import type { Address } from "./settings.ts";
 import { StartError } from "./start-error.ts";
 import { type DataDirectory, openDataDirectory } from "./storage/data-directory.ts";
-import { readSecretFile } from "./storage/secret-file.ts";
+import { removeUnwrittenResult } from "./storage/result-file.ts";
+import { readSecretFile, removeUnwrittenSecrets } from "./storage/secret-file.ts";
 import { packageVersion } from "./version.ts";
 import { Workers } from "./workers.ts";
 
@@ -174,6 +175,8 @@ async function prepare(config: Config, { directory, reserved, told }: Held, log:
   if (config.tls !== undefined) await readCertificate(config.tls).catch(refuseCertificate);
   const registry = await openRegistry(config, reserved.port, log);
   try {
+    await removeUnwrittenSecrets(paths.credentials);
+    await removeUnwrittenResult(config.integrityResultPath);
     await tidySigningKeys(registry);
     const first = await firstStart(registry, paths.credentials, registry.serviceTokenPlace);
     const token = await registry.serviceToken();

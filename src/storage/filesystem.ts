@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
 import {
   type FileHandle,
@@ -24,6 +23,7 @@ import { AppendWriter } from "./append-writer.ts";
 import { type BlobStore, type BlobStream, type ByteRange, StorageFullError, UploadBusyError } from "./blob-store.ts";
 import { type Claim, claim, hasCode, noneWhenMissing, withCurrentName } from "./claim.ts";
 import { copyFile } from "./copy-file.ts";
+import { nameUnderWay, removeLeftovers } from "./under-way.ts";
 
 export interface FilesystemOptions {
   /** How files are opened; for a file system that is reached in another way than by paths of this machine. */
@@ -63,7 +63,8 @@ export async function openFilesystem(root: string, { openFile = open }: Filesyst
 
 /** Made whole elsewhere and then moved, since there must be exactly one. */
 async function makeRemovalToken(blobs: string): Promise<void> {
-  const [folder, temporary] = [join(blobs, REMOVAL), join(blobs, `${REMOVAL}.${randomUUID()}`)];
+  await removeLeftovers(blobs, `${REMOVAL}.`);
+  const [folder, temporary] = [join(blobs, REMOVAL), join(blobs, nameUnderWay(`${REMOVAL}.`))];
   if ((await stat(folder).catch(noneWhenMissing)) !== undefined) return;
   await mkdir(temporary, { mode: PRIVATE_FOLDER });
   await (await open(join(temporary, REMOVAL), "w", PRIVATE_FILE)).close();

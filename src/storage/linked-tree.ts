@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from "node:crypto";
+import { createHash } from "node:crypto";
 import { constants } from "node:fs";
 import { chmod, copyFile, link, mkdir, opendir, rename, rm, rmdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -8,6 +8,7 @@ import { StorageFullError } from "./blob-store.ts";
 import { THIS_PROCESS, hasCode, isAlive, noneWhenMissing } from "./claim.ts";
 import { blobPath } from "./filesystem.ts";
 import { syncPath } from "./sync.ts";
+import { nameUnderWay, removeLeftovers } from "./under-way.ts";
 import type { RuntimeFile, RuntimeTree } from "./runtime-tree.ts";
 
 /** Runtimes of other users walk the tree (RULES 23). */
@@ -17,25 +18,20 @@ const READ_ONLY = 0o444;
  * Folders on their way into the tree or out of it, in `uploads`, where no runtime looks; no upload has such an id. Those that are to become
  * one folder of the tree stand in one place, of which an unlink takes them all away at once.
  */
-const UNDER_WAY = "+tree.";
-/** After this time (ms) such a folder is taken for what a crash left. */
-const ABANDONED = 24 * 60 * 60 * 1000;
+const [MADE, REMOVED] = ["+tree.", "+gone."] as const;
 /** Each try lost means that another removal has just taken an empty parent away, or another promotion was first. */
 const MAX_TRIES = 16;
 
-/** The tree `trusted/` of a data directory. Any number of processes of one machine may open it. */
+/** The tree `trusted/` of a data directory. Any number of processes of one machine may open it; what those left under way that have ended goes. */
 export async function openLinkedTree(root: string): Promise<RuntimeTree> {
   const uploads = join(root, "uploads");
+  await removeLeftovers(uploads, REMOVED);
   for await (const { name } of await opendir(uploads)) {
-    const path = join(uploads, name);
-    if (name.startsWith(UNDER_WAY) && (await isAbandoned(path))) await rm(path, { recursive: true, force: true });
+    if (!name.startsWith(MADE)) continue;
+    await removeLeftovers(join(uploads, name), "");
+    await removeIfEmpty(join(uploads, name));
   }
   return new LinkedTree(root);
-}
-
-async function isAbandoned(path: string): Promise<boolean> {
-  const found = await stat(path).catch(noneWhenMissing);
-  return found !== undefined && found.mtimeMs < Date.now() - ABANDONED;
 }
 
 class LinkedTree implements RuntimeTree {
@@ -52,7 +48,7 @@ class LinkedTree implements RuntimeTree {
     const paths = files.map(({ path }) => path);
     if (!paths.every(isSafePath)) throw new TypeError("a file of a trusted artifact has no safe relative path");
     const [place, folder] = [this.#placeOf(repository, manifest), this.#folderOf(repository, manifest)];
-    const made = join(place, randomUUID());
+    const made = join(place, nameUnderWay(""));
     try {
       await makeFolder(place);
       await this.#build(made, files);
@@ -95,7 +91,7 @@ class LinkedTree implements RuntimeTree {
 
   /** Where the folders stand that are to become the manifest's. */
   #placeOf(repository: RepositoryName, manifest: Digest): string {
-    return join(this.#uploads, UNDER_WAY + createHash("sha256").update(`${repository}@${manifest}`).digest("hex"));
+    return join(this.#uploads, MADE + createHash("sha256").update(`${repository}@${manifest}`).digest("hex"));
   }
 
   async #build(folder: string, files: readonly RuntimeFile[]): Promise<void> {
@@ -134,7 +130,7 @@ class LinkedTree implements RuntimeTree {
 
   /** Makes a folder disappear at once, however much is in it. */
   async #moveOut(folder: string): Promise<void> {
-    const removed = join(this.#uploads, `${UNDER_WAY}${randomUUID()}`);
+    const removed = join(this.#uploads, nameUnderWay(REMOVED));
     await rename(folder, removed).catch(noneWhenMissing);
     // Again when somebody was just about to write in it.
     await rm(removed, { recursive: true, force: true, maxRetries: 3 });

@@ -1,9 +1,9 @@
-import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { noneWhenMissing } from "./claim.ts";
 import { syncPath } from "./sync.ts";
+import { nameUnderWay, removeLeftovers } from "./under-way.ts";
 
 /** Why a file that others may read, or write, cannot be used. */
 export class ResultFileError extends Error {
@@ -47,7 +47,8 @@ async function readAtMost(file: FileHandle, most: number): Promise<Uint8Array> {
  * replaced, never written through.
  */
 export async function writeResultFile(path: string, content: string): Promise<void> {
-  const temporary = join(dirname(path), `.${randomUUID()}`);
+  const folder = dirname(path);
+  const temporary = join(folder, nameUnderWay(prefixOf(path)));
   try {
     const file = await open(temporary, "wx", READABLE);
     try {
@@ -63,5 +64,14 @@ export async function writeResultFile(path: string, content: string): Promise<vo
     await rm(temporary, { force: true });
     throw error;
   }
-  await syncPath(dirname(path));
+  await syncPath(folder);
+}
+
+/** Removes what processes that have ended left beside a result file while they wrote it. */
+export async function removeUnwrittenResult(path: string): Promise<void> {
+  await removeLeftovers(dirname(path), prefixOf(path));
+}
+
+function prefixOf(path: string): string {
+  return `.${basename(path)}.`;
 }

@@ -1,8 +1,8 @@
-import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { hasCode, noneWhenMissing } from "./claim.ts";
+import { nameUnderWay, removeLeftovers } from "./under-way.ts";
 
 /** Why a file that should hold a secret cannot be used, for the operator who starts the registry. */
 export class SecretFileError extends Error {
@@ -17,6 +17,7 @@ export interface SecretFile {
 
 const MAX_BYTES = 4096;
 const MIN_LENGTH = 32;
+const SECRET_UNDER_WAY = ".new.";
 
 /** A file that nobody else can have written, as text. */
 export interface PrivateFile {
@@ -55,7 +56,7 @@ export async function readPrivateFile(path: string): Promise<PrivateFile | undef
 export async function writeSecretFile(path: string, secret: string): Promise<void> {
   const folder = dirname(path);
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const temporary = join(folder, `.${randomUUID()}`);
+  const temporary = join(folder, nameUnderWay(SECRET_UNDER_WAY));
   try {
     const file = await open(temporary, "wx", 0o600);
     await writeAndSync(file, `${secret}\n`);
@@ -65,6 +66,11 @@ export async function writeSecretFile(path: string, secret: string): Promise<voi
     throw error;
   }
   await syncFolder(folder);
+}
+
+/** Removes what processes that have ended left in a folder while they wrote secrets there. */
+export async function removeUnwrittenSecrets(folder: string): Promise<void> {
+  await removeLeftovers(folder, SECRET_UNDER_WAY);
 }
 
 /** Makes the new name durable. */

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { linkSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -14,6 +14,7 @@ import { startChild } from "../support/child.ts";
 import { publish } from "./blob-store.suite.ts";
 
 const PROCESS_NAME = new URL("process/process-name.ts", import.meta.url);
+const LINK_FOREVER = new URL("process/link-forever.ts", import.meta.url);
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
 
@@ -360,16 +361,24 @@ describe("many links and unlinks at once", () => {
 });
 
 describe("opening the tree", () => {
-  test("takes away what a crash left under way a day ago, and nothing younger", async () => {
-    for (const name of ["+tree.old", "+tree.young"]) {
-      await mkdir(join(root, "uploads", name, "a"), { recursive: true });
-      await writeFile(join(root, "uploads", name, "a", "b"), "");
+  test("takes away what processes that were killed left under way, and nothing of one that lives", async () => {
+    const living = startChild(PROCESS_NAME, root);
+    await living.said(1);
+    const place = join(root, "uploads", `+tree.${"0".repeat(64)}`);
+    const kept = [`${place}/${living.lines[0]}.${randomUUID()}`, join(root, "uploads", `+gone.${living.lines[0]}.${randomUUID()}`)];
+    for (const path of kept) await mkdir(path, { recursive: true });
+    const texts = Array.from({ length: 20 }, (_, at) => `content ${at}`);
+    for (const text of texts) await blob(text);
+    for (let round = 0; round < 8; round += 1) {
+      const child = startChild(LINK_FOREVER, root, ...texts);
+      await child.said(1);
+      for (let turns = 0; turns < round * 12; turns += 1) await new Promise(setImmediate);
+      await child.kill();
+      await openLinkedTree(root);
+      expect(await underWay()).toHaveLength(2);
     }
-    await blobs.stage("upload");
-    const day = 24 * 60 * 60;
-    const old = Date.now() / 1000 - 2 * day;
-    await utimes(join(root, "uploads/+tree.old"), old, old);
+    await living.kill();
     await openLinkedTree(root);
-    expect((await underWay()).toSorted()).toEqual(["+tree.young", "upload"]);
+    expect(await underWay()).toEqual([]);
   });
 });
