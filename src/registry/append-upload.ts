@@ -26,18 +26,28 @@ export async function appendUpload(
   { upload, size }: UploadStatus,
   chunk: IncomingChunk,
 ): Promise<number> {
-  const decision = decideChunk({ ...chunk, offset: size });
-  if (decision.action === "refuse") {
-    throw new RegistryError(decision.code, decision.message, { headers: uploadHeaders(owner.repository, upload, size) });
-  }
-  if (decision.length === 0) return size;
-  const bytes = decision.length === undefined ? chunk.bytes : exactly(chunk.bytes, decision.length);
+  const bytes = acceptChunk(owner, { upload, size }, chunk);
+  if (bytes === undefined) return size;
   try {
     const kept = whileRoom(needs, bytes);
     return await whenFree(() => needs.hashes.append(upload, kept, size));
   } catch (error) {
     throw await explainUpload(needs, owner, { upload, size }, error);
   }
+}
+
+/** The bytes of a chunk that may come next, as many as its headers say; undefined when it has none. Throws for one that may not. */
+export function acceptChunk(
+  owner: UploadOwner,
+  { upload, size }: UploadStatus,
+  chunk: IncomingChunk,
+): AsyncIterable<Uint8Array> | undefined {
+  const decision = decideChunk({ ...chunk, offset: size });
+  if (decision.action === "refuse") {
+    throw new RegistryError(decision.code, decision.message, { headers: uploadHeaders(owner.repository, upload, size) });
+  }
+  if (decision.length === 0) return undefined;
+  return decision.length === undefined ? chunk.bytes : exactly(chunk.bytes, decision.length);
 }
 
 /** Does something to an upload that another request may hold for a moment longer. */

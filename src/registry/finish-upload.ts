@@ -10,10 +10,11 @@ import { type Decided, decideAndCommit } from "./commit.ts";
 import { linkChange } from "./link-blob.ts";
 import { renewLink } from "./link-use.ts";
 import type { Caller, Services } from "./ports.ts";
+import { proveUpload } from "./prove-upload.ts";
 import { type BlobGrounds, blobGrounds } from "./remove-blob.ts";
 import { type UploadStatus, explainUpload } from "./read-upload.ts";
 import { startUpload } from "./start-upload.ts";
-import type { UploadHashes } from "./upload-hashes.ts";
+import type { ContentNames, UploadHashes } from "./upload-hashes.ts";
 import type { Upload } from "./upload-id.ts";
 
 type Needs = Pick<Services, "metadata" | "blobs" | "tree" | "clock" | "newId" | "secretFor" | "log" | "settings"> & {
@@ -61,9 +62,11 @@ export async function finishUpload(services: Needs, caller: Caller, status: Uplo
   const { repository, digest, chunk } = closing;
   const upload = { ...status.upload, algorithm: algorithmOf(digest) };
   const owner = { repository, identity: caller.principal.name };
-  const size = await appendUpload(services, owner, { upload, size: status.size }, chunk);
+  const proven = await proveUpload(services, owner, { upload, size: status.size }, closing);
+  const size = proven?.size ?? (await appendUpload(services, owner, { upload, size: status.size }, chunk));
   try {
-    const verified = await verify(services, { upload, size, repository, digest });
+    const names = proven ?? (await services.hashes.names(upload, size));
+    const verified = await verify(services, { upload, size, repository, digest }, names);
     const folders = await decideAndCommit(services, () => linkVerified(services, caller, verified));
     if (folders !== undefined) await syncFolders(services, folders);
   } catch (error) {
@@ -72,9 +75,8 @@ export async function finishUpload(services: Needs, caller: Caller, status: Uplo
   await discard(services, upload);
 }
 
-async function verify(services: Needs, claimed: Claimed): Promise<Verified> {
+async function verify(services: Needs, claimed: Claimed, { digest: actual, sha256 }: ContentNames): Promise<Verified> {
   const { upload, size, digest } = claimed;
-  const { digest: actual, sha256 } = await services.hashes.names(upload, size);
   if (actual === digest) return { ...claimed, sha256 };
   await discard(services, upload);
   throw new RegistryError("DIGEST_INVALID", "the uploaded bytes do not have this digest; the upload is discarded, push them again", {

@@ -119,9 +119,7 @@ export class UploadHashes {
   #take(upload: Upload, size: number): Prefix {
     const known = this.#prefixes.get(upload.id);
     this.#prefixes.delete(upload.id);
-    if (known?.hashes.has(upload.algorithm) === true && known.offset <= size) return known;
-    const algorithms = new Set<DigestAlgorithm>(["sha256", upload.algorithm]);
-    return { hashes: new Map([...algorithms].map((algorithm) => [algorithm, createHash(algorithm)])), offset: 0 };
+    return known?.hashes.has(upload.algorithm) === true && known.offset <= size ? known : newPrefix(upload.algorithm);
   }
 
   #keep(upload: Upload, { prefix }: Passage, size: number): void {
@@ -134,6 +132,16 @@ export class UploadHashes {
     const [oldest] = this.#prefixes.keys();
     if (this.#prefixes.size > MAX_UPLOADS && oldest !== undefined) this.#prefixes.delete(oldest);
   }
+}
+
+/** What bytes that nobody keeps are called, by an algorithm and by sha256, and how many they are. */
+export async function hashAll(
+  algorithm: DigestAlgorithm,
+  bytes: AsyncIterable<Uint8Array>,
+): Promise<ContentNames & { readonly size: number }> {
+  const prefix = newPrefix(algorithm);
+  for await (const chunk of bytes) advance(prefix, chunk);
+  return { digest: digestBy(prefix, algorithm), sha256: digestBy(prefix, "sha256"), size: prefix.offset };
 }
 
 /** One body on its way into an upload: how much of it went by, and whether it was the body that failed. */
@@ -168,6 +176,11 @@ async function* chunksOf(stream: Readable): AsyncGenerator<Uint8Array> {
     if (!(chunk instanceof Uint8Array)) throw new TypeError("a blob store's streams give bytes");
     yield chunk;
   }
+}
+
+function newPrefix(algorithm: DigestAlgorithm): Prefix {
+  const algorithms = new Set<DigestAlgorithm>(["sha256", algorithm]);
+  return { hashes: new Map([...algorithms].map((each) => [each, createHash(each)])), offset: 0 };
 }
 
 function advance(prefix: Prefix, chunk: Uint8Array): void {

@@ -73,10 +73,11 @@ async function moved(from: string, to: string, tries: number): Promise<boolean> 
 /** Uses a file under whichever name it has at the moment; undefined when there is none. For reading only: nothing is claimed. */
 export async function withCurrentName<T>(folder: string, name: string, use: (path: string) => Promise<T>): Promise<T | undefined> {
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-    for (const current of [name, await claimIn(folder, name).catch(noneWhenMissing)]) {
-      const used = current === undefined ? undefined : await use(join(folder, current)).catch(noneWhenMissing);
-      if (used !== undefined) return used;
-    }
+    const used = await use(join(folder, name)).catch(noneWhenMissing);
+    if (used !== undefined) return used;
+    const holder = await claimIn(folder, name).catch(noneWhenMissing);
+    const usedByHolder = holder === undefined ? undefined : await use(join(folder, holder)).catch(noneWhenMissing);
+    if (usedByHolder !== undefined) return usedByHolder;
   }
   return undefined;
 }

@@ -78,6 +78,8 @@ async function makeRemovalToken(blobs: string): Promise<void> {
 /** What is kept free: a gibibyte, or a twentieth of a smaller file system. */
 const RESERVE = 1024 ** 3;
 const RESERVE_SHARE = 20;
+/** For so long (ms) what a look found is taken for true: no disk is filled by a notable part of the reserve in that time. */
+const ROOM_AGE = 50;
 
 class Filesystem implements BlobStore {
   readonly #blobs: string;
@@ -85,6 +87,8 @@ class Filesystem implements BlobStore {
   readonly #openFile: NonNullable<FilesystemOptions["openFile"]>;
   /** Folders whose entry in their parent this process has made durable. */
   readonly #durable = new Set<string>();
+  /** The last look at the room that is left, and when it was (performance.now()). */
+  #room: { readonly at: number; readonly left: Promise<number> } | undefined;
 
   constructor(blobs: string, uploads: string, openFile: NonNullable<FilesystemOptions["openFile"]>) {
     this.#blobs = blobs;
@@ -192,12 +196,10 @@ class Filesystem implements BlobStore {
   async discard(upload: string): Promise<void> {
     const folder = this.#folderOf(upload);
     await claim(folder, DATA).then((held) => held.remove(), noneWhenMissing);
-    // Not rm(), which asks what it is before it removes it: every push ends here.
+    // Every push ends here, and hardly one of them has left anything else.
+    if (await removeIfEmpty(folder)) return;
     await unlink(join(folder, REPLACEMENT)).catch(noneWhenMissing);
-    await rmdir(folder).catch((error: unknown) => {
-      // Not empty: somebody is just beginning an upload of this id.
-      if (!hasCode(error, "ENOENT", "ENOTEMPTY", "EEXIST")) throw error;
-    });
+    await removeIfEmpty(folder);
   }
 
   async remove(digest: Digest, still: () => Promise<boolean>): Promise<void> {
@@ -210,6 +212,12 @@ class Filesystem implements BlobStore {
   }
 
   async room(): Promise<number> {
+    const now = performance.now();
+    if (this.#room === undefined || now - this.#room.at > ROOM_AGE) this.#room = { at: now, left: this.#lookForRoom() };
+    return this.#room.left;
+  }
+
+  async #lookForRoom(): Promise<number> {
     const { bavail, blocks, bsize } = await statfs(this.#blobs);
     return bavail * bsize - Math.min(RESERVE, (blocks * bsize) / RESERVE_SHARE);
   }
@@ -325,6 +333,17 @@ async function full<T>(action: () => Promise<T>): Promise<T> {
   } catch (error) {
     throw hasCode(error, "ENOSPC", "EDQUOT") ? new StorageFullError("there is no room left for blobs", { cause: error }) : error;
   }
+}
+
+/** False for one that is not empty; nothing is as good as an empty one. */
+async function removeIfEmpty(folder: string): Promise<boolean> {
+  try {
+    await rmdir(folder);
+  } catch (error) {
+    if (hasCode(error, "ENOTEMPTY", "EEXIST")) return false;
+    noneWhenMissing(error);
+  }
+  return true;
 }
 
 async function namesIn(folder: string): Promise<string[]> {
