@@ -1,9 +1,10 @@
 import { mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Report } from "../client-report.ts";
-import { CHECKOUT, type RunningRegistry, startRegistry } from "../registry-process.ts";
+import { CHECKOUT, type RunningRegistry, freePort, startRegistry } from "../registry-process.ts";
 import { type Ran, run } from "../run-program.ts";
 import { type Case, casesOf, scriptOf } from "./page.ts";
+import { type TlsFront, startTlsFront } from "./tls-front.ts";
 import type { TriedClient } from "./tried-clients.ts";
 
 const LIMIT_MS = 240_000;
@@ -12,6 +13,8 @@ const LAST_WORDS = 6000;
 /** Where a client's commands run, and what of it the page's variables name. */
 interface Scene {
   readonly registry: RunningRegistry;
+  /** What does TLS for the registry, where the client asks for that. */
+  readonly front?: TlsFront;
   readonly folder: string;
   /** Folders of programs, first the one that comes first. */
   readonly path: readonly string[];
@@ -21,18 +24,29 @@ interface Scene {
 export async function runPage(tried: TriedClient, parent: string, path: readonly string[], report: Report): Promise<void> {
   const cases = casesOf(await readFile(join(CHECKOUT, "docs", "clients", tried.page), "utf8"));
   const folder = await mkdtemp(join(parent, `${tried.page}-`));
-  const registry = await startRegistry();
+  const { begun, ran } = await inScene(tried, { folder, path }, (scene) => runCases(cases, tried, scene));
+  for (const [at, { title, expected }] of cases.entries()) {
+    await report.row(tried.client, title, expected, async () => {
+      if (at >= begun) throw new Error("what comes before it failed");
+      if (at === begun - 1 && ran.code !== 0) throw new Error(`exit code ${ran.code}\n${ran.out.slice(-LAST_WORDS)}${ran.err}`);
+      return expected;
+    });
+  }
+}
+
+/** Has something happen while a registry runs, behind TLS where the client asks for that. */
+async function inScene<T>(tried: TriedClient, where: Omit<Scene, "registry">, happen: (scene: Scene) => Promise<T>): Promise<T> {
+  const port = await freePort();
+  const front = tried.tls === true ? await startTlsFront(where.folder, port) : undefined;
   try {
-    const { begun, ran } = await runCases(cases, tried, { registry, folder, path });
-    for (const [at, { title, expected }] of cases.entries()) {
-      await report.row(tried.client, title, expected, async () => {
-        if (at >= begun) throw new Error("what comes before it failed");
-        if (at === begun - 1 && ran.code !== 0) throw new Error(`exit code ${ran.code}\n${(ran.err + ran.out).slice(-LAST_WORDS)}`);
-        return expected;
-      });
+    const registry = await startRegistry({ BIND_ADDR: `127.0.0.1:${port}`, ...front?.settings });
+    try {
+      return await happen({ ...where, registry, ...(front === undefined ? {} : { front }) });
+    } finally {
+      await registry.dispose();
     }
   } finally {
-    await registry.dispose();
+    await front?.close();
   }
 }
 
@@ -50,7 +64,7 @@ async function runCases(cases: readonly Case[], tried: TriedClient, scene: Scene
 }
 
 /** A home of its own, so that no client finds or leaves anything in that of whoever runs this. */
-async function environment({ registry, folder, path }: Scene): Promise<Readonly<Record<string, string>>> {
+async function environment({ registry, front, folder, path }: Scene): Promise<Readonly<Record<string, string>>> {
   const [home, storage] = [join(folder, "home"), join(folder, "storage.conf")];
   await mkdir(home);
   const [kept, running] = [join(folder, "containers"), join(folder, "running")];
@@ -63,7 +77,8 @@ async function environment({ registry, folder, path }: Scene): Promise<Readonly<
     REGISTRY_AUTH_FILE: join(home, "auth.json"),
     CONTAINERS_STORAGE_CONF: storage,
     COSIGN_PASSWORD: "",
-    REGISTRY: registry.host,
+    ...(front === undefined ? {} : { SSL_CERT_FILE: front.certificate }),
+    REGISTRY: front?.host ?? registry.host,
     KEYS: join(registry.dataDirectory, "credentials"),
     REGISTRY_URL: registry.url,
     SECURECTL_TOKEN: await registry.key("operator"),

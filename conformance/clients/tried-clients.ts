@@ -3,9 +3,10 @@ import { basename, dirname, join } from "node:path";
 import type { Client } from "../client-report.ts";
 import { debianRoot, inRoot } from "../debian-root.ts";
 import { needPrograms } from "../debian-tools.ts";
-import { CRANE, type GoTool, ORAS, REGCTL, installGoTool } from "../go-tool.ts";
+import { COSIGN, CRANE, type GoTool, HELM, ORAS, REGCTL, installGoTool } from "../go-tool.ts";
 import { CHECKOUT } from "../registry-process.ts";
 import { mustRun } from "../run-program.ts";
+import { withContainerd } from "./containerd.ts";
 
 /** A client as it is tried: its page, and the folder where its program is found before all others. */
 export interface TriedClient {
@@ -16,6 +17,8 @@ export interface TriedClient {
   readonly programs?: string;
   /** Its version is whatever the system has, so that the table cannot say which it has to be. */
   readonly floating: boolean;
+  /** It speaks to nothing that has no TLS. */
+  readonly tls?: true;
   /** Something that has to run meanwhile; it gives the commands more variables. */
   readonly during?: <T>(folder: string, happen: (env: Readonly<Record<string, string>>) => Promise<T>) => Promise<T>;
 }
@@ -33,27 +36,34 @@ export async function installClients(folder: string): Promise<Clients> {
   const common = join(folder, "bin");
   await mkdir(common);
   await script(join(common, "securectl"), `#!/bin/sh\nexec '${process.execPath}' '${join(CHECKOUT, "src/cli/main.ts")}' "$@"\n`);
-  const goPrograms = await Promise.all(
-    [ORAS, CRANE, REGCTL].map(async (tool) => {
-      await symlink(await installGoTool(tool), join(common, basename(tool.path)));
-      return goClient(tool);
-    }),
-  );
-  await needPrograms({ skopeo: "skopeo", podman: "podman", unshare: "util-linux" });
+  const ofGo: TriedClient[] = [];
+  for (const tool of [ORAS, CRANE, REGCTL, HELM, COSIGN]) {
+    await symlink(await installGoTool(tool), join(common, basename(tool.path)));
+    ofGo.push(goClient(tool));
+  }
+  return { common, tried: [...ofGo, ...(await installDebianClients()), ...(await installUnstableClients(folder))] };
+}
+
+/** Those of the Debian that this machine runs. */
+async function installDebianClients(): Promise<readonly TriedClient[]> {
+  await needPrograms({ skopeo: "skopeo", podman: "podman", containerd: "containerd", ctr: "containerd", unshare: "util-linux" });
+  const containerd = await debianClient("ctr", "ctr", "containerd.md");
+  return [await debianClient("skopeo", "skopeo"), await debianClient("podman", "podman"), { ...containerd, during: withContainerd }];
+}
+
+/** Those of Debian's unstable release, in a root of their own. */
+async function installUnstableClients(folder: string): Promise<readonly TriedClient[]> {
   const root = await debianRoot(UNSTABLE);
-  const unstable = join(folder, "unstable");
-  await mkdir(unstable);
-  for (const name of ["podman", "skopeo"]) await script(join(unstable, name), inRoot(root, `/usr/bin/${name}`, folder));
-  return {
-    common,
-    tried: [
-      ...goPrograms,
-      await debianClient("skopeo", "skopeo"),
-      await debianClient("skopeo", join(unstable, "skopeo")),
-      await debianClient("podman", "podman"),
-      await debianClient("podman", join(unstable, "podman")),
-    ],
-  };
+  const programs = join(folder, "unstable");
+  await mkdir(programs);
+  for (const name of ["docker", "podman", "skopeo"]) await script(join(programs, name), inRoot(root, `/usr/bin/${name}`, folder));
+  const podman = join(programs, "podman");
+  return [
+    await debianClient("skopeo", join(programs, "skopeo")),
+    await debianClient("podman", podman),
+    await debianClient("podman", podman, "podman-artifact.md"),
+    { ...(await debianClient("docker", join(programs, "docker"))), tls: true },
+  ];
 }
 
 function goClient({ path, version }: GoTool): TriedClient {
@@ -62,11 +72,11 @@ function goClient({ path, version }: GoTool): TriedClient {
 }
 
 /** A program of whatever Debian it comes from, which tells its version itself; `program` is found on the path, or by it. */
-async function debianClient(name: string, program: string): Promise<TriedClient> {
+async function debianClient(name: string, program: string, page = `${name}.md`): Promise<TriedClient> {
   const said = await mustRun(program, ["--version"], program.includes("/") ? { cwd: dirname(program) } : {});
   const version = /\d+\.\d+\.\d+/.exec(said)?.[0];
   if (version === undefined) throw new Error(`${program} --version does not tell a version: ${said}`);
-  const common = { client: { name, version }, page: `${name}.md`, floating: true };
+  const common = { client: { name, version }, page, floating: true };
   return program.includes("/") ? { ...common, programs: dirname(program) } : common;
 }
 
