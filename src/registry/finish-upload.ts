@@ -62,7 +62,7 @@ export async function finishUpload(services: Needs, caller: Caller, status: Uplo
   const { repository, digest, chunk } = closing;
   const upload = { ...status.upload, algorithm: algorithmOf(digest) };
   const owner = { repository, identity: caller.principal.name };
-  const proven = await proveUpload(services, owner, { upload, size: status.size }, closing);
+  const proven = await proveUpload(services, caller, { upload, size: status.size }, closing);
   const size = proven?.size ?? (await appendUpload(services, owner, { upload, size: status.size }, chunk));
   try {
     const names = proven ?? (await services.hashes.names(upload, size));

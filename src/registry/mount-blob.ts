@@ -1,13 +1,13 @@
-import { liveRightsOn } from "../identity/authorize.ts";
+import type { Serving } from "../lifecycle/serving.ts";
 import type { Digest } from "../oci/digest.ts";
 import { type RepositoryName, isRepositoryName } from "../oci/reference.ts";
-import { keys, under } from "../storage/keys.ts";
+import { keys } from "../storage/keys.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
 import { linkChange } from "./link-blob.ts";
 import { renewLink } from "./link-use.ts";
 import type { Caller, Services } from "./ports.ts";
+import { readableRepository, servingTo } from "./readable-repository.ts";
 import { blobGrounds } from "./remove-blob.ts";
-import { readerOf, serveBlob } from "./serving.ts";
 
 type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "settings">;
 
@@ -18,10 +18,6 @@ export interface Mount {
   /** The repository that has it; undefined for any that the caller may read. */
   readonly from: string | undefined;
 }
-
-/** RULES 3: how many readable repositories a mount without a source tries, and how many rows it looks at to find them. */
-const MAX_SOURCES = 32;
-const MAX_ROWS = 256;
 
 /**
  * Links a blob that the caller may read elsewhere (distribution-spec end-11). False for whatever cannot be mounted, for all reasons
@@ -58,21 +54,15 @@ async function decide(services: Needs, caller: Caller, mount: Mount): Promise<De
 }
 
 async function sourceOf(services: Needs, caller: Caller, { digest, from }: Mount): Promise<RepositoryName | undefined> {
-  if (from !== undefined) return isRepositoryName(from) && (await mayRead(services, caller, from, digest)) ? from : undefined;
-  const rows = await services.metadata.list(under(keys.blobRepositories(digest), MAX_ROWS));
-  const candidates = rows.map(({ key }) => String(key[2])).filter(isRepositoryName);
-  const readable = candidates.filter((repository) => mayReadSome(caller, repository)).slice(0, MAX_SOURCES);
-  for (const repository of readable) if (await mayRead(services, caller, repository, digest)) return repository;
-  return undefined;
+  if (from === undefined) return readableRepository(services, caller, digest, isNotHeld);
+  return isRepositoryName(from) && (await mayRead(services, caller, from, digest)) ? from : undefined;
 }
 
-function mayReadSome({ principal }: Caller, repository: RepositoryName): boolean {
-  const { pull, pullAny } = readerOf(liveRightsOn(principal, repository));
-  return pull || pullAny;
+async function mayRead(services: Needs, caller: Caller, repository: RepositoryName, digest: Digest): Promise<boolean> {
+  return isNotHeld(await servingTo(services, caller, repository, digest));
 }
 
-/** By live rights: a token's scopes cannot name a source that its client does not know (identity.md 2.3.6). What is held back is not mounted. */
-async function mayRead(services: Needs, { principal }: Caller, repository: RepositoryName, digest: Digest): Promise<boolean> {
-  const { serving } = await serveBlob(services, readerOf(liveRightsOn(principal, repository)), repository, digest);
+/** What is held back is not mounted. */
+function isNotHeld(serving: Serving): boolean {
   return serving.effect === "allow" && serving.held === undefined;
 }

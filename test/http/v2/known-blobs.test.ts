@@ -1,4 +1,5 @@
 import { rm } from "node:fs/promises";
+import { Readable } from "node:stream";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { digestOf } from "../../../src/oci/digest.ts";
 import type { BlobStore } from "../../../src/storage/blob-store.ts";
@@ -94,3 +95,19 @@ test("when the blob is lost while the body arrives, the upload goes on from its 
   expect((await close(lost.headers.location ?? "", DIGEST, CONTENT)).status).toBe(201);
   expect((await ask(registry, "GET", `/v2/team/second/blobs/${DIGEST}`)).body.toString()).toBe(CONTENT.toString());
 });
+
+test("a blob that the caller may read nowhere is written like any other, so that a broken connection does not tell that it exists", async () => {
+  await pushBlob(registry, "team/first", CONTENT);
+  const location = await beginUpload(registry, "other/guess", "carl");
+  const guess = Readable.from(cutOff(Buffer.from("the wei")));
+  const length = { "Content-Length": String(CONTENT.byteLength) };
+  await expect(ask(registry, "PUT", `${location}&digest=${DIGEST}`, { as: "carl", headers: length, body: guess })).rejects.toThrow("cut off");
+  await expect.poll(async () => (await ask(registry, "GET", location, { as: "carl" })).headers.range).toBe("0-6");
+  expect(written).toBe(2);
+});
+
+/** Some bytes, and then a broken connection. */
+function* cutOff(bytes: Uint8Array): Generator<Uint8Array> {
+  yield bytes;
+  throw new Error("cut off");
+}
