@@ -154,6 +154,14 @@ async function live(trial: Trial): Promise<{ readonly weights: string; readonly 
   };
 }
 
+/** Another artifact of the repository. */
+async function addSecond(trial: Trial): Promise<void> {
+  await writeFile(trial.at("adapter.gguf"), randomBytes(1024));
+  const ref = `${trial.registry.host}/${REPOSITORY}:adapter`;
+  await trial.orasAs("publisher", ["push", "--plain-http", ref, "adapter.gguf:application/octet-stream"]);
+  await trial.mustDo("promote", `${REPOSITORY}:adapter`);
+}
+
 /** Possible as soon as the registry has looked for statements that an earlier version left unsigned. */
 async function rotate(trial: Trial): Promise<void> {
   for (let tries = 1; ; tries += 1) {
@@ -288,6 +296,8 @@ async function tryAll(trial: Trial): Promise<boolean> {
   const stolen = await takeKeys(trial);
   const stranger = generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
   for (const place of ["layout", "a.tar", "b.tar"]) await trial.mustDo("export", `${REPOSITORY}:v1`, trial.at(place));
+  await addSecond(trial);
+  for (const place of ["all", "all.tar"]) await trial.mustDo("export", "--all", REPOSITORY, trial.at(place));
   await trial.registry.stop();
   const layout = new LayoutCopy(trial.at("layout"));
   const kit: AttackKit = { stolen, stranger, earlier: new LayoutCopy(trial.at("earlier")), ...parts };
@@ -313,6 +323,12 @@ async function tryAll(trial: Trial): Promise<boolean> {
         }
       },
     ),
+    await tell("all artifacts of the repository are proven by one layout, of folder and archive, by both alike", async () => {
+      const [first, ...others] = [...(await both("all", "last.pem")), ...(await both("all.tar", "last.pem"))];
+      must(first !== undefined && first.accepted && others.every((verdict) => isSame(verdict, first)), JSON.stringify([first, ...others]));
+      const told = Object.values(first.states).filter((state) => state.startsWith("trusted"));
+      must(told.length === 2, `${told.length} are trusted`);
+    }),
     await tell("the command line says the same, where there is no registry", async () => {
       const args = ["src/cli/main.ts", "verify-layout", trial.at("a.tar"), "--key", trial.at("last.pem"), "--require", "trusted", "--json"];
       const verdict = verdictOf(await run(process.execPath, args, { env: { REGISTRY_URL: NO_REGISTRY } }));

@@ -180,7 +180,7 @@ class Proof:
 
     def run(self):
         self.check_bytes()
-        snapshot = self.find_snapshot()
+        snapshot = self.find_snapshots()
         states = {}
         if snapshot is not None:
             states = self.rebuild(snapshot)
@@ -196,34 +196,61 @@ class Proof:
                 except Refused as refused:
                     self.faults.append(str(refused))
 
-    def find_snapshot(self):
-        """The one snapshot, if the last key of a chain that leads from a trusted key signed it, and it is of now."""
+    def find_snapshots(self):
+        """What the snapshots say together: each artifact has one, and another registry's count for nothing."""
         found = self.of_type(SNAPSHOT)
-        if len({statement.digest for statement in found}) != 1:
-            self.refuse("snapshot-ambiguous" if found else "snapshot-missing", "the layout")
+        if not found:
+            self.refuse("snapshot-missing", "the layout")
             return None
-        said = found[0].said
-        self.keys = self.key_chain(said["keys"]["statement"])
-        if self.keys is None or len(self.keys) != said["keys"]["seq"]:
-            self.refuse("key-chain-broken", found[0].manifest)
+        by_artifact = {}
+        for statement in found:
+            about = (statement.said["registry"], statement.said["repository"], min(statement.about))
+            if by_artifact.setdefault(about, statement.digest) != statement.digest:
+                self.refuse("snapshot-ambiguous", statement.manifest)
+                return None
+        read = [(statement, *self.read_snapshot(statement)) for statement in found]
+        holding = [(statement, keys) for statement, code, keys in read if code is None]
+        names = {statement.said["registry"] for statement, _ in holding} | {key["registry"] for _, keys in holding for key in keys}
+        for statement, code, _ in read:
+            is_foreign = code in ("key-untrusted", "key-chain-broken") and names and statement.said["registry"] not in names
+            if code is not None and not is_foreign:
+                self.refuse(code, statement.manifest)
+                holding = []
+        if not holding:
             return None
-        last = self.keys[-1]["key"]
+        first, self.keys = holding[0]
+        common = ("registry", "repository", "keys", "registryStatements", "revokedAuthorities")
+        subjects = {}
+        for statement, _ in holding:
+            said = statement.said
+            is_one = all(said.get(name) == first.said.get(name) for name in common)
+            if not (is_one and all(subjects.setdefault(name, head) == head for name, head in said["subjects"].items())):
+                self.refuse("snapshot-ambiguous", statement.manifest)
+                return None
+        return {**first.said, "subjects": subjects}
+
+    def read_snapshot(self, statement):
+        """What is wrong with a snapshot, if anything: the last key of a chain that leads from a trusted key signed it, and it is of now."""
+        said = statement.said
+        keys = self.key_chain(said["keys"]["statement"])
+        if keys is None or len(keys) != said["keys"]["seq"]:
+            return "key-chain-broken", []
+        last = keys[-1]["key"]
         is_trusted = False
-        for each in self.keys:
+        for each in keys:
             is_trusted = each["key"].id in self.trusted or (is_trusted and each["vouched"])
         taken, expires = epoch(said["takenAt"]), epoch(said["expires"])
         for code, is_wrong in (
-            ("forged", any(statement.hint != last.id or not last.signed(statement) for statement in found)),
+            ("forged", statement.hint != last.id or not last.signed(statement)),
             ("key-untrusted", not is_trusted),
-            ("key-out-of-range", taken < self.keys[-1]["from"]),
+            ("key-out-of-range", taken < keys[-1]["from"]),
             ("snapshot-from-future", taken > self.now + SKEW),
             ("snapshot-expired", self.now > expires),
             ("snapshot-too-old", self.max_age is not None and self.now - taken > self.max_age),
         ):
             if is_wrong:
-                self.refuse(code, found[0].manifest)
-                return None
-        return found[0]
+                return code, []
+        return None, keys
 
     def key_chain(self, digest):
         """Every key from the first to the one that this statement names, each named by a statement of the one before."""
@@ -276,8 +303,7 @@ class Proof:
             return None
         return any(each["from"] <= moment <= each["until"] for each in named)
 
-    def rebuild(self, snapshot):
-        said = snapshot.said
+    def rebuild(self, said):
         links = {}
         for statement in self.of_type(LIFECYCLE):
             links.setdefault(statement.digest, []).append(statement)
@@ -437,7 +463,7 @@ class Proof:
 
     def check_content(self, snapshot):
         """All that the snapshot tells of is there with its parts, but for what is revoked or deleted."""
-        subjects = {name.split("@")[1]: head["state"] for name, head in snapshot.said["subjects"].items()}
+        subjects = {name.split("@")[1]: head["state"] for name, head in snapshot["subjects"].items()}
         found = set()
         for digest, manifest in self.manifests.items():
             if digest in subjects:

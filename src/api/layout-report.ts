@@ -22,7 +22,10 @@ export const layoutReport = z.strictObject({
     )
     .describe("every reason why it is refused"),
   repository: repositoryNameSchema.nullable(),
-  digest: digestSchema.nullable().describe("of the artifact that was exported; null when no snapshot could be believed"),
+  digest: digestSchema
+    .nullable()
+    .describe("of the artifact that was exported; null when no snapshot could be believed, and when there are several"),
+  artifacts: z.array(digestSchema).describe("those that were exported: each has a snapshot"),
   taken_at: timeSchema.nullable().describe("the states are those of this time"),
   expires_at: timeSchema.nullable(),
   keys: z
@@ -50,6 +53,7 @@ export const layoutReport = z.strictObject({
   signers: z
     .array(
       z.strictObject({
+        artifact: digestSchema,
         policy: z.string(),
         requirement: z.string(),
         signer: evidenceSigner,

@@ -18,6 +18,8 @@ export class ExportContent {
   readonly #repository: Repository;
   readonly #spool: Spool;
   readonly #entries = new Map<Digest, Descriptor>();
+  /** Manifests that the index does not list, unless somebody calls them by a name. */
+  readonly #reached = new Map<Digest, Descriptor>();
   readonly #sizes = new Map<Digest, number>();
 
   constructor(repository: Repository, spool: Spool) {
@@ -31,7 +33,10 @@ export class ExportContent {
     this.#addSize(descriptor.digest, bytes.length);
     const manifest = parseManifest(bytes, descriptor.mediaType);
     for (const { digest, size } of manifest.blobReferences) this.#addSize(digest, size);
-    if (entry === "listed") this.#list(descriptor, manifest.artifactType);
+    const { mediaType, digest, size } = descriptor;
+    const { artifactType } = manifest;
+    const listed = { mediaType, digest, size, ...(artifactType === undefined ? {} : { artifactType }) };
+    (entry === "listed" ? this.#entries : this.#reached).set(digest, listed);
   }
 
   /** Keeps a manifest that no registry has, with what it names. */
@@ -60,12 +65,16 @@ export class ExportContent {
     return bytes;
   }
 
-  /** The root comes first, by the name that it was asked for; all else by digest. */
-  content(root: Digest, name: string | undefined, progress: (bytes: number) => void): LayoutContent {
-    const others = [...this.#entries.values()].filter(({ digest }) => digest !== root).toSorted((a, b) => (a.digest < b.digest ? -1 : 1));
-    const entry = this.#entries.get(root);
-    if (entry === undefined) throw new TypeError("the root is not among the manifests");
-    const annotations = name === undefined ? {} : { annotations: { "org.opencontainers.image.ref.name": name } };
+  /** Is it there, listed or not? */
+  has(digest: Digest): boolean {
+    return this.#sizes.has(digest);
+  }
+
+  /** The roots come first, in their order and by the names that they have; then what else has one; all else by digest. */
+  content(roots: readonly Digest[], names: ReadonlyMap<Digest, readonly string[]>, progress: (bytes: number) => void): LayoutContent {
+    const first = new Set([...roots, ...[...names.keys()].toSorted()]);
+    const rest = [...this.#entries.keys()].filter((digest) => !first.has(digest)).toSorted();
+    const entries = [...first, ...rest].flatMap((digest) => this.#entriesOf(digest, names.get(digest) ?? []));
     let done = 0;
     const blobs = [...this.#sizes].map(([digest, size]): LayoutBlob => ({
       digest,
@@ -75,7 +84,14 @@ export class ExportContent {
         done += size;
       },
     }));
-    return { entries: [{ ...entry, ...annotations }, ...others], blobs };
+    return { entries, blobs };
+  }
+
+  #entriesOf(digest: Digest, names: readonly string[]): readonly Descriptor[] {
+    const entry = this.#entries.get(digest) ?? this.#reached.get(digest);
+    if (entry === undefined) return [];
+    if (names.length === 0) return [entry];
+    return names.map((name) => ({ ...entry, annotations: { "org.opencontainers.image.ref.name": name } }));
   }
 
   /** Bytes of all that the layout will hold. */
@@ -100,9 +116,5 @@ export class ExportContent {
     const known = this.#sizes.get(digest) ?? size;
     if (known !== size) throw new CliError(EXIT.integrity, `two manifests give different sizes of ${digest}: refused`);
     this.#sizes.set(digest, size);
-  }
-
-  #list({ mediaType, digest, size }: PulledManifest["descriptor"], artifactType: string | undefined): void {
-    this.#entries.set(digest, { mediaType, digest, size, ...(artifactType === undefined ? {} : { artifactType }) });
   }
 }

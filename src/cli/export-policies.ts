@@ -22,25 +22,46 @@ export const decisionSchema = z
   })
   .nullish();
 
-/**
- * Adds what the last promotion rested on and the registry shows: the written policies, and the decision itself, each by the digest that the
- * statement of the promotion names. Readers are shown a decision without what is hidden from them; that has another digest, and stays out.
- */
-export async function addGrounds(native: NativeClient, decision: z.infer<typeof decisionSchema>, content: ExportContent): Promise<void> {
-  if (decision === undefined || decision === null) return;
-  const documents: { readonly mediaType: string; readonly bytes: Buffer }[] = [];
-  const { digest, ...said } = decision;
-  const text = canonicalJson(said);
-  if (digestOf(text) === digest) documents.push({ mediaType: DECISION, bytes: Buffer.from(text) });
-  for (const { name, version, digest: wanted } of decision.policies) {
-    const path = `/v1/policies/${encodeURIComponent(name)}`;
-    const { document } = await native.request({ method: "GET", path, query: { version } }, policyView);
-    const policy = canonicalJson(document);
-    if (digestOf(policy) === wanted) documents.push({ mediaType: POLICY, bytes: Buffer.from(policy) });
+/** What promotions rested on, as layouts hold it. */
+export class Grounds {
+  readonly #native: NativeClient;
+  /** Documents that were asked for already, by name and version. */
+  readonly #known = new Map<string, string>();
+
+  constructor(native: NativeClient) {
+    this.#native = native;
   }
-  if (documents.length === 0) return;
-  const layers = documents.map(({ mediaType, bytes }) => ({ mediaType, digest: digestOf(bytes), size: bytes.length }));
-  const config = { mediaType: OCI_EMPTY, digest: digestOf(EMPTY_CONFIG), size: EMPTY_CONFIG.length };
-  const manifest = canonicalJson({ schemaVersion: 2, mediaType: OCI_IMAGE, artifactType: GROUNDS, config, layers });
-  await content.addMade(Buffer.from(manifest), [EMPTY_CONFIG, ...documents.map(({ bytes }) => bytes)]);
+
+  /**
+   * Adds what the last promotion of an artifact rested on and the registry shows: the written policies, and the decision itself, each by the
+   * digest that the statement of the promotion names. Readers are shown a decision without what is hidden from them; that has another digest,
+   * and stays out.
+   */
+  async add(decision: z.infer<typeof decisionSchema>, content: ExportContent): Promise<void> {
+    if (decision === undefined || decision === null) return;
+    const documents: { readonly mediaType: string; readonly bytes: Buffer }[] = [];
+    const { digest, ...said } = decision;
+    const text = canonicalJson(said);
+    if (digestOf(text) === digest) documents.push({ mediaType: DECISION, bytes: Buffer.from(text) });
+    for (const { name, version, digest: wanted } of decision.policies) {
+      const policy = await this.#policy(name, version);
+      if (digestOf(policy) === wanted) documents.push({ mediaType: POLICY, bytes: Buffer.from(policy) });
+    }
+    if (documents.length === 0) return;
+    const layers = documents.map(({ mediaType, bytes }) => ({ mediaType, digest: digestOf(bytes), size: bytes.length }));
+    const config = { mediaType: OCI_EMPTY, digest: digestOf(EMPTY_CONFIG), size: EMPTY_CONFIG.length };
+    const manifest = canonicalJson({ schemaVersion: 2, mediaType: OCI_IMAGE, artifactType: GROUNDS, config, layers });
+    await content.addMade(Buffer.from(manifest), [EMPTY_CONFIG, ...documents.map(({ bytes }) => bytes)]);
+  }
+
+  async #policy(name: string, version: number): Promise<string> {
+    const key = `${name}@${version}`;
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const path = `/v1/policies/${encodeURIComponent(name)}`;
+    const { document } = await this.#native.request({ method: "GET", path, query: { version } }, policyView);
+    const policy = canonicalJson(document);
+    this.#known.set(key, policy);
+    return policy;
+  }
 }

@@ -15,6 +15,13 @@ import { MAX_STATEMENT_BYTES, heldIn, statementLayers } from "./statement-layers
 const MAX_DEPTH = 8;
 const MAX_MANIFESTS = 10_000;
 
+/** What is to be exported would make its own proof worthless. */
+export class LooksLikeOwn extends CliError {
+  constructor() {
+    super(EXIT.failure, "it is a snapshot, or claims to be a statement of the registry: with it nothing would be proven");
+  }
+}
+
 interface Visit {
   readonly digest: Digest;
   readonly depth: number;
@@ -59,17 +66,22 @@ export class ExportWalk {
     const pulled = await this.#pull(visit);
     if (pulled === undefined) return [];
     const manifest = parseManifest(pulled.bytes, pulled.descriptor.mediaType);
-    if (named === undefined && manifest.subject !== undefined && (await this.#isOfRegistry(manifest, digest))) {
-      this.leftOut.push({
-        digest,
-        because: "it is a snapshot, or is or claims to be a statement of the registry, and is none that the snapshot names",
-      });
+    if (named === undefined && (await this.#isOfRegistry(manifest, digest))) {
+      this.#leaveOut(visit);
       return [];
     }
     await this.#content.addManifest(pulled, named === undefined ? "listed" : "reached");
     this.gathered.set(digestOf(pulled.bytes), pulled.descriptor);
     const children = manifest.manifestReferences.map((child) => ({ digest: child.digest, depth: depth + 1, named: child }));
     return [...children, ...(await this.#referrersOf(digest, depth + 1))];
+  }
+
+  #leaveOut({ digest, depth }: Visit): void {
+    if (depth === 0) throw new LooksLikeOwn();
+    this.leftOut.push({
+      digest,
+      because: "it is a snapshot, or is or claims to be a statement of the registry, and is none that the snapshot names",
+    });
   }
 
   /** Undefined for a revoked part, which its own chain tells of and which readers get no more. */
@@ -96,6 +108,7 @@ export class ExportWalk {
   }
 
   async #isOfRegistry(manifest: Manifest, digest: Digest): Promise<boolean> {
+    if (manifest.subject === undefined) return false;
     for (const { layer, form } of statementLayers(manifest)) {
       const bytes = await this.#content.smallBlob(layer, MAX_STATEMENT_BYTES);
       const statement = openStatement(heldIn(manifest, digest, form, bytes));

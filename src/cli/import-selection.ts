@@ -38,7 +38,7 @@ export class ImportSelection {
   /** With a tag: the artifact of that name, else the only one, which gets it. Throws a usage error when that leaves it open which one is meant. */
   select(tag: Tag | undefined): Selected {
     const found = tag && this.#names.get(tag);
-    const artifacts = found === undefined ? this.#artifacts() : [found];
+    const artifacts = found === undefined ? this.#artifacts(tag === undefined) : [found];
     if (artifacts.length === 0) throw new LayoutError("layout-invalid", "it holds no artifact: name the one that is meant by its tag");
     if (tag === undefined) return { artifacts, ...this.#tags() };
     const [only, another] = artifacts;
@@ -46,12 +46,18 @@ export class ImportSelection {
     return { artifacts: [only], tags: [{ tag, manifest: only }], noTags: [] };
   }
 
-  /** Parts of an artifact, and what is attached to one, are imported with it. */
-  #artifacts(): readonly LayoutManifest[] {
-    const named = [...this.#names].filter(([name]) => isArtifactName(name)).map(([, manifest]) => manifest);
-    const candidates = new Set(named.length > 0 ? named : [...this.#listed].filter((manifest) => isArtifact(manifest)));
-    const contained = this.#containedIn(named.length > 0 ? candidates : new Set(this.#manifests.values()));
-    return [...candidates].filter((manifest) => !contained.has(manifest) && !this.#isAttached(manifest));
+  /** Parts of an artifact, and what is attached to one, are imported with it. What has a name is one; without, what nothing contains. */
+  #artifacts(all: boolean): readonly LayoutManifest[] {
+    const named = new Set([...this.#names].filter(([name]) => isArtifactName(name)).map(([, manifest]) => manifest));
+    const inNamed = this.#containedIn(named);
+    const found = new Set([...named].filter((manifest) => !inNamed.has(manifest)));
+    if (all || named.size === 0) {
+      const byTag = new Set([...this.#names].filter(([name]) => !isArtifactName(name)).map(([, manifest]) => manifest));
+      const others = [...this.#listed].filter((manifest) => isArtifact(manifest) && !byTag.has(manifest));
+      const contained = this.#containedIn(new Set(this.#manifests.values()));
+      for (const manifest of others) if (!contained.has(manifest)) found.add(manifest);
+    }
+    return [...found].filter((manifest) => !this.#isAttached(manifest));
   }
 
   #isAttached({ subject }: LayoutManifest): boolean {

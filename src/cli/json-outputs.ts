@@ -83,6 +83,12 @@ const exportReport = z.strictObject({
 /** What was exported. */
 export type ExportReport = z.infer<typeof exportReport>;
 
+const repositoryExportReport = exportReport.omit({ digest: true, state: true }).extend({
+  artifacts: z.array(z.strictObject({ digest: digestSchema, state: z.string(), tags: z.array(z.string()) })),
+});
+/** What of a repository was exported. */
+export type RepositoryExportReport = z.infer<typeof repositoryExportReport>;
+
 const importReport = z.strictObject({
   repository: repositoryNameSchema,
   place: z.string().describe("of the layout that was read"),
@@ -198,6 +204,7 @@ export const definitions = {
   Referrer: referrer,
   ReferrerTree: referrerTree,
   RemovedTag: removedTag,
+  RepositoryExportReport: repositoryExportReport,
   RevokedAuthority: revokedAuthorityView,
   RevokedAuthorityList: revokedAuthorityList,
   TagList: tagList,
@@ -224,7 +231,7 @@ export const commandOutputs = {
   discover: ["ReferrerTree"],
   doctor: ["DoctorReport"],
   evaluate: ["Decision"],
-  export: ["ExportReport"],
+  export: ["ExportReport", "RepositoryExportReport"],
   history: ["ArtifactHistory"],
   import: ["ImportReport"],
   info: ["Artifact", "Model"],

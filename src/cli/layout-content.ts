@@ -5,9 +5,10 @@ import { LayoutError } from "./layout-error.ts";
 import { type ListedContent, readManifest } from "./layout-statements.ts";
 import type { Layout } from "./layout.ts";
 
-/** RULES 2: no artifact that was promoted is deeper or larger. */
+/** RULES 2: no artifact that was promoted is deeper. */
 const MAX_DEPTH = 8;
-const MAX_MANIFESTS = 10_000;
+/** As many as an index may have entries. */
+const MAX_MANIFESTS = 50_000;
 
 /** How much of a layout was found with the right bytes. */
 export interface CheckedBytes {

@@ -17,10 +17,7 @@ export function refusedLayout({ code, rule }: LayoutError): LayoutReport {
   return {
     accepted: false,
     faults: [{ code, message: rule, about: null }],
-    repository: null,
-    digest: null,
-    taken_at: null,
-    expires_at: null,
+    ...NO_HEADER,
     keys: [],
     states: [],
     evidence: [],
@@ -43,7 +40,7 @@ export async function reportOn(layout: Layout, checker: Checker, progress: (byte
   return {
     accepted,
     faults,
-    ...snapshotOf(proven),
+    ...headerOf(proven),
     keys: keysOf(proven, checker),
     states: proven.states.filter(({ state, permanent }) => accepted || (permanent && state === "revoked")).map(shownState),
     evidence: evidenceIn(proven, listed),
@@ -53,10 +50,20 @@ export async function reportOn(layout: Layout, checker: Checker, progress: (byte
   };
 }
 
-function snapshotOf({ snapshot, artifact }: Proven): Pick<LayoutReport, "repository" | "digest" | "taken_at" | "expires_at"> {
-  if (snapshot === undefined) return { repository: null, digest: null, taken_at: null, expires_at: null };
+type Header = Pick<LayoutReport, "repository" | "digest" | "artifacts" | "taken_at" | "expires_at">;
+const NO_HEADER: Header = { repository: null, digest: null, artifacts: [], taken_at: null, expires_at: null };
+
+function headerOf({ snapshot, artifacts }: Proven): Header {
+  if (snapshot === undefined) return NO_HEADER;
   const { repository, takenAt, expires } = snapshot;
-  return { repository, digest: artifact ?? null, taken_at: timeText(takenAt), expires_at: timeText(expires) };
+  const [only, another] = artifacts;
+  return {
+    repository,
+    digest: another === undefined ? (only ?? null) : null,
+    artifacts: [...artifacts],
+    taken_at: timeText(takenAt),
+    expires_at: timeText(expires),
+  };
 }
 
 function keysOf({ keys }: Proven, { trusted }: Checker): LayoutReport["keys"] {
@@ -102,20 +109,23 @@ function shownState({
 }
 
 /** What is attached and is no statement of the registry. The snapshot tells of what the promotion covers, and of nothing else that is attached. */
-function evidenceIn({ snapshot }: Proven, { manifests }: ListedContent): LayoutReport["evidence"] {
+function evidenceIn({ snapshot, artifacts }: Proven, { manifests }: ListedContent): LayoutReport["evidence"] {
+  const exported = new Set(artifacts);
   return [...manifests]
     .filter(([, { subject, holdsStatement }]) => subject !== undefined && !holdsStatement)
     .map(([digest, { artifactType }]) => ({
       digest,
       artifact_type: artifactType ?? null,
-      covered: snapshot?.subjects[`${snapshot.repository}@${digest}`] !== undefined,
+      covered: snapshot?.subjects[`${snapshot.repository}@${digest}`] !== undefined && !exported.has(digest),
     }));
 }
 
-function groundsOf({ states, artifact }: Proven, layout: Layout): LayoutReport["grounds"] {
-  const links = states.find((state) => state.artifact === artifact)?.links ?? [];
-  const inputs = links.findLast(({ state }) => state === "trusted")?.inputs ?? [];
-  return inputs
+function groundsOf({ states, artifacts }: Proven, layout: Layout): LayoutReport["grounds"] {
+  const asked = new Set<Digest>(artifacts);
+  const inputs = states
+    .filter(({ artifact }) => asked.has(artifact))
+    .flatMap(({ links }) => links.findLast(({ state }) => state === "trusted")?.inputs ?? []);
+  return [...new Set(inputs)]
     .filter((input): input is Digest => isDigest(input))
     .map((digest) => ({ digest, present: layout.sizeOf(digest) !== undefined }));
 }

@@ -3,6 +3,7 @@ import { type LayoutReport, layoutReport } from "../api/layout-report.ts";
 import { evidenceSigner } from "../api/decision.ts";
 import type { ProofFault } from "../lifecycle/proof-fault.ts";
 import type { Proven } from "../lifecycle/proof.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, digestSchema } from "../oci/digest.ts";
 import { JsonError, parseJson } from "../oci/json.ts";
 import { type AuthorityRevocation, revocationOf, revokedAuthoritySchema } from "../trust/revoked-authority.ts";
@@ -16,6 +17,7 @@ const MAX_DECISION_BYTES = 16 * 1_048_576;
 const MAX_DEPTH = 32;
 
 const decisionSchema = z.looseObject({
+  artifact: digestSchema,
   policies: z
     .array(
       z.looseObject({
@@ -37,7 +39,7 @@ type Told = Pick<LayoutReport, "signers" | "revoked_authorities">;
 export const NOBODY: Told = { signers: [], revoked_authorities: null };
 
 /**
- * Whose evidence a promotion took, by the decision that its statement names, and who of them is believed no more by the statements that the
+ * Whose evidence promotions took, by the decisions that their statements name, and who of them is believed no more by the statements that the
  * snapshot names (trust.md §7.4). What the registry decided by that is in the chain; this says what it was about. A statement about nobody that
  * this version knows is a fault.
  */
@@ -76,10 +78,12 @@ async function signersIn(
     readonly revocations: readonly AuthorityRevocation[];
   },
 ): Promise<LayoutReport["signers"]> {
-  const decision = await decisionIn(layout, grounds, manifests);
-  return (decision?.policies ?? []).flatMap(({ name: policy, requirements }) =>
+  const decisions = await decisionsIn(layout, grounds, manifests);
+  const judged = decisions.flatMap(({ artifact, policies }) => policies.map((policy) => ({ artifact, ...policy })));
+  return judged.flatMap(({ artifact, name: policy, requirements }) =>
     requirements.flatMap(({ name: requirement, accepted }) =>
       accepted.map(({ manifest, signer, signed_at: signedAt }) => ({
+        artifact,
         policy,
         requirement,
         signer,
@@ -91,22 +95,32 @@ async function signersIn(
   );
 }
 
-/** The decision among the grounds; what cannot be read is a fault that others tell. */
-async function decisionIn(
+/** The decisions among the grounds; what cannot be read is a fault that others tell. */
+async function decisionsIn(
   layout: Layout,
   grounds: ReadonlySet<Digest>,
   manifests: ListedContent["manifests"],
-): Promise<z.infer<typeof decisionSchema> | undefined> {
+): Promise<readonly z.infer<typeof decisionSchema>[]> {
+  const found: z.infer<typeof decisionSchema>[] = [];
+  for (const { descriptor, artifactType } of manifests.values())
+    if (artifactType === GROUNDS) found.push(...(await decisionsOf(layout, descriptor, grounds)));
+  return found.toSorted((a, b) => (a.artifact < b.artifact ? -1 : 1));
+}
+
+async function decisionsOf(
+  layout: Layout,
+  descriptor: Descriptor,
+  grounds: ReadonlySet<Digest>,
+): Promise<readonly z.infer<typeof decisionSchema>[]> {
+  const found: z.infer<typeof decisionSchema>[] = [];
   try {
-    for (const { descriptor, artifactType } of manifests.values()) {
-      if (artifactType !== GROUNDS) continue;
-      const { manifest } = await readManifest(layout, descriptor);
-      const layer = manifest.layers.find(({ mediaType, digest }) => mediaType === DECISION && grounds.has(digest));
-      if (layer !== undefined)
-        return decisionSchema.safeParse(parseJson(await layout.read(layer, MAX_DECISION_BYTES), { maxDepth: MAX_DEPTH })).data;
+    const { manifest } = await readManifest(layout, descriptor);
+    for (const layer of manifest.layers.filter(({ mediaType, digest }) => mediaType === DECISION && grounds.has(digest))) {
+      const bytes = await layout.read(layer, MAX_DECISION_BYTES);
+      found.push(...(decisionSchema.array().safeParse([parseJson(bytes, { maxDepth: MAX_DEPTH })]).data ?? []));
     }
   } catch (error) {
     if (!(error instanceof LayoutError || error instanceof JsonError)) throw error;
   }
-  return undefined;
+  return found;
 }

@@ -12,7 +12,8 @@ const MARKER = "oci-layout";
 const INDEX = "index.json";
 const MAX_MARKER_BYTES = 4096;
 const MAX_INDEX_BYTES = 32 * 1_048_576;
-const MAX_ENTRIES = 50_000;
+/** Entries of an index that are read. */
+export const MAX_ENTRIES = 50_000;
 const MAX_INDEX_VALUES = 2_000_000;
 const MAX_DEPTH = 64;
 

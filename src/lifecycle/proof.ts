@@ -5,7 +5,7 @@ import { type HeldStatement, type OpenedStatement, openStatement } from "./proof
 import { type ChainPlace, type ProvenLink, type WalkedChain, walkChain } from "./proof-chains.ts";
 import type { ProofFault } from "./proof-fault.ts";
 import type { ProofKey } from "./proof-keys.ts";
-import { type Checker, type FoundSnapshot, findSnapshot } from "./proof-snapshot.ts";
+import { type Checker, type FoundSnapshots, findSnapshots } from "./proof-snapshot.ts";
 import type { ProofSnapshot } from "./proof-statement.ts";
 import { type Belonging, type Stranger, chainOf, strangerOf } from "./proof-strangers.ts";
 import { byBundle, summaryFaults } from "./proof-summaries.ts";
@@ -27,10 +27,10 @@ interface ProvenState {
 
 /** What a layout proves. */
 export interface Proven {
-  /** Undefined when there is none that could be believed. */
+  /** What all snapshots say; undefined when there is none that could be believed. */
   readonly snapshot: ProofSnapshot["predicate"] | undefined;
-  /** What the snapshot was taken of. */
-  readonly artifact: Digest | undefined;
+  /** What they were taken of, in order. */
+  readonly artifacts: readonly Digest[];
   readonly keys: readonly ProofKey[];
   /** Those that were believed no more; undefined where the snapshot does not tell. */
   readonly authorities: readonly ProvenAuthority[] | undefined;
@@ -40,18 +40,17 @@ export interface Proven {
 }
 
 /**
- * Rebuilds the states of artifacts from statements alone, without the registry (trust.md §7.1 and §9). The snapshot says where every chain
+ * Rebuilds the states of artifacts from statements alone, without the registry (trust.md §7.1 and §9). Snapshots say where every chain
  * ends, each link names the one before by its digest, and all are signed with keys that lead back to one that is trusted: what was hidden,
  * put in another order, forged or made twice is a fault. Pure.
  */
 export function prove(held: Iterable<HeldStatement>, checker: Checker): Proven {
   const statements = [...held].flatMap((each) => openStatement(each) ?? []);
-  const found = findSnapshot(statements, checker);
-  if (!("said" in found)) return { snapshot: undefined, artifact: undefined, keys: [], authorities: undefined, states: [], faults: found };
+  const found = findSnapshots(statements, checker);
+  if (!("said" in found)) return { snapshot: undefined, artifacts: [], keys: [], authorities: undefined, states: [], faults: found };
   const { authorities, states, faults } = rebuilt(statements, found);
-  const artifact = digestSchema.parse(`sha256:${found.said.subject[0]?.digest.sha256 ?? ""}`);
   const shown = faults.length === 0 ? states : states.filter(({ state, permanent }) => permanent && state === "revoked");
-  return { snapshot: found.said.predicate, artifact, keys: found.keys, authorities, states: shown, faults };
+  return { snapshot: found.said, artifacts: found.artifacts, keys: found.keys, authorities, states: shown, faults };
 }
 
 interface Rebuilt {
@@ -60,7 +59,7 @@ interface Rebuilt {
   readonly faults: readonly ProofFault[];
 }
 
-function rebuilt(statements: readonly OpenedStatement[], { said: { predicate: snapshot }, keys }: FoundSnapshot): Rebuilt {
+function rebuilt(statements: readonly OpenedStatement[], { said: snapshot, keys }: FoundSnapshots): Rebuilt {
   const links = statements.filter(({ predicateType }) => predicateType === LIFECYCLE_PREDICATE);
   const byDigest = Map.groupBy(links, ({ digest }) => digest);
   const bundles = byBundle(statements);

@@ -140,6 +140,7 @@ test("what each command prints with --json is what is published of it", async ()
   const { keys } = (await run("signing-key list", [])) as { readonly keys: readonly { readonly pem: string }[] };
   const key = await put(folder, "keys.pem", keys.map(({ pem }) => pem).join("\n"));
   await run("export", [ref, join(folder, "layout")]);
+  await run("export", ["--all", ref.split(/[:@]/)[0] ?? "", join(folder, "all")]);
   await run("verify-layout", [join(folder, "layout"), "--key", key]);
   await run("import", [join(folder, "layout"), "models/imported:v1"]);
 

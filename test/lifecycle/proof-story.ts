@@ -62,8 +62,11 @@ export class Story {
   #lastKeyStatement: Digest | null = null;
   now = START;
 
-  constructor(first: SigningKey, repository = "models/m") {
+  readonly #registry: string;
+
+  constructor(first: SigningKey, repository = "models/m", registry = REGISTRY) {
     this.repository = repository;
+    this.#registry = registry;
     this.rotate(first);
   }
 
@@ -81,7 +84,7 @@ export class Story {
   rotate(next: SigningKey, { lost = false } = {}): void {
     const by = lost ? next : (this.#keys.at(-1) ?? next);
     const payload = keyStatementPayload({
-      registry: REGISTRY,
+      registry: this.#registry,
       key: { keyId: next.id, algorithm: "PKIX_ECDSA_P256_SHA_256", publicPem: next.publicPem },
       sequence: this.#keys.length + 1,
       previous: this.#lastKeyStatement,
@@ -119,7 +122,7 @@ export class Story {
   registryStatement(kind: "policy" | "authority-revoked", says: Readonly<Record<string, unknown>>): string {
     const sequence = (this.#registryLast?.sequence ?? 0) + 1;
     const payload = registryStatementPayload({
-      registry: REGISTRY,
+      registry: this.#registry,
       kind,
       subjects: [{ name: kind, digest: digestOf(`${kind} ${sequence}`) }],
       sequence,
@@ -157,7 +160,7 @@ export class Story {
     const chain = this.chains.get(name);
     if (chain === undefined) throw new Error("no such chain");
     return {
-      registry: REGISTRY,
+      registry: this.#registry,
       repository: this.repository,
       subject: { sha256: chain.digest, sha512: chain.sha512 },
       state,
@@ -179,7 +182,7 @@ export class Story {
     const root = this.chains.get(about);
     if (root === undefined || this.#lastKeyStatement === null) throw new Error("no such chain");
     const payload = snapshotPayload({
-      registry: REGISTRY,
+      registry: this.#registry,
       repository: this.repository,
       subject: { sha256: root.digest, sha512: root.sha512 },
       key: { sequence: this.#keys.length, statement: this.#lastKeyStatement },

@@ -59,7 +59,7 @@ describe("a proof", () => {
     const proven = prove(story.held("model"), checker(story));
     expect(proven.faults).toEqual([]);
     expect(told(proven)).toEqual(story.states());
-    expect(proven.artifact).toBe(story.digestOf("model"));
+    expect(proven.artifacts).toEqual([story.digestOf("model")]);
     const model = proven.states.find(({ artifact }) => artifact === story.digestOf("model"));
     expect(model?.links.map(({ state }) => state)).toEqual(["acquired", "quarantined", "trusted", "revoked", "trusted"]);
     expect(model?.links[3]).toMatchObject({ reason: "poisoned", actor: "operator", permanent: false });

@@ -1,20 +1,21 @@
 import type { Command } from "commander";
-import type { z } from "zod";
-import { digestSchema } from "../../oci/digest.ts";
-import { type ArtifactRef, refText } from "../artifact-ref.ts";
-import { artifactPath, recordSchema } from "../client.ts";
+import { z } from "zod";
+import { type Digest, digestSchema } from "../../oci/digest.ts";
+import type { RepositoryName } from "../../oci/reference.ts";
+import { type ArtifactRef, parseRepository, refText } from "../artifact-ref.ts";
+import { artifactPath } from "../client.ts";
+import { contentOf, gatherAll } from "../export-all.ts";
 import { ExportContent } from "../export-content.ts";
-import { planExport } from "../export-plan.ts";
-import { addGrounds, decisionSchema } from "../export-policies.ts";
-import { addStatements } from "../export-statements.ts";
-import { ExportWalk } from "../export-walk.ts";
+import { ExportGathering } from "../export-gathering.ts";
 import { CliError, EXIT } from "../failure.ts";
-import type { ExportReport } from "../json-outputs.ts";
+import type { ExportReport, RepositoryExportReport } from "../json-outputs.ts";
+import { MAX_ENTRIES } from "../layout.ts";
 import { checkFree, writeLayout } from "../layout-writer.ts";
 import { MovedOn } from "../moved-on.ts";
 import { parseDuration, refArgument } from "../options.ts";
 import { sizeText, timeText } from "../output.ts";
 import { startProgress } from "../progress.ts";
+import type { Repository } from "../registry-client.ts";
 import type { OpenSession, Session } from "../session.ts";
 import { Spool } from "../spool.ts";
 import { findRef } from "../target.ts";
@@ -30,11 +31,11 @@ until when it may be relied on.
 
 Examples:
   securectl export models/phi-3:v1 ./phi-3
-  securectl export models/phi-3@sha256:0123... phi-3.tar --max-age 1h`;
-
-const exportedSchema = recordSchema.extend({ digest: digestSchema, decision: decisionSchema });
+  securectl export models/phi-3@sha256:0123... phi-3.tar --max-age 1h
+  securectl export --all models/phi-3 all.tar`;
 
 interface Options {
+  readonly all?: true;
   readonly maxAge?: number;
 }
 
@@ -46,65 +47,119 @@ export function addExport(program: Command, open: OpenSession): void {
     .description("Write an artifact, what is attached to it and the registry's signed statements about it to an OCI image layout.")
     .addArgument(refArgument())
     .argument("<place>", "a folder that is to be made, or a file that ends in .tar")
+    .option("--all", "every artifact of a repository, whose name stands for <ref>, in one layout")
     .option("--max-age <time>", "how old the snapshot may be, such as 1h; the registry signs a new one otherwise", parseDuration)
     .addHelpText("after", HELP)
     .action(async (text: string, place: string, options: Options, command: Command) => {
       const session = open(command);
       await checkFree(place);
-      const { ref } = await findRef(session, "operator", text);
-      for (let tries = 1; ; tries += 1) {
-        try {
-          await exportTo(session, ref, place, options);
-          return;
-        } catch (error) {
-          if (!(error instanceof MovedOn)) throw error;
-          if (tries === MAX_TRIES) throw new CliError(EXIT.conflict, `${error.message}, again and again: try later`, { cause: error });
-        }
+      const { all, maxAge } = options;
+      if (all === true) {
+        const repository = parseRepository(text, session.server);
+        await untilStill(() => exportAll(session, repository, place, maxAge));
+        return;
       }
+      const { ref } = await findRef(session, "operator", text);
+      await untilStill(() => exportOne(session, ref, place, maxAge));
     });
 }
 
-async function exportTo(session: Session, ref: ArtifactRef, place: string, { maxAge }: Options): Promise<void> {
+/** Begins again when something changed while it was gathered; nothing is written before. */
+async function untilStill(work: () => Promise<void>): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      if (!(error instanceof MovedOn)) throw error;
+      if (tries === MAX_TRIES) throw new CliError(EXIT.conflict, `${error.message}, again and again: try later`, { cause: error });
+    }
+  }
+}
+
+async function exportOne(session: Session, ref: ArtifactRef, place: string, maxAge: number | undefined): Promise<void> {
   const native = await session.native("operator");
-  const record = await native.request({ method: "GET", path: artifactPath(ref) }, exportedSchema);
-  const exact = { ...ref, digest: record.digest, tag: undefined };
-  const plan = await planExport(native, exact, maxAge);
-  const repository = (await session.registry("operator")).repository(ref.repository);
-  await using spool = await Spool.open();
+  const { digest } = await native.request({ method: "GET", path: artifactPath(ref) }, z.looseObject({ digest: digestSchema }));
+  await using gathered = await begin(session, ref.repository, maxAge);
+  const record = await gathered.gathering.add(digest);
+  const name = ref.tag ?? record.promoted_tags?.[0] ?? record.tags[0];
+  const names = name === undefined ? [] : [[digest, [name]] as const];
+  const written = await write(session, place, { gathered, roots: [digest], names: new Map(names), title: refText(ref) });
+  const told: ExportReport = { repository: ref.repository, digest, state: record.state, place, ...written };
+  session.show(told, () =>
+    [`Exported ${ref.repository}@${told.digest} (${told.state}) to ${place}: ${sizeOf(told)}`, untilText(told)].join("\n"),
+  );
+}
+
+async function exportAll(session: Session, repository: RepositoryName, place: string, maxAge: number | undefined): Promise<void> {
+  const native = await session.native("operator");
+  await using gathered = await begin(session, repository, maxAge);
+  const content = await contentOf(native, gathered.repository, repository);
+  const artifacts = await gatherAll(content, gathered.gathering);
+  const roots = artifacts.map(({ digest }) => digest);
+  const written = await write(session, place, { gathered, roots, names: content.names, title: repository });
+  const told: RepositoryExportReport = {
+    repository,
+    artifacts: artifacts.map(({ digest, state }) => ({ digest, state, tags: [...(content.names.get(digest) ?? [])] })),
+    place,
+    ...written,
+  };
+  session.show(told, () =>
+    [`Exported ${artifacts.length} artifacts of ${repository} to ${place}: ${sizeOf(told)}`, untilText(told)].join("\n"),
+  );
+}
+
+/** What is gathered for one layout, until it is written. */
+interface Gathered extends AsyncDisposable {
+  readonly repository: Repository;
+  readonly content: ExportContent;
+  readonly gathering: ExportGathering;
+}
+
+async function begin(session: Session, name: RepositoryName, maxAge: number | undefined): Promise<Gathered> {
+  const native = await session.native("operator");
+  const repository = (await session.registry("operator")).repository(name);
+  const spool = await Spool.open();
   const content = new ExportContent(repository, spool);
-  const walk = new ExportWalk(repository, plan, content);
-  await walk.run(record.digest);
-  await addStatements(repository, plan, walk.gathered, content);
-  await addGrounds(native, record.decision, content);
-  const progress = startProgress(session.terminal, refText(ref), content.bytes);
-  const layout = content.content(record.digest, nameOf(ref, record), progress.update);
+  const gathering = new ExportGathering({ native, repository, name, content, maxAge });
+  return { repository, content, gathering, [Symbol.asyncDispose]: () => spool[Symbol.asyncDispose]() };
+}
+
+interface Writing {
+  readonly gathered: Gathered;
+  readonly roots: readonly Digest[];
+  readonly names: ReadonlyMap<Digest, readonly string[]>;
+  readonly title: string;
+}
+
+type Written = Pick<ExportReport, "entries" | "blobs" | "size" | "taken_at" | "expires_at" | "left_out">;
+
+async function write(session: Session, place: string, { gathered, roots, names, title }: Writing): Promise<Written> {
+  const { content, gathering } = gathered;
+  const progress = startProgress(session.terminal, title, content.bytes);
+  const layout = content.content(roots, names, progress.update);
+  if (layout.entries.length > MAX_ENTRIES)
+    throw new CliError(EXIT.failure, `a layout names at most ${MAX_ENTRIES} manifests: export the artifacts one by one`);
   try {
     await writeLayout(place, layout);
   } finally {
     progress.done();
   }
-  for (const { digest, because } of walk.leftOut) session.terminal.say(`Left out: ${digest}: ${because}`);
-  const told: ExportReport = {
-    repository: ref.repository,
-    digest: record.digest,
-    state: record.state,
-    place,
+  for (const { digest, because } of gathering.leftOut) session.terminal.say(`Left out: ${digest}: ${because}`);
+  return {
     entries: layout.entries.length,
     blobs: layout.blobs.length,
     size: content.bytes,
-    taken_at: plan.answer.taken_at,
-    expires_at: plan.answer.expires_at,
-    left_out: walk.leftOut,
+    taken_at: gathering.takenAt,
+    expires_at: gathering.expiresAt,
+    left_out: gathering.leftOut,
   };
-  session.show(told, () =>
-    [
-      `Exported ${ref.repository}@${told.digest} (${told.state}) to ${place}: ${told.blobs} blobs, ${sizeText(told.size)}`,
-      `State as of ${timeText(told.taken_at)}; to be relied on until ${timeText(told.expires_at)}`,
-    ].join("\n"),
-  );
 }
 
-/** What clients of the layout find the artifact by. */
-function nameOf({ tag }: ArtifactRef, { promoted_tags: promoted = [], tags }: z.infer<typeof exportedSchema>): string | undefined {
-  return tag ?? promoted[0] ?? tags[0];
+function sizeOf({ blobs, size }: Written): string {
+  return `${blobs} blobs, ${sizeText(size)}`;
+}
+
+function untilText({ taken_at: at, expires_at: until }: Written): string {
+  return `State as of ${timeText(at)}; to be relied on until ${timeText(until)}`;
 }

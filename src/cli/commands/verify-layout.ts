@@ -47,7 +47,7 @@ export function addVerifyLayout(program: Command, open: OpenSession): void {
     .option("--key <file>", "PEM file with public keys of the registry that you trust; may be repeated", collect(filesIn), [])
     .option("--max-age <time>", "how old the snapshot may be, such as 24h, besides what it says itself", parseDuration)
     .option("--at <time>", "check as if it were this time, such as 2026-11-22T10:00:00Z", parseTime)
-    .addOption(new Option("--require <state>", "fail when the artifact is in another state").choices(STATES))
+    .addOption(new Option("--require <state>", "fail when an artifact is in another state").choices(STATES))
     .addHelpText("after", HELP)
     .action(async (place: string, options: Options, command: Command) => {
       const session = open(command);
@@ -55,11 +55,17 @@ export function addVerifyLayout(program: Command, open: OpenSession): void {
       const report = await reported(session, place, options, trusted);
       session.show(report, () => textOf(place, report));
       if (!report.accepted) throw new CliError(EXIT.integrity, `the layout proves nothing: ${codesIn(report)}`);
-      const { state } = report.states.find(({ digest }) => digest === report.digest) ?? {};
-      if (options.require !== undefined && state !== options.require) {
-        throw new CliError(EXIT.denied, `the artifact is ${state ?? "unknown"}, not ${options.require}`);
-      }
+      demandState(report, options.require);
     });
+}
+
+/** Every artifact that was exported is in the state that was asked for. */
+function demandState({ artifacts, states }: LayoutReport, wanted: string | undefined): void {
+  if (wanted === undefined) return;
+  for (const artifact of artifacts) {
+    const state = states.find(({ digest }) => digest === artifact)?.state ?? "unknown";
+    if (state !== wanted) throw new CliError(EXIT.denied, `${artifact} is ${state}, not ${wanted}`);
+  }
 }
 
 async function reported(session: Session, place: string, { maxAge, at }: Options, trusted: ReadonlySet<string>): Promise<LayoutReport> {
@@ -113,7 +119,7 @@ function textOf(place: string, report: LayoutReport): string {
 }
 
 function acceptedText(report: LayoutReport): string {
-  const { repository, digest, states, taken_at: at, expires_at: until, evidence, content } = report;
+  const { repository, artifacts, states, taken_at: at, expires_at: until, evidence, content } = report;
   const rows = states.map(({ digest: artifact, state, sequence, permanent, history }) => {
     const last = history.at(-1);
     return [
@@ -124,10 +130,13 @@ function acceptedText(report: LayoutReport): string {
       last?.actor ?? "",
     ];
   });
-  const state = states.find((each) => each.digest === digest)?.state ?? "unknown";
+  const proven = artifacts.map((artifact) => {
+    const { state = "unknown" } = states.find((each) => each.digest === artifact) ?? {};
+    return `PROVEN: ${repository ?? ""}@${artifact} is ${state}`;
+  });
   const covered = evidence.filter((each) => each.covered).length;
   return [
-    `PROVEN: ${repository ?? ""}@${digest ?? ""} is ${state}`,
+    ...proven,
     `as of ${timeText(at ?? "")}, to be relied on until ${timeText(until ?? "")}`,
     "",
     table(["ARTIFACT", "STATE", "SEQ", "SINCE", "BY"], rows),
