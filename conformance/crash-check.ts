@@ -146,10 +146,14 @@ async function checkBlobFiles(root: string): Promise<void> {
   }
 }
 
-/** All files below a folder, by their relative paths. */
-export async function filesBelow(folder: string): Promise<readonly string[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1));
+/** All files below a folder, by their relative paths; what is removed meanwhile may be among them or not. */
+export async function filesBelow(folder: string, below = ""): Promise<readonly string[]> {
+  const entries = await readdir(join(folder, below), { withFileTypes: true }).catch(() => []);
+  const found = entries.map(async (entry) => {
+    const path = join(below, entry.name);
+    return entry.isDirectory() ? filesBelow(folder, path) : [path];
+  });
+  return (await Promise.all(found)).flat();
 }
 
 async function digestOfFile(path: string, algorithm = "sha256"): Promise<string | undefined> {

@@ -53,6 +53,10 @@ export class KillableServer {
     return this.#child.pid ?? 0;
   }
 
+  get isRunning(): boolean {
+    return this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
   /** All that it said. */
   get output(): string {
     return Buffer.concat(this.#said).toString("utf8");
@@ -79,7 +83,7 @@ export class KillableServer {
 
   /** SIGKILL to all of its processes at once; returns when none of them is left. */
   async kill(): Promise<void> {
-    if (this.#child.exitCode === null && this.#child.signalCode === null) process.kill(-this.pid, "SIGKILL");
+    if (this.isRunning) process.kill(-this.pid, "SIGKILL");
     // Each of them holds its standard output open for as long as it lives.
     await this.#ended;
   }

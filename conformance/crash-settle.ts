@@ -1,4 +1,3 @@
-import { stat } from "node:fs/promises";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -83,16 +82,13 @@ function digestAt(file: string): string {
 
 /** Folders of `uploads` and `trusted` with nothing in them. */
 async function emptyFolders(root: string): Promise<readonly string[]> {
-  const found: string[] = [];
-  for (const top of ["uploads", "trusted"]) {
-    for (const name of await readdir(join(root, top), { recursive: true })) {
-      const path = join(root, top, name);
-      const isFolder = await stat(path).then(
-        (each) => each.isDirectory(),
-        () => false,
-      );
-      if (isFolder && (await readdir(path).catch(() => [""])).length === 0) found.push(`the empty folder ${top}/${name}`);
-    }
-  }
-  return found;
+  const found = await Promise.all(["uploads", "trusted"].map(async (top) => emptyBelow(root, top)));
+  return found.flat();
+}
+
+async function emptyBelow(root: string, folder: string): Promise<readonly string[]> {
+  const entries = await readdir(join(root, folder), { withFileTypes: true }).catch(() => undefined);
+  if (entries?.length === 0 && folder.includes("/")) return [`the empty folder ${folder}`];
+  const folders = (entries ?? []).filter((entry) => entry.isDirectory());
+  return (await Promise.all(folders.map(async ({ name }) => emptyBelow(root, join(folder, name))))).flat();
 }

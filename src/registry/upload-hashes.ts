@@ -3,6 +3,7 @@ import type { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Digest, type DigestAlgorithm, digestFrom } from "../oci/digest.ts";
 import type { BlobStore } from "../storage/blob-store.ts";
+import { release } from "../storage/release.ts";
 import type { Upload } from "./upload-id.ts";
 
 /** The hashes of the first `offset` bytes of an upload. They stay right whoever writes on, since uploads only grow. */
@@ -41,11 +42,11 @@ export class UploadHashes {
     this.#blobs = blobs;
   }
 
-  /** Writes bytes at the end of an upload as `BlobStore.append` does, and hashes them; the size afterwards. */
+  /** Writes bytes, which it takes over, at the end of an upload as `BlobStore.append` does, and hashes them; the size afterwards. */
   async append(upload: Upload, bytes: AsyncIterable<Uint8Array>, offset: number): Promise<number> {
     const passage = new Passage(bytes);
     try {
-      const size = await this.#blobs.append(upload.id, this.#pass(upload, passage, offset), offset);
+      const size = await this.#blobs.append(upload.id, this.#pass(upload, passage, offset), offset, { takesOver: true });
       this.#keep(upload, passage, size);
       return size;
     } catch (error) {
@@ -112,6 +113,7 @@ export class UploadHashes {
       const left = end() - prefix.offset;
       if (left <= 0) return;
       advance(prefix, chunk.subarray(0, left));
+      release(chunk);
     }
   }
 

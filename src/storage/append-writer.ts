@@ -11,6 +11,7 @@ const MAX_PIECES = 1024;
  */
 export class AppendWriter {
   readonly #open: () => Promise<FileHandle>;
+  readonly #written: (piece: Uint8Array) => void;
   #handle: FileHandle | undefined;
   #position: number;
   #waiting: Uint8Array[] = [];
@@ -18,8 +19,9 @@ export class AppendWriter {
   /** The write under way; stays rejected when it failed, so that nothing is written beyond a gap. */
   #writing: Promise<void> | undefined;
 
-  /** `open` is called when there is something to write; `position` is the size of the file. */
-  constructor(open: () => Promise<FileHandle>, position: number) {
+  /** `open` is called when there is something to write; `position` is the size of the file; `written` is told of each piece that was. */
+  constructor(open: () => Promise<FileHandle>, position: number, written: (piece: Uint8Array) => void = () => undefined) {
+    this.#written = written;
     this.#open = open;
     this.#position = position;
   }
@@ -55,6 +57,7 @@ export class AppendWriter {
     this.#bytes = 0;
     this.#handle ??= await this.#open();
     this.#position = await writeAll(this.#handle, pieces, this.#position);
+    for (const piece of pieces) this.#written(piece);
     this.#writing = undefined;
     if (this.#waiting.length > 0) this.#start();
   }

@@ -48,9 +48,10 @@ export interface BlobStore {
   openStaged(upload: string, start: number): Promise<Readable>;
   /**
    * Writes bytes at the end of an upload whose size is `offset`; the size afterwards.
-   * When the source fails midway, what arrived stays and the error is thrown on. A wrong offset is a `RangeError`.
+   * When the source fails midway, what arrived stays and the error is thrown on. A wrong offset is a `RangeError`. With `takesOver` the
+   * pieces are nobody else's, and their memory is given back as soon as they are written.
    */
-  append(upload: string, bytes: AsyncIterable<Uint8Array>, offset: number): Promise<number>;
+  append(upload: string, bytes: AsyncIterable<Uint8Array>, offset: number, options?: { readonly takesOver?: boolean }): Promise<number>;
   /**
    * Makes an upload that is still empty a copy-on-write clone of an open file; false where that cannot be done, and then it stays empty.
    * Whoever has the file open and writes to it changes nothing about the clone.

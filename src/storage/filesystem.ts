@@ -23,6 +23,7 @@ import { AppendWriter } from "./append-writer.ts";
 import { type BlobStore, type BlobStream, type ByteRange, StorageFullError, UploadBusyError } from "./blob-store.ts";
 import { type Claim, claim, hasCode, noneWhenMissing, withCurrentName } from "./claim.ts";
 import { copyFile } from "./copy-file.ts";
+import { release } from "./release.ts";
 import { nameUnderWay, removeLeftovers } from "./under-way.ts";
 
 export interface FilesystemOptions {
@@ -139,7 +140,12 @@ class Filesystem implements BlobStore {
     return Readable.from([]);
   }
 
-  async append(upload: string, bytes: AsyncIterable<Uint8Array>, offset: number): Promise<number> {
+  async append(
+    upload: string,
+    bytes: AsyncIterable<Uint8Array>,
+    offset: number,
+    { takesOver = false }: { readonly takesOver?: boolean } = {},
+  ): Promise<number> {
     return this.#claimed(upload, async ({ path }) => {
       const { size, nlink, mode } = await stat(path);
       if (size !== offset) throw new RangeError(`the upload has ${size} bytes`);
@@ -149,7 +155,7 @@ class Filesystem implements BlobStore {
         if ((mode & 0o777) === PUBLISHED) await chmod(path, PRIVATE_FILE);
         return this.#openFile(path, constants.O_WRONLY);
       };
-      return full(() => copy(bytes, new AppendWriter(openEnd, offset)));
+      return full(() => copy(bytes, new AppendWriter(openEnd, offset, takesOver ? release : undefined)));
     });
   }
 

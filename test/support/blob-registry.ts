@@ -237,7 +237,7 @@ export function blobsWith(blobs: BlobStore, changed: Partial<BlobStore>): BlobSt
     staged: (upload) => blobs.staged(upload),
     touchedAt: (upload) => blobs.touchedAt(upload),
     openStaged: (upload, start) => blobs.openStaged(upload, start),
-    append: (upload, bytes, offset) => blobs.append(upload, bytes, offset),
+    append: (upload, bytes, offset, options) => blobs.append(upload, bytes, offset, options),
     clone: (upload, fd) => blobs.clone(upload, fd),
     fileOf: (digest) => blobs.fileOf(digest),
     publish: (upload, digest, options) => blobs.publish(upload, digest, options),
