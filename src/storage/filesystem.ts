@@ -201,7 +201,11 @@ class Filesystem implements BlobStore {
 
   async discard(upload: string): Promise<void> {
     const folder = this.#folderOf(upload);
-    await claim(folder, DATA).then((held) => held.remove(), noneWhenMissing);
+    // Nobody holds what still has its own name. What a process held that is gone has another one.
+    await unlink(join(folder, DATA)).catch(async (error: unknown) => {
+      noneWhenMissing(error);
+      await claim(folder, DATA).then((held) => held.remove(), noneWhenMissing);
+    });
     // Every push ends here, and hardly one of them has left anything else.
     if (await removeIfEmpty(folder)) return;
     await unlink(join(folder, REPLACEMENT)).catch(noneWhenMissing);
