@@ -6,10 +6,10 @@ export type { Logger } from "pino";
 /** Our own secrets, bearer tokens and JWTs, wherever they stand in a line (identity.md §10). */
 const SECRETS = /\bamr[rsu]?_[0-9A-Za-z]{36}\b|\beyJ[\w-]+\.[\w-]+\.[\w-]+|\b(?:Bearer|Basic) +[\w.~+/=-]+/g;
 
-/** JSON lines on standard output: constant messages, values as fields; whatever looks like a secret is blanked last. */
-export function createLogger(level: string): Logger {
+/** JSON lines on standard output: constant messages, values as fields; whatever looks like a secret is blanked last, whoever logs it. */
+export function createLogger(level: string, destination: DestinationStream = standardOutput()): Logger {
   const options = { level, base: { pid: process.pid }, hooks: { streamWrite: (line: string) => line.replace(SECRETS, "[redacted]") } };
-  return pino(options, standardOutput());
+  return pino(options, destination);
 }
 
 const STDOUT = 1;

@@ -56,7 +56,7 @@ const TRUSTED = { a: "trusted", b: "trusted", c: "trusted", d: "trusted" };
 test("a start over a lock file serves what it names, and a later one with another file nothing more", async () => {
   await put("a", "b");
   await lock("a");
-  const first = start();
+  const first = start({ LOG_LEVEL: "info" });
   const url = await urlOf(first);
   expect(await states(url)).toEqual({ a: "trusted" });
   const located = (await (await fetch(`${url}/v1/model/path?name=a`)).json()) as { path: string };

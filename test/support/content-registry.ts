@@ -13,6 +13,7 @@ import { openRegistry } from "../../src/services.ts";
 import { openDataDirectory } from "../../src/storage/data-directory.ts";
 import { callerWith } from "./callers.ts";
 import { startEdge } from "./edge.ts";
+import { KeptLines, refuseSecrets } from "./log-secrets.ts";
 
 /** Who may knock, by name; the rights are computed by the registry's own rules. */
 const CALLERS: Readonly<Record<string, Caller>> = {
@@ -49,7 +50,8 @@ export interface ContentRegistry extends AsyncDisposable {
 export async function startContentRegistry(): Promise<ContentRegistry> {
   const directory = await mkdtemp(join(tmpdir(), "amr-content-"));
   const data = await openDataDirectory(directory);
-  const registry = await openRegistry(loadConfig({ REGISTRY_DIR: directory }), 8470, createLogger("silent"));
+  const log = new KeptLines();
+  const registry = await openRegistry(loadConfig({ REGISTRY_DIR: directory }), 8470, createLogger("trace", log));
   const serving = { serviceToken: undefined, draining: () => false, insecureDevMode: false };
   const edge = await startEdge({ doors: allDoors(registry, gatekeeper, serving), gatekeeper });
   const ask: ContentRegistry["ask"] = (as, path, { headers, ...request } = {}) =>
@@ -76,6 +78,7 @@ export async function startContentRegistry(): Promise<ContentRegistry> {
       await registry.close();
       await data.release();
       await rm(directory, { recursive: true, force: true });
+      refuseSecrets(log.lines);
     },
   };
 }

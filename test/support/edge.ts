@@ -7,6 +7,7 @@ import { type Edges, type Gatekeeper, createApp } from "../../src/http/app.ts";
 import { type Bounds, DEFAULT_BOUNDS, createHttpServer } from "../../src/http/server.ts";
 import { RegistryError } from "../../src/oci/errors.ts";
 import type { Caller } from "../../src/registry/ports.ts";
+import { refuseSecrets } from "./log-secrets.ts";
 
 /** The edge of the registry on a real socket, around whatever doors a test is about. */
 export interface Edge {
@@ -79,6 +80,7 @@ export async function startEdge({
     server.close();
     server.closeAllConnections();
     await closed;
+    refuseSecrets(logged.map((line) => JSON.stringify(line)));
   };
   return { url: `${tls === undefined ? "http" : "https"}://127.0.0.1:${port}`, port, logged, stop };
 }

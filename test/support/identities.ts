@@ -13,6 +13,7 @@ import { streamAudit } from "../../src/registry/read-audit.ts";
 import { openLmdb } from "../../src/storage/lmdb.ts";
 import type { Change } from "../../src/storage/metadata-store.ts";
 import type { CredentialRecord, IdentityRecord } from "../../src/storage/records.ts";
+import { KeptLines, refuseSecrets } from "./log-secrets.ts";
 import { principalWith } from "./principal.ts";
 
 export const START = Date.parse("2026-11-25T12:00:00Z");
@@ -48,6 +49,7 @@ export async function startIdentities(): Promise<Identities> {
   const directory = await mkdtemp(join(tmpdir(), "amr-identities-"));
   const metadata = await openLmdb(join(directory, "metadata"));
   const root = randomBytes(32);
+  const kept = new KeptLines();
   let now = START;
   const again = (): IdentityServices => ({
     metadata,
@@ -55,7 +57,7 @@ export async function startIdentities(): Promise<Identities> {
     newId: randomUUIDv7,
     random: (bytes) => randomBytes(bytes),
     secretFor: (purpose) => createHmac("sha256", root).update(purpose).digest(),
-    log: createLogger("silent"),
+    log: createLogger("trace", kept),
     settings: {
       publicUrl: "https://models.example",
       duties: "standard",
@@ -124,6 +126,7 @@ export async function startIdentities(): Promise<Identities> {
     close: async () => {
       await metadata.close();
       await rm(directory, { recursive: true, force: true });
+      refuseSecrets(kept.lines);
     },
   };
 }

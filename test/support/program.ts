@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { credentialsIn, refuseSecrets } from "./log-secrets.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
 
@@ -23,27 +24,32 @@ export interface Program {
   stop(): Promise<number | string>;
 }
 
+/** Everything that there can be in a log, which is looked through for secrets when the program has ended. */
+const TALKATIVE = { LOG_LEVEL: "trace" };
+
 /** Starts the program with an environment of its own; nothing of the caller's settings leaks into it. */
 export function runProgram(env: Readonly<Record<string, string>>, args: readonly string[] = []): Program {
-  return follow(spawn(process.execPath, [MAIN, ...args], { env, stdio: ["ignore", "pipe", "pipe"] }));
+  return follow(spawn(process.execPath, [MAIN, ...args], { env: { ...TALKATIVE, ...env }, stdio: ["ignore", "pipe", "pipe"] }), env);
 }
 
 /** Starts the program as a service manager does that listens for it: the descriptors come as 3, 4, … and are said to be for this process. */
 export function runActivated(env: Readonly<Record<string, string>>, descriptors: readonly number[]): Program {
-  const told = { LISTEN_FDS: String(descriptors.length), ...env };
+  const told = { LISTEN_FDS: String(descriptors.length), ...TALKATIVE, ...env };
   const command = 'LISTEN_PID=$$ exec "$@"';
   return follow(
     spawn("/bin/sh", ["-c", command, "sh", process.execPath, MAIN], { env: told, stdio: ["ignore", "pipe", "pipe", ...descriptors] }),
+    env,
   );
 }
 
-function follow(child: ChildProcess): Program {
+function follow(child: ChildProcess, { REGISTRY_DIR = "" }: Readonly<Record<string, string>>): Program {
   const [out, err]: [string[], string[]] = [[], []];
   child.stdout?.setEncoding("utf8").on("data", (text: string) => out.push(text));
   child.stderr?.setEncoding("utf8").on("data", (text: string) => err.push(text));
   let over = false;
   const ended = once(child, "close").then(([code, signal]: unknown[]) => {
     over = true;
+    refuseSecrets([...out, ...err].join("").split("\n"), credentialsIn(REGISTRY_DIR));
     return typeof code === "number" ? code : String(signal);
   });
   const lines = (): Record<string, unknown>[] =>

@@ -11,6 +11,7 @@ import { createLogger } from "../../src/log.ts";
 import { firstStart } from "../../src/registry/first-start.ts";
 import { type Registry, openRegistry } from "../../src/services.ts";
 import { openDataDirectory } from "../../src/storage/data-directory.ts";
+import { KeptLines, refuseSecrets } from "./log-secrets.ts";
 
 /** The credentials of a first start. */
 interface Credentials {
@@ -58,7 +59,9 @@ export async function startTestRegistry(options: TestRegistryOptions = {}): Prom
   const address = server.address();
   const port = typeof address === "object" && address !== null ? address.port : 0;
   const directory = await openDataDirectory(root);
-  const services = await openRegistry(config, port, createLogger(config.logLevel));
+  // All that there can be in a log, and none of it may be a secret.
+  const log = new KeptLines();
+  const services = await openRegistry(config, port, createLogger("trace", log));
   await firstStart(services, directory.paths.credentials, services.serviceTokenPlace);
   const app = createRegistryApp(options.around?.(services) ?? services, await servingOf(config, services, options));
   late.fetch = app.fetch;
@@ -84,6 +87,7 @@ export async function startTestRegistry(options: TestRegistryOptions = {}): Prom
       await services.close();
       await directory.release();
       if (options.directory === undefined) await rm(root, { recursive: true, force: true });
+      refuseSecrets(log.lines, Object.values(credentials));
     },
   };
 }
