@@ -3,6 +3,7 @@ import cluster from "node:cluster";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { isBackupCommand, runBackupCommand } from "./backup-command.ts";
 import { type Config, ConfigError, loadConfig } from "./config.ts";
 import { createLogger } from "./log.ts";
 import { takePassedSockets } from "./passed-sockets.ts";
@@ -12,22 +13,29 @@ import { recoverOperator } from "./registry/recover.ts";
 import { openServiceManager, takeNotification } from "./service-manager.ts";
 import { openRegistry } from "./services.ts";
 import { StartError } from "./start-error.ts";
+import { BackupError } from "./storage/backup-folder.ts";
 import { DataDirectoryError } from "./storage/data-directory.ts";
+import { SealError } from "./storage/sealed.ts";
 import { SecretFileError } from "./storage/secret-file.ts";
 import { SigningError } from "./storage/signing-keys.ts";
 import { packageVersion } from "./version.ts";
 
-const HELP = `Usage: ai-model-registry [recover]
+const HELP = `Usage: ai-model-registry [recover | backup FOLDER | check-backup FOLDER | restore FOLDER]
 
 Serves the registry in the foreground until SIGTERM or SIGINT. It is configured by the environment and by the YAML file that
 REGISTRY_CONFIG names; README.md lists every setting.
 
 Commands:
-  recover    make a new key for the operator, for who is on this machine and has lost the old one; the server may be running
+  recover              make a new key for the operator, for who is on this machine and has lost the old one; the server may be running
+  backup FOLDER        copy the registry to a folder, or what is new to one with an earlier backup; the server may be running
+  check-backup FOLDER  hold every byte of a backup to its digest, and prove its audit log
+  restore FOLDER       make REGISTRY_DIR, which must be empty, of a backup; no server may run over either
 
 Options:
-  --help     show this
-  --version  show the version
+  --passphrase-file FILE  for backups: whoever knows it can read the secrets in them, and nobody else can make one
+  --at-least SEQUENCE     for restore: refuse a backup that ends before this audit event
+  --help                  show this
+  --version               show the version
 `;
 
 const EXIT_REFUSED = 1;
@@ -35,14 +43,25 @@ const EXIT_USAGE = 2;
 
 async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
-    options: { help: { type: "boolean" }, version: { type: "boolean" } },
+    options: {
+      help: { type: "boolean" },
+      version: { type: "boolean" },
+      "passphrase-file": { type: "string" },
+      "at-least": { type: "string" },
+    },
     allowPositionals: true,
   });
   if (values.help === true) return say(HELP);
   if (values.version === true) return say(`${packageVersion()}\n`);
-  if (positionals.length > 1 || ![undefined, "recover"].includes(positionals[0])) return complain(HELP, EXIT_USAGE);
+  const [command, folder, ...more] = positionals;
+  if (more.length > 0) return complain(HELP, EXIT_USAGE);
+  if (command !== undefined && isBackupCommand(command)) {
+    if (folder === undefined) return complain(HELP, EXIT_USAGE);
+    return say(await runBackupCommand(command, folder, { passphraseFile: values["passphrase-file"], atLeast: values["at-least"] }));
+  }
+  if (folder !== undefined || ![undefined, "recover"].includes(command)) return complain(HELP, EXIT_USAGE);
   const config = loadConfig();
-  if (positionals[0] === "recover") return recover(config);
+  if (command === "recover") return recover(config);
   const log = createLogger(config.logLevel);
   const sockets = takePassedSockets(process.env, process.pid);
   await runPrimary(config, { log, sockets, manager: openServiceManager(takeNotification(process.env, process.pid), log) });
@@ -74,7 +93,7 @@ function complain(text: string, code: number): number {
 
 /** Whatever an operator can mend is told in words; all else is a fault of ours, and shows where it came from. */
 function refusal(error: unknown): string | undefined {
-  const known = [ConfigError, StartError, DataDirectoryError, SecretFileError, SigningError, FirstModelsError].some(
+  const known = [ConfigError, StartError, DataDirectoryError, SecretFileError, SigningError, FirstModelsError, BackupError, SealError].some(
     (kind) => error instanceof kind,
   );
   if (known && error instanceof Error) return error.message;

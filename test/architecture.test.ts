@@ -41,7 +41,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "service-manager": ["log"],
   listening: ["settings"],
   version: [],
-  "metrics-listener": ["metrics", "log", "settings"],
+  "metrics-listener": ["metrics", "listening", "log", "settings"],
   "primary-limits": ["limits", "log"],
   worker: [...FOLDERS, "config", "die", "services", "listening", "primary-limits", "log"],
   workers: ["config", "listening", "worker", "start-error", "log", "metrics", "limits"],
@@ -59,7 +59,20 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "version",
     "log",
   ],
-  main: [...FOLDERS, "config", "services", "start-error", "passed-sockets", "service-manager", "primary", "version", "worker", "log"],
+  "backup-command": ["registry", "storage", "config", "start-error", "log"],
+  main: [
+    ...FOLDERS,
+    "backup-command",
+    "config",
+    "services",
+    "start-error",
+    "passed-sockets",
+    "service-manager",
+    "primary",
+    "version",
+    "worker",
+    "log",
+  ],
 };
 /** What pure folders may take from Node, and what they must not touch: clocks, chance, the process, the network. */
 const PURE_NODE = new Set(["node:crypto", "node:util", "node:assert"]);

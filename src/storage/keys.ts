@@ -222,6 +222,7 @@ export const keys = {
   barredContent: (blob: Digest, manifest: Digest, repository: RepositoryName): Key => ["barred-content", blob, manifest, repository],
   barredContents: (blob: Digest): Key => ["barred-content", blob],
   reach: (repository: RepositoryName, { kind, digest }: Content, root: Digest): Key => ["reach", repository, kind, digest, root],
+  allReaches: (): Key => ["reach"],
   reaches: (repository: RepositoryName, { kind, digest }: Content): Key => ["reach", repository, kind, digest],
   denied: (repository: RepositoryName, { kind, digest }: Content, root: Digest): Key => ["denied", repository, kind, digest, root],
   denials: (repository: RepositoryName, { kind, digest }: Content): Key => ["denied", repository, kind, digest],

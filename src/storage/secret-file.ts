@@ -54,12 +54,17 @@ export async function readPrivateFile(path: string): Promise<PrivateFile | undef
 
 /** Writes a secret as a file that only its owner can read, ended by a line break: whole and durable under its name, or not there. */
 export async function writeSecretFile(path: string, secret: string): Promise<void> {
+  await writeOwnFile(path, `${secret}\n`);
+}
+
+/** Writes a file that only its owner can read: whole and durable under its name, or not there. */
+export async function writeOwnFile(path: string, content: string | Uint8Array): Promise<void> {
   const folder = dirname(path);
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const temporary = join(folder, nameUnderWay(SECRET_UNDER_WAY));
   try {
     const file = await open(temporary, "wx", 0o600);
-    await writeAndSync(file, `${secret}\n`);
+    await writeAndSync(file, content);
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
@@ -83,9 +88,9 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-async function writeAndSync(file: FileHandle, text: string): Promise<void> {
+async function writeAndSync(file: FileHandle, content: string | Uint8Array): Promise<void> {
   try {
-    await file.writeFile(text);
+    await file.writeFile(content);
     await file.sync();
   } finally {
     await file.close();

@@ -1,0 +1,77 @@
+import { randomUUIDv7 } from "node:crypto";
+import { existsSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { loadConfig } from "./config.ts";
+import { createLogger } from "./log.ts";
+import { type BackupReport, backUp } from "./registry/back-up.ts";
+import { checkBackup, restore } from "./registry/restore.ts";
+import { StartError } from "./start-error.ts";
+import { BackupFolder } from "./storage/backup-folder.ts";
+import { openDataDirectory } from "./storage/data-directory.ts";
+import { openFilesystem } from "./storage/filesystem.ts";
+import { openLmdb } from "./storage/lmdb.ts";
+import { readSecretFile } from "./storage/secret-file.ts";
+
+const COMMANDS = ["backup", "check-backup", "restore"] as const;
+type BackupCommand = (typeof COMMANDS)[number];
+
+/** As they stand in the command line. */
+interface Given {
+  readonly passphraseFile: string | undefined;
+  readonly atLeast: string | undefined;
+}
+
+/** Is this one of the commands that `runBackupCommand` runs? */
+export function isBackupCommand(text: string): text is BackupCommand {
+  return (COMMANDS as readonly string[]).includes(text);
+}
+
+/** Makes, checks or restores a backup for who is on this machine; what there is to say. Throws what an operator can mend in words. */
+export async function runBackupCommand(command: BackupCommand, path: string, given: Given): Promise<string> {
+  const passphrase = await readPassphrase(given.passphraseFile);
+  const folder = await BackupFolder.open(resolve(path), { make: command === "backup" });
+  try {
+    if (command === "backup") return told("The backup holds", await makeBackup(folder, passphrase));
+    if (command === "check-backup") return told("The backup is whole and holds", await checkBackup(folder, passphrase));
+    return await restoreBackup(folder, passphrase, given.atLeast ?? "0");
+  } finally {
+    await folder.close();
+  }
+}
+
+/** Needs no lock: the store is for many processes, and none of them is stopped. */
+async function makeBackup(folder: BackupFolder, passphrase: string): Promise<BackupReport> {
+  const { dataDirectory } = loadConfig();
+  if (!existsSync(join(dataDirectory, "metadata", "data.mdb")))
+    throw new StartError(`${dataDirectory} holds no registry; set REGISTRY_DIR`);
+  const { paths } = await openDataDirectory(dataDirectory, { worker: true });
+  const metadata = await openLmdb(paths.metadata);
+  try {
+    return await backUp({ metadata, blobs: await openFilesystem(paths.root), clock: () => Date.now(), paths }, folder, passphrase);
+  } finally {
+    await metadata.close();
+  }
+}
+
+async function restoreBackup(folder: BackupFolder, passphrase: string, atLeast: string): Promise<string> {
+  if (!/^\d{1,15}$/.test(atLeast)) throw new StartError("--at-least: must be the sequence of an audit event");
+  const services = { clock: () => Date.now(), newId: () => randomUUIDv7(), log: createLogger("warn") };
+  const report = await restore(services, { folder, passphrase, into: loadConfig().dataDirectory, atLeast: Number(atLeast) });
+  const later = "What was revoked, deleted or taken from somebody after that is not so here: do it again before anybody is served.";
+  return `${told("Restored", report)}${later}\n`;
+}
+
+function told(beginning: string, { takenAt, audit, blobs, lost }: Pick<BackupReport, "takenAt" | "audit" | "blobs" | "lost">): string {
+  const state = `the state of ${new Date(takenAt).toISOString()}, up to audit event ${audit.sequence} (${audit.hash})`;
+  const missing = lost.length === 0 ? "" : `Damaged or missing when it was made:\n${lost.map((digest) => `  ${digest}\n`).join("")}`;
+  return `${beginning} ${state}: ${blobs.count} blobs, ${blobs.bytes} bytes.\n${missing}`;
+}
+
+async function readPassphrase(path: string | undefined): Promise<string> {
+  if (path === undefined)
+    throw new StartError("--passphrase-file: name a file with the passphrase of the backup, one line of at least 32 characters");
+  const file = await readSecretFile(path);
+  if (file === undefined) throw new StartError(`--passphrase-file: ${path} is not there`);
+  if (file.readableByOthers) throw new StartError(`--passphrase-file: others can read ${path}; make it private with chmod 600`);
+  return file.secret;
+}

@@ -1,0 +1,119 @@
+import { readFile, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Digest } from "../oci/digest.ts";
+import { type BackupContent, BackupError, type BackupFolder } from "../storage/backup-folder.ts";
+import { hasCode } from "../storage/claim.ts";
+import type { DataDirectory } from "../storage/data-directory.ts";
+import { openLmdb } from "../storage/lmdb.ts";
+import type { MetadataStore } from "../storage/metadata-store.ts";
+import { type KeptBlob, isKept, keptBlobs } from "./kept-blobs.ts";
+import type { Services } from "./ports.ts";
+import { auditHead } from "./read-audit.ts";
+import { verifyAudit } from "./verify-audit.ts";
+
+type Needs = Pick<Services, "metadata" | "blobs" | "clock"> & { readonly paths: DataDirectory["paths"] };
+
+/** What a backup holds, for who made it. */
+export type BackupReport = Pick<BackupContent, "takenAt" | "audit" | "blobs" | "lost"> & {
+  /** Blobs that were copied just now; the others were there from an earlier one. */
+  readonly copied: number;
+};
+
+/** Each try lost means that blobs were collected between a copy of the metadata and that of the bytes, or a signing key was replaced. */
+const MAX_TRIES = 8;
+
+/**
+ * Copies a registry that goes on serving and changing: its metadata as they are at one moment, every blob that they name, each held to its
+ * digest, and its secrets, sealed with a passphrase. Bytes are published before they are named, so that what is named can be copied
+ * afterwards; what was collected meanwhile shows that the copy of the metadata is too old, and another one is made.
+ */
+export async function backUp(needs: Needs, folder: BackupFolder, passphrase: string): Promise<BackupReport> {
+  let copied = 0;
+  for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+    const secrets = await readSecrets(needs.paths);
+    const { folder: id, path } = await folder.addMetadata(needs.paths.metadata);
+    if (!isSame(secrets, await readSecrets(needs.paths))) continue;
+    const metadata = await openLmdb(path);
+    try {
+      const blobs = await copyBlobs(needs, folder, metadata);
+      copied += blobs.copied;
+      if (blobs.isOutdated) continue;
+      const head = await soundHead(metadata);
+      const content = { v: 1 as const, takenAt: needs.clock(), audit: head, blobs: blobs.total, lost: blobs.lost, secrets };
+      await folder.finish(passphrase, content, id, (digest) => isKept(metadata, digest));
+      return { takenAt: content.takenAt, audit: head, blobs: blobs.total, lost: blobs.lost, copied };
+    } finally {
+      await metadata.close();
+    }
+  }
+  throw new BackupError("content is being deleted faster than it can be copied; try again");
+}
+
+/** The end of an audit chain that was proven from its beginning; throws when it does not hold. */
+export async function soundHead(metadata: MetadataStore): Promise<BackupContent["audit"]> {
+  for (let after: number | undefined = 0; after !== undefined;) {
+    const { broken, next } = await verifyAudit({ metadata }, after);
+    if (broken !== undefined) throw new BackupError(`the audit chain does not hold at ${broken.sequence}: ${broken.reason}`);
+    after = next;
+  }
+  const head = await auditHead({ metadata });
+  return { sequence: head?.sequence ?? 0, hash: head?.hash ?? "" };
+}
+
+interface Copied {
+  readonly total: BackupContent["blobs"];
+  readonly lost: Digest[];
+  readonly copied: number;
+  /** Something that the metadata name was collected since they were copied. */
+  readonly isOutdated: boolean;
+}
+
+async function copyBlobs(needs: Needs, folder: BackupFolder, metadata: MetadataStore): Promise<Copied> {
+  const total = { count: 0, bytes: 0 };
+  const lost: Digest[] = [];
+  let [copied, isOutdated] = [0, false];
+  for await (const blob of keptBlobs(metadata)) {
+    const outcome = await copyBlob(needs, folder, blob);
+    if (outcome === "collected") isOutdated = true;
+    else if (outcome === "lost") lost.push(blob.digest);
+    else total.count += 1;
+    if (outcome === "copied") copied += 1;
+    if (outcome === "copied" || outcome === "there") total.bytes += blob.size;
+  }
+  return { total, lost, copied, isOutdated };
+}
+
+/** What was damaged when it was recorded so may be right by now, and the other way round: its bytes decide. */
+async function copyBlob(
+  needs: Needs,
+  folder: BackupFolder,
+  { digest, size }: KeptBlob,
+): Promise<"there" | "copied" | "lost" | "collected"> {
+  if (await folder.hasBlob(digest, size)) return "there";
+  const path = needs.blobs.fileOf(digest);
+  if (path === undefined) throw new BackupError("blobs that are no files on this machine are for their own service to back up");
+  for (let tries = 0; tries < 2; tries += 1) {
+    try {
+      return (await folder.addBlob(digest, path)) ? "copied" : "lost";
+    } catch (error) {
+      if (!hasCode(error, "ENOENT")) throw error;
+    }
+    // It may have been collected, and pushed again, since.
+    if (!(await isKept(needs.metadata, digest))) return "collected";
+  }
+  return "lost";
+}
+
+type Secrets = BackupContent["secrets"];
+
+/** Those that the metadata rest on: without them no key would be known, and nothing be signed. */
+async function readSecrets({ root, credentials }: DataDirectory["paths"]): Promise<Secrets> {
+  const names = (await readdir(credentials)).filter((name) => !name.startsWith(".")).toSorted();
+  const paths = [join("metadata", "secret"), ...names.map((name) => join("credentials", name))];
+  const read = async (path: string): Promise<readonly [string, string]> => [path, await readFile(join(root, path), "base64")];
+  return Object.fromEntries(await Promise.all(paths.map(read)));
+}
+
+function isSame(one: Secrets, other: Secrets): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}

@@ -1,0 +1,148 @@
+import { randomUUID } from "node:crypto";
+import { mkdir, readFile, readdir, rm, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { z } from "zod";
+import { type Digest, digestSchema, isDigest } from "../oci/digest.ts";
+import { hasCode, noneWhenMissing } from "./claim.ts";
+import { copyVerified, fileDigest } from "./copy-verified.ts";
+import { blobPath } from "./filesystem.ts";
+import { copyLmdb } from "./lmdb-copy.ts";
+import { InUseError, type ProcessLock, lockDirectory } from "./process-lock.ts";
+import { seal, unseal } from "./sealed.ts";
+import { writeOwnFile } from "./secret-file.ts";
+import { syncPath } from "./sync.ts";
+
+/** Why a backup cannot be written or used, for who is on the machine. */
+export class BackupError extends Error {
+  override readonly name = "BackupError";
+}
+
+/** What a backup is, sealed with its passphrase: secrets, and what its other files must be. */
+const contentSchema = z.strictObject({
+  v: z.literal(1),
+  /** Epoch, ms. */
+  takenAt: z.number().int().nonnegative(),
+  /** The last link of the audit chain at that moment. */
+  audit: z.strictObject({ sequence: z.number().int().nonnegative(), hash: z.string() }),
+  metadata: z.strictObject({ folder: z.string().regex(/^[0-9a-f-]{36}$/), digest: digestSchema }),
+  blobs: z.strictObject({ count: z.number().int().nonnegative(), bytes: z.number().int().nonnegative() }),
+  /** Blobs that the metadata name and that were damaged, or not there, when the backup was made. */
+  lost: z.array(digestSchema),
+  /** Files of `metadata` and `credentials` in base64, by their paths in the data directory. */
+  secrets: z.record(z.string().regex(/^(?:metadata\/secret|credentials\/[\w][\w.-]*)$/), z.base64()),
+});
+export type BackupContent = z.infer<typeof contentSchema>;
+
+const DIGEST_ALGORITHMS = ["sha256", "sha512"] as const;
+const SEALED = "backup.sealed";
+const METADATA = "metadata-copies";
+const DATA = "data.mdb";
+const MAX_SEALED = 64 * 1024 * 1024;
+
+/**
+ * A folder with a backup: `backup.sealed`, whose renaming into place makes it one, `metadata-copies/<id>/data.mdb`, and blobs as a data directory
+ * has them. A later backup into the same folder copies what is new alone; until it is complete the earlier one stays what it was.
+ */
+export class BackupFolder {
+  readonly #path: string;
+  readonly #lock: ProcessLock;
+
+  private constructor(path: string, lock: ProcessLock) {
+    this.#path = path;
+    this.#lock = lock;
+  }
+
+  /** Holds the folder for this process. With `make` it may be missing; one that is there must be empty or hold a backup. */
+  static async open(path: string, { make }: { readonly make: boolean }): Promise<BackupFolder> {
+    if (make) await mkdir(path, { recursive: true, mode: 0o700 }).catch(refuseUnusable(path));
+    const names = await readdir(path).catch(refuseUnusable(path));
+    const isOurs = names.includes(METADATA);
+    if (make ? names.length > 0 && !isOurs : !isOurs) {
+      throw new BackupError(
+        make ? `${path} holds something else: name an empty folder, or that of an earlier backup` : `${path} holds no backup`,
+      );
+    }
+    await mkdir(join(path, METADATA), { recursive: true, mode: 0o700 });
+    const lock = await lockDirectory(join(path, METADATA)).catch((error: unknown) => {
+      throw error instanceof InUseError ? new BackupError(`${path} is in use by another backup`) : error;
+    });
+    return new BackupFolder(path, lock);
+  }
+
+  /** Copies the metadata as they are now; where the copy is, until `finish`. */
+  async addMetadata(directory: string): Promise<{ readonly folder: string; readonly path: string }> {
+    const folder = randomUUID();
+    await copyLmdb(directory, join(this.#path, METADATA, folder));
+    return { folder, path: join(this.#path, METADATA, folder) };
+  }
+
+  /** The folder of a copy of the metadata. */
+  metadataPath(folder: string): string {
+    return join(this.#path, METADATA, folder);
+  }
+
+  /** Where a blob stands here, or would. */
+  blobPath(digest: Digest): string {
+    return blobPath(join(this.#path, "blobs"), digest);
+  }
+
+  async hasBlob(digest: Digest, size: number): Promise<boolean> {
+    return (await stat(this.blobPath(digest)).catch(noneWhenMissing))?.size === size;
+  }
+
+  /** Takes a blob in, if its bytes are those of its digest. */
+  async addBlob(digest: Digest, from: string): Promise<boolean> {
+    return copyVerified(from, this.blobPath(digest), digest);
+  }
+
+  /** Makes what was added the backup, in one step, and removes what belonged to an earlier one alone. */
+  async finish(
+    passphrase: string,
+    content: Omit<BackupContent, "metadata">,
+    metadata: string,
+    isKept: (digest: Digest) => Promise<boolean>,
+  ): Promise<void> {
+    const data = join(this.metadataPath(metadata), DATA);
+    const sealed: BackupContent = { ...content, metadata: { folder: metadata, digest: await fileDigest(data) } };
+    await syncPath(data);
+    await syncPath(this.metadataPath(metadata));
+    await writeOwnFile(join(this.#path, SEALED), await seal(passphrase, Buffer.from(JSON.stringify(sealed))));
+    for (const name of await readdir(join(this.#path, METADATA))) {
+      if (/^[0-9a-f-]{36}$/.test(name) && name !== metadata) await rm(join(this.#path, METADATA, name), { recursive: true, force: true });
+    }
+    for await (const digest of this.#blobs()) if (!(await isKept(digest))) await rm(this.blobPath(digest), { force: true });
+  }
+
+  async *#blobs(): AsyncIterable<Digest> {
+    for (const algorithm of DIGEST_ALGORITHMS) {
+      const folder = join(this.#path, "blobs", algorithm);
+      for (const prefix of (await readdir(folder).catch(noneWhenMissing)) ?? []) {
+        const digests = (await readdir(join(folder, prefix))).map((encoded) => `${algorithm}:${encoded}`);
+        yield* digests.filter(isDigest);
+      }
+    }
+  }
+
+  /** What the backup is; throws a `SealError` when the passphrase is another one, and a `BackupError` when the metadata are not what they were. */
+  async read(passphrase: string): Promise<BackupContent> {
+    const path = join(this.#path, SEALED);
+    const found = await stat(path).catch(noneWhenMissing);
+    if (found === undefined || found.size > MAX_SEALED) throw new BackupError(`${this.#path} holds no backup that was completed`);
+    const content = contentSchema.parse(JSON.parse((await unseal(passphrase, await readFile(path))).toString("utf8")));
+    const { folder, digest } = content.metadata;
+    const actual = await fileDigest(join(this.metadataPath(folder), DATA)).catch(noneWhenMissing);
+    if (actual !== digest) throw new BackupError("the metadata of the backup are not those that it was made with");
+    return content;
+  }
+
+  async close(): Promise<void> {
+    await this.#lock.release();
+  }
+}
+
+function refuseUnusable(path: string): (error: unknown) => never {
+  return (error) => {
+    if (!hasCode(error, "ENOENT", "ENOTDIR", "EACCES", "EPERM", "EROFS", "EEXIST")) throw error;
+    throw new BackupError(`${path} cannot be used as the folder of a backup: it must be a folder that this user may write to`);
+  };
+}

@@ -1,0 +1,159 @@
+import { chmod, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { createLogger } from "../../src/log.ts";
+import { type Digest, digestOf } from "../../src/oci/digest.ts";
+import { backUp } from "../../src/registry/back-up.ts";
+import { condemn, finishRemoval } from "../../src/registry/remove-blob.ts";
+import { checkBackup, restore } from "../../src/registry/restore.ts";
+import { verifyBlob } from "../../src/registry/verify-blob.ts";
+import { BackupFolder } from "../../src/storage/backup-folder.ts";
+import { blobPath } from "../../src/storage/filesystem.ts";
+import { keys } from "../../src/storage/keys.ts";
+import { callerWith } from "../support/callers.ts";
+import { repository } from "../support/principal.ts";
+import { type TestRegistry, startTestRegistry } from "../support/server.ts";
+import { Transitions, digestIn, imageOf } from "../support/transitions.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+const PASSPHRASE = "a passphrase of the test, long enough";
+const publisher = callerWith(["publisher@models"], { name: "publisher" });
+const operator = callerWith(["operator@*"], { name: "operator" });
+const HERE = repository("models/here");
+const MODEL = imageOf(["weights"]);
+const WEIGHTS = digestOf("weights");
+
+let folder: string;
+let registry: TestRegistry;
+let backup: BackupFolder;
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "amr-back-up-"));
+  registry = await startTestRegistry();
+  const at = Transitions.over(registry.directory, registry.services);
+  for (const content of ["{}", "weights"]) await at.blob(publisher, HERE, content);
+  await at.manifest(publisher, HERE, MODEL, "v1");
+  await at.promote(operator, HERE, digestIn(MODEL));
+  backup = await BackupFolder.open(join(folder, "backup"), { make: true });
+});
+afterEach(async () => {
+  await backup.close();
+  await registry.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const into = (): string => join(folder, "restored");
+
+function restoring(over: { readonly passphrase?: string; readonly atLeast?: number } = {}): Promise<unknown> {
+  const services = { clock: () => Date.now(), newId: randomUUID, log: createLogger("silent") };
+  return restore(services, { folder: backup, passphrase: PASSPHRASE, into: into(), atLeast: 0, ...over });
+}
+
+/** What runtimes get of the model's weights from a registry over the restored directory. */
+async function servedThere(): Promise<number> {
+  const restored = await startTestRegistry({ directory: into() });
+  const answer = await restored.fetchAs("runtime", `/v2/${HERE}/blobs/${WEIGHTS}`);
+  await answer.body?.cancel();
+  await restored.stop();
+  return answer.status;
+}
+
+const bytesOf = (digest: Digest): string => blobPath(join(folder, "backup", "blobs"), digest);
+
+async function overwrite(path: string, change: (bytes: Buffer) => void): Promise<void> {
+  const bytes = await readFile(path);
+  change(bytes);
+  await chmod(path, 0o600);
+  await writeFile(path, bytes);
+}
+
+test("a second backup into the same folder copies what is new alone, and drops what the registry has no more", async () => {
+  const first = await backUp(registry.services, backup, PASSPHRASE);
+  expect(first.copied).toBe(first.blobs.count);
+  const at = Transitions.over(registry.directory, registry.services);
+  await at.blob(publisher, HERE, "more");
+  await removeBlob(digestOf("{}"));
+  const second = await backUp(registry.services, backup, PASSPHRASE);
+  expect([second.copied, second.blobs.count]).toEqual([1, first.blobs.count]);
+  await expect(stat(bytesOf(digestOf("{}")))).rejects.toThrow("ENOENT");
+  expect(await readdir(join(folder, "backup", "metadata-copies"))).toHaveLength(2);
+  await checkBackup(backup, PASSPHRASE);
+});
+
+/** As the collector does, without waiting for the grace. */
+async function removeBlob(digest: Digest): Promise<void> {
+  const { metadata } = registry.services;
+  const [record, use] = [await metadata.get(keys.blob(digest)), await metadata.get(keys.blobUse(digest))];
+  expect(await condemn(registry.services, digest, { record, use, size: 1 })).toBe(true);
+  await finishRemoval(registry.services, digest);
+}
+
+test("what is collected between the copy of the metadata and that of the bytes makes the backup begin with newer metadata", async () => {
+  let collected = false;
+  const addBlob = backup.addBlob.bind(backup);
+  backup.addBlob = async (digest, from) => {
+    if (!collected) await removeBlob(WEIGHTS);
+    collected = true;
+    return addBlob(digest, from);
+  };
+  const report = await backUp(registry.services, backup, PASSPHRASE);
+  expect(report.lost).toEqual([]);
+  await expect(stat(bytesOf(WEIGHTS))).rejects.toThrow("ENOENT");
+  await checkBackup(backup, PASSPHRASE);
+});
+
+test("damaged bytes are not taken for good ones, and are out of service where the backup is restored", async () => {
+  await overwrite(blobPath(registry.services.paths.blobs, WEIGHTS), (bytes) => bytes.writeUInt8(bytes.readUInt8(0) ^ 1, 0));
+  const report = await backUp(registry.services, backup, PASSPHRASE);
+  expect(report.lost).toEqual([WEIGHTS]);
+  await verifyBlob(registry.services, WEIGHTS);
+  await restoring();
+  expect(await servedThere()).toBe(403);
+});
+
+test("a backup that was changed, or another passphrase, is refused, and nothing is restored that could be started", async () => {
+  const report = await backUp(registry.services, backup, PASSPHRASE);
+  await expect(restoring({ passphrase: `${PASSPHRASE}.` })).rejects.toThrow("the passphrase is another one");
+  await expect(restoring({ atLeast: report.audit.sequence + 1 })).rejects.toThrow("revocations between the two would be forgotten");
+  const changes: readonly (readonly [string, string])[] = [
+    [bytesOf(WEIGHTS), "the backup has not the right bytes"],
+    [join(folder, "backup", "backup.sealed"), "the sealed bytes were changed"],
+    [
+      join(folder, "backup", "metadata-copies", (await readdir(join(folder, "backup", "metadata-copies")))[0] ?? "", "data.mdb"),
+      "not those that it was made with",
+    ],
+  ];
+  for (const [path, words] of changes) {
+    const flip = (): Promise<void> => overwrite(path, (bytes) => bytes.writeUInt8(bytes.readUInt8(bytes.length - 1) ^ 1, bytes.length - 1));
+    await flip();
+    await expect(checkBackup(backup, PASSPHRASE)).rejects.toThrow(words);
+    await expect(restoring()).rejects.toThrow(words);
+    await expect(stat(join(into(), "metadata", "data.mdb"))).rejects.toThrow("ENOENT");
+    await rm(into(), { recursive: true, force: true });
+    await flip();
+  }
+  await restoring();
+  expect(await servedThere()).toBe(200);
+  await expect(restoring()).rejects.toThrow("is not empty");
+});
+
+async function login(to: TestRegistry): Promise<string> {
+  const answer = await to.fetchAs("runtime", `/auth/token?service=${to.host}&scope=repository:${HERE}:pull`);
+  return ((await answer.json()) as { token: string }).token;
+}
+
+test("logins of before end by a restore, and keys go on", async () => {
+  const { credentials } = registry;
+  const token = await login(registry);
+  await backUp(registry.services, backup, PASSPHRASE);
+  await restoring();
+  const restored = await startTestRegistry({ directory: into() });
+  const ask = (authorization: string): Promise<Response> =>
+    fetch(`${restored.url}/v2/${HERE}/manifests/v1`, { headers: { authorization } });
+  expect((await ask(`Bearer ${token}`)).status).toBe(401);
+  expect((await ask(`Bearer ${await login(restored)}`)).status).toBe(200);
+  expect((await ask(`Basic ${Buffer.from(`runtime:${credentials.runtime}`).toString("base64")}`)).status).toBe(200);
+  await restored.stop();
+});
