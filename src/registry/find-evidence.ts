@@ -15,6 +15,7 @@ import {
   ownCandidatesOf,
   ownSignatureLayers,
 } from "../trust/candidate.ts";
+import { type ReadOf, inTurns } from "../trust/candidate-turns.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { Expectation } from "../storage/metadata-store.ts";
 import { type ManifestRecord, blobRecord } from "../storage/records.ts";
@@ -47,7 +48,7 @@ export interface GatheredEvidence {
  * Gathers what may be evidence about an artifact (trust.md §3): its referrers, whatever type they claim, and the tags by which cosign
  * attached signatures before there were referrers. An index under the tag `sha256-<hex>`, which stands in for the list of referrers
  * elsewhere, adds nothing here: what it names counts only by its own subject, and is then a referrer. What is named in `first` is considered
- * first, the rest oldest first, by turns between pushers (RULES 7).
+ * first, the rest oldest first, by turns between pushers (RULES 7), manifests and what is in them alike.
  */
 export async function gatherEvidence(
   needs: Needs,
@@ -59,16 +60,25 @@ export async function gatherEvidence(
   const attached = await attachedTo(needs, repository, record, first);
   const chosen = byTurns(attached.found, attached.named).slice(0, MAX_REFERRERS);
   const reading = new EvidenceReader(needs, repository);
-  reading.add(ownCandidatesOf({ digest: record.digest, manifest, blobs: await reading.load(record.digest, ownSignatureLayers(manifest)) }));
+  const own = reading.add(
+    ownCandidatesOf({ digest: record.digest, manifest, blobs: await reading.load(record.digest, ownSignatureLayers(manifest)) }),
+  );
+  const isNamed = new Set<string>(attached.named);
+  const named: Candidate[] = [];
+  const others: ReadOf[] = [];
   for (const { record: of, version } of chosen) {
     const content = await loadManifest(needs, repository, of);
     if (content === undefined) continue;
     reading.expect(of.digest, { key: keys.manifest(repository, of.digest), version });
     for (const expectation of attached.tags.get(of.digest) ?? []) reading.expect(of.digest, expectation);
-    reading.add(candidatesOf({ digest: of.digest, manifest: content, blobs: await reading.load(of.digest, evidenceLayers(content)) }));
+    const blobs = await reading.load(of.digest, evidenceLayers(content));
+    const candidates = reading.add(candidatesOf({ digest: of.digest, manifest: content, blobs }));
+    if (isNamed.has(of.digest)) named.push(...candidates);
+    else others.push({ pusher: of.pushedBy, candidates });
   }
+  const candidates = [...own, ...named, ...inTurns(others)];
   const notConsidered = attached.found.length - chosen.length + attached.beyond;
-  return { candidates: reading.candidates, skipped: reading.skipped, notConsidered, grounds: reading.grounds };
+  return { candidates, skipped: reading.skipped, notConsidered, grounds: reading.grounds };
 }
 
 interface Attached {
@@ -138,7 +148,6 @@ async function referrersOf(
 
 /** Reads evidence within the bounds of one decision. */
 class EvidenceReader {
-  readonly candidates: Candidate[] = [];
   readonly skipped: Skipped[] = [];
   readonly grounds = new Map<Digest, Expectation[]>();
   readonly #needs: Needs;
@@ -150,9 +159,10 @@ class EvidenceReader {
     this.#repository = repository;
   }
 
-  add({ candidates, skipped }: Read): void {
-    this.candidates.push(...candidates);
+  /** Keeps what is no evidence; what may be is handed back. */
+  add({ candidates, skipped }: Read): readonly Candidate[] {
     this.skipped.push(...skipped);
+    return candidates;
   }
 
   expect(manifest: Digest, expectation: Expectation): void {
