@@ -3,8 +3,8 @@ import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
-import { ratesOf } from "./limit-settings.ts";
-import type { Rates } from "./limits/classes.ts";
+import { type AddressRange, boundsOf, defaultQuotaOf } from "./limit-settings.ts";
+import type { Bounds } from "./limits/keeper.ts";
 import { type Address, RULES, type Settings, byProxy, hostOf, isLoopback, settings } from "./settings.ts";
 
 /** What the server is told. It holds no secret, only the paths of files that do. */
@@ -33,6 +33,8 @@ export interface Config {
   /** Where metrics are served; undefined: nowhere. */
   readonly metrics: { readonly address: Address; readonly tokenPath: string | undefined } | undefined;
   readonly times: Times;
+  /** Whose word counts about whom it speaks for. */
+  readonly trustedProxies: readonly AddressRange[];
   /** Bytes a second that a body must keep up; zero turns the guard off. */
   readonly minUploadRate: number;
   /** Bytes a second that a check of all blobs reads that nobody asked for; zero: any. */
@@ -40,7 +42,9 @@ export interface Config {
   /** Of all workers together. */
   readonly maxConnections: number;
   /** What a caller may do in which time, all workers together. */
-  readonly rates: Rates;
+  readonly limits: Bounds;
+  /** What a namespace may hold that has no quota of its own; null: any number. */
+  readonly quota: Readonly<Record<"bytes" | "artifacts" | "manifests" | "tags" | "uploads", number | null>>;
 }
 
 interface SigningProgram {
@@ -174,7 +178,9 @@ function configOf(chosen: Settings): Config {
     minUploadRate: chosen.registry_min_upload_rate,
     verifyRate: chosen.registry_verify_rate,
     maxConnections: chosen.registry_max_connections,
-    rates: ratesOf(chosen),
+    trustedProxies: chosen.registry_trusted_proxies ?? [],
+    limits: boundsOf(chosen),
+    quota: defaultQuotaOf(chosen),
     metrics: metricsOf(chosen),
     times: {
       uploadExpiry: chosen.registry_upload_expiry,

@@ -1,7 +1,9 @@
 import type { Charged, Grant } from "./limits/buckets.ts";
 import type { Limited } from "./limits/classes.ts";
 import type { Limits } from "./limits/limits.ts";
-import type { Answer, Question } from "./limits/question.ts";
+import { type Answer, type Question, admissionSchema, grantSchema } from "./limits/question.ts";
+import type { Work } from "./limits/turns.ts";
+import type { Admission, UploadClaim } from "./limits/uploads.ts";
 import type { Logger } from "./log.ts";
 
 /** How long a worker waits for the primary; and for how long it does not ask again when that was too long. Milliseconds. */
@@ -9,6 +11,8 @@ const PATIENCE = 1000;
 const SILENCE = 5000;
 /** Questions that wait for an answer at a time; more are not asked. */
 const MAX_ASKED = 10_000;
+/** The number of what is told without a question. */
+const NO_QUESTION = 0;
 
 interface Parts {
   /** Tells the primary. */
@@ -25,7 +29,7 @@ interface Parts {
 export class PrimaryLimits implements Limits {
   readonly #parts: Parts;
   readonly #asked = new Map<number, (answer: Answer | undefined) => void>();
-  #number = 0;
+  #number = NO_QUESTION;
   #silentUntil = 0;
 
   constructor(parts: Parts) {
@@ -34,7 +38,43 @@ export class PrimaryLimits implements Limits {
 
   async take(limited: Limited, charged: Charged, want: number): Promise<Grant> {
     const answer = await this.#ask({ ask: "take", limited, charged, want });
-    return answer ?? this.#parts.alone.take(limited, charged, want);
+    return answer === undefined ? this.#parts.alone.take(limited, charged, want) : grantSchema.parse(answer);
+  }
+
+  async admit(claim: UploadClaim): Promise<Admission> {
+    const answer = await this.#ask({ ask: "admit", claim });
+    return answer === undefined ? this.#parts.alone.admit(claim) : admissionSchema.parse(answer);
+  }
+
+  arrive(claim: UploadClaim): Admission | Promise<Admission> {
+    if (claim.left !== null) return this.#askForRoom(claim);
+    this.#parts.send(NO_QUESTION, { ask: "arrive", claim });
+    return "admitted";
+  }
+
+  async #askForRoom(claim: UploadClaim): Promise<Admission> {
+    const answer = await this.#ask({ ask: "arrive", claim });
+    return answer === undefined ? this.#parts.alone.arrive(claim) : admissionSchema.parse(answer);
+  }
+
+  pause(upload: string): void {
+    this.#parts.send(NO_QUESTION, { ask: "pause", upload });
+    this.#parts.alone.pause(upload);
+  }
+
+  end(upload: string): void {
+    this.#parts.send(NO_QUESTION, { ask: "end", upload });
+    this.#parts.alone.end(upload);
+  }
+
+  async begin(work: Work): Promise<boolean> {
+    const answer = await this.#ask({ ask: "begin", work });
+    return answer === undefined ? this.#parts.alone.begin(work) : answer === true;
+  }
+
+  done(work: Work): void {
+    this.#parts.send(NO_QUESTION, { ask: "done", work });
+    this.#parts.alone.done(work);
   }
 
   /** The primary has answered. */

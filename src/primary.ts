@@ -7,6 +7,7 @@ import { type MetricsListener, listenForMetrics } from "./metrics-listener.ts";
 import { MetricSet, type Snapshot } from "./metrics/metric-set.ts";
 import { nextSteps } from "./next-steps.ts";
 import { tidySigningKeys } from "./registry/attestation-keys.ts";
+import { countOnce } from "./registry/count-usage.ts";
 import { registerFirstModels } from "./registry/first-models.ts";
 import { type FirstStart, firstStart } from "./registry/first-start.ts";
 import type { PassedSockets } from "./passed-sockets.ts";
@@ -177,6 +178,7 @@ async function prepare(config: Config, { directory, reserved, told }: Held, log:
   try {
     await removeUnwrittenSecrets(paths.credentials);
     await removeUnwrittenResult(config.integrityResultPath);
+    await countOnce(registry);
     await tidySigningKeys(registry);
     const first = await firstStart(registry, paths.credentials, registry.serviceTokenPlace);
     const token = await registry.serviceToken();

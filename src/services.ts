@@ -3,8 +3,11 @@ import { join } from "node:path";
 import type { Config } from "./config.ts";
 import { die } from "./die.ts";
 import { type Realm, realmChooser } from "./identity/realm.ts";
+import { ownLimits } from "./limits/keeper.ts";
+import type { Limits } from "./limits/limits.ts";
 import type { Logger } from "./log.ts";
 import { MetricSet } from "./metrics/metric-set.ts";
+import { countedMetadata } from "./registry/counted-metadata.ts";
 import { measuredInspector, measuredMetadata, measuredRefusals } from "./registry/measured.ts";
 import type { Services } from "./registry/ports.ts";
 import { type RefusalLog, createRefusalLog } from "./registry/refusals.ts";
@@ -43,8 +46,11 @@ export interface Registry extends Services {
 
 const KEY_BYTES = 32;
 
-/** Builds a registry over a data directory that the caller, or the process that started it, holds. `port` is the one that listens. */
-export async function openRegistry(config: Config, port: number, log: Logger): Promise<Registry> {
+/**
+ * Builds a registry over a data directory that the caller, or the process that started it, holds. `port` is the one that listens; without
+ * limits that others share this process keeps its own.
+ */
+export async function openRegistry(config: Config, port: number, log: Logger, limits?: Limits): Promise<Registry> {
   const { paths, secret } = await openDataDirectory(config.dataDirectory, { worker: true });
   const listening = {
     publicUrl: config.publicUrl,
@@ -55,7 +61,8 @@ export async function openRegistry(config: Config, port: number, log: Logger): P
   const secretFor = derivedFrom(secret);
   const signing = await openSigningKeys(config, paths.credentials, secretFor);
   const metrics = new MetricSet();
-  const metadata = measuredMetadata(await openMetadata(paths.metadata, log), metrics);
+  const settings = settingsOf(config, listening);
+  const metadata = countedMetadata(measuredMetadata(await openMetadata(paths.metadata, log), metrics), settings);
   const services: Services = {
     metadata,
     blobs: await openFilesystem(paths.root),
@@ -68,13 +75,8 @@ export async function openRegistry(config: Config, port: number, log: Logger): P
     random: (bytes) => randomBytes(bytes),
     secretFor,
     log,
-    settings: {
-      publicUrl: publicUrlOf(listening),
-      duties: config.duties,
-      collectGrace: config.times.collectGrace,
-      snapshotLifetime: config.times.snapshotLifetime,
-      promotionPolicy: config.promotionPolicy,
-    },
+    limits: limits ?? ownLimits(config.limits, () => performance.now()),
+    settings,
   };
   await prepareSigningKey(services).catch(tellOperator);
   const refusals = measuredRefusals(createRefusalLog(services), metrics);
@@ -96,6 +98,17 @@ export async function openRegistry(config: Config, port: number, log: Logger): P
     serviceTokenPlace,
     serviceToken,
     close,
+  };
+}
+
+function settingsOf(config: Config, listening: Parameters<typeof realmChooser>[0]): Services["settings"] {
+  return {
+    publicUrl: publicUrlOf(listening),
+    duties: config.duties,
+    collectGrace: config.times.collectGrace,
+    snapshotLifetime: config.times.snapshotLifetime,
+    quota: config.quota,
+    promotionPolicy: config.promotionPolicy,
   };
 }
 

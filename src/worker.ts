@@ -3,14 +3,16 @@ import { Server as SecureServer } from "node:https";
 import { z } from "zod";
 import { type Config, isLocal } from "./config.ts";
 import { die } from "./die.ts";
+import { TrustedProxies } from "./http/client-address.ts";
 import { createRegistryApp } from "./http/doors.ts";
-import { Limiter, ownLimits } from "./http/limits.ts";
+import { Limiter } from "./http/limits.ts";
 import { DEFAULT_BOUNDS, createHttpServer, drain } from "./http/server.ts";
+import { SlowBodies } from "./http/slow-bodies.ts";
 import { followCertificate, readCertificate } from "./http/tls.ts";
 import { registryJobs } from "./jobs/registry-jobs.ts";
 import { type Scheduler, startScheduler } from "./jobs/scheduler.ts";
 import { type Listening, listen } from "./listening.ts";
-import { sharedRates } from "./limits/classes.ts";
+import { ownLimits, sharedBounds } from "./limits/keeper.ts";
 import { type Answer, type Question, answerSchema } from "./limits/question.ts";
 import { type Logger, createLogger } from "./log.ts";
 import type { Snapshot } from "./metrics/metric-set.ts";
@@ -19,6 +21,9 @@ import { measure } from "./registry/measure.ts";
 import { finishWithdrawals } from "./registry/revoke-everywhere.ts";
 import { repairRuntimeTree } from "./registry/runtime-folders.ts";
 import { type Registry, openRegistry } from "./services.ts";
+
+/** Bodies of one address that may be slow at a time, all workers together (identity.md 8.6). */
+const SLOW_BODIES = 64;
 
 /** What the primary tells a worker, and a worker the primary. */
 export type Order =
@@ -94,8 +99,8 @@ interface Cues {
 }
 
 /** Limits hold over all workers: the primary keeps them. */
-function limitsOf({ rates, workers }: Config, log: Logger): PrimaryLimits {
-  return new PrimaryLimits({ send: ask, alone: ownLimits(sharedRates(rates, workers)), log });
+function limitsOf({ limits, workers }: Config, log: Logger): PrimaryLimits {
+  return new PrimaryLimits({ send: ask, alone: ownLimits(sharedBounds(limits, workers), () => performance.now()), log });
 }
 
 function ask(number: number, question: Question): void {
@@ -114,7 +119,7 @@ async function begin({ config, listening }: Beginning, cues: Cues): Promise<Runn
     die();
   });
   try {
-    const registry = await openRegistry(config, listening.port, log);
+    const registry = await openRegistry(config, listening.port, log, cues.limits);
     const server = await serverOf(registry, config, cues);
     // What a crash left between a commit and its folder is made good before anybody is answered (RULES 23).
     await repairRuntimeTree(registry);
@@ -167,7 +172,11 @@ async function stopServing({ server, registry, scheduler }: Parts, { times }: Co
 }
 
 async function appOf(registry: Registry, config: Config, { draining, limits }: Cues): Promise<ReturnType<typeof createRegistryApp>> {
-  const pace = { bytesPerSecond: config.minUploadRate, windowMilliseconds: config.times.uploadWindow };
+  const pace = {
+    bytesPerSecond: config.minUploadRate,
+    windowMilliseconds: config.times.uploadWindow,
+    slow: new SlowBodies(Math.ceil(SLOW_BODIES / config.workers)),
+  };
   const token = await registry.serviceToken();
   const { insecureDevMode } = config;
   return createRegistryApp(registry, {
@@ -176,7 +185,8 @@ async function appOf(registry: Registry, config: Config, { draining, limits }: C
     insecureDevMode,
     isLocal: isLocal(config),
     pace,
-    limiter: new Limiter(limits, config.rates),
+    proxies: new TrustedProxies(config.trustedProxies),
+    limiter: new Limiter(limits, config.limits.rates),
     metrics: registry.metrics,
   });
 }

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import type { Config } from "./config.ts";
-import { LimitKeeper } from "./limits/keeper.ts";
+import { LimitKeeper, answerOf } from "./limits/keeper.ts";
 import { type Question, questionSchema } from "./limits/question.ts";
 import type { Logger } from "./log.ts";
 import { type Snapshot, lasting, snapshotSchema, sumOf } from "./metrics/metric-set.ts";
@@ -65,7 +65,7 @@ export class Workers {
 
   constructor(parts: WorkersParts) {
     this.#parts = parts;
-    this.#limits = new LimitKeeper(parts.config.rates, () => performance.now());
+    this.#limits = new LimitKeeper(parts.config.limits, () => performance.now());
     // Whoever does not wait for it has ended for another reason.
     this.#lost.promise.catch(() => undefined);
     this.#asking = setInterval(() => this.#ask(), parts.config.times.workerTimeout / UNANSWERED);
@@ -167,6 +167,7 @@ export class Workers {
     worker.on("exit", (code, signal) => {
       this.#alive.delete(worker);
       this.#serving.delete(worker);
+      this.#limits.left(worker.id);
       this.#ended = sumOf([this.#ended, lasting(this.#counted.get(worker) ?? {})]);
       this.#counted.delete(worker);
       ready.reject(new StartError(reason));
@@ -176,7 +177,8 @@ export class Workers {
   }
 
   #answer(worker: Worker, { number, question }: { readonly number: number; readonly question: Question }): void {
-    tell(worker, { order: "limits", number, answer: this.#limits.answer(question) });
+    const answer = answerOf(this.#limits.of(worker.id), question);
+    if (number > 0) tell(worker, { order: "limits", number, answer });
   }
 
   #replace(worker: Worker, how: { readonly code: number | null; readonly signal: string | null; readonly age: number }): void {

@@ -24,7 +24,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   storage: ["oci", "identity", "lifecycle", "audit", "log"],
   vault: ["oci", "storage"],
   scan: ["oci", "formats", "log"],
-  registry: ["oci", "formats", "identity", "trust", "lifecycle", "policy", "audit", "storage", "scan", "log", "metrics"],
+  registry: ["oci", "formats", "identity", "trust", "lifecycle", "policy", "audit", "storage", "scan", "log", "metrics", "limits"],
   jobs: ["oci", "lifecycle", "audit", "storage", "registry", "log"],
   ui: ["oci", "lifecycle", "api"],
   http: ["oci", "identity", "lifecycle", "api", "registry", "ui", "log", "metrics", "limits"],

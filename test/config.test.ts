@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Config, ConfigError, loadConfig } from "../src/config.ts";
-import { DEFAULT_RATES } from "../src/limits/classes.ts";
+import { DEFAULT_BOUNDS } from "../src/limits/keeper.ts";
 import { settingsTable } from "../src/settings.ts";
 
 let folder: string;
@@ -64,7 +64,9 @@ describe("without any setting", () => {
       minUploadRate: 4096,
       verifyRate: 52_428_800,
       maxConnections: 10_000,
-      rates: DEFAULT_RATES,
+      trustedProxies: [],
+      limits: DEFAULT_BOUNDS,
+      quota: { bytes: null, artifacts: null, manifests: null, tags: null, uploads: 256 },
       metrics: undefined,
       times: {
         uploadExpiry: 7 * 86_400_000,
@@ -285,6 +287,26 @@ test.each(["SHUTDOWN_GRACE", "UPLOAD_WINDOW", "HEADERS_TIMEOUT", "KEEP_ALIVE_TIM
     expect(() => loadConfig({ [`REGISTRY_${name}`]: "25d" })).toThrow("at most 24d");
   },
 );
+
+test.each(["0.0.0.0/0", "10.0.0.0/33", "proxy.example", "2001:db8::/129", "::/0"])("%s is no proxy to be trusted", (range) => {
+  expect(refusal({ REGISTRY_TRUSTED_PROXIES: `10.0.0.1,${range}` })).toEqual([
+    expect.stringMatching(/^REGISTRY_TRUSTED_PROXIES: must be addresses/),
+  ]);
+});
+
+test("limits are rates, quotas and proxies in words that are understood", () => {
+  const { limits, quota, trustedProxies } = loadConfig({
+    REGISTRY_LIMIT_MUTATE: "7/70",
+    REGISTRY_QUOTA_TAGS: "5",
+    REGISTRY_TRUSTED_PROXIES: "10.0.0.0/8, 2001:db8::1",
+  });
+  expect([limits.rates.mutate, quota.tags]).toEqual([{ perSecond: 7, burst: 70 }, 5]);
+  expect(trustedProxies).toEqual([
+    { address: "10.0.0.0", prefix: 8 },
+    { address: "2001:db8::1", prefix: 128 },
+  ]);
+  for (const rate of ["0/5", "5", "5/0", "1.5/3", "2000000/1"]) expect(refusal({ REGISTRY_LIMIT_MUTATE: rate })).toHaveLength(1);
+});
 
 test("every setting has a meaning for the documentation", () => {
   for (const { name, fallback, meaning } of settingsTable()) {

@@ -1,23 +1,27 @@
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { DEFAULT_RATES, type Rates } from "../src/limits/classes.ts";
-import { LimitKeeper } from "../src/limits/keeper.ts";
+import { DEFAULT_RATES } from "../src/limits/classes.ts";
+import { type Bounds, DEFAULT_BOUNDS, LimitKeeper, answerOf, ownLimits } from "../src/limits/keeper.ts";
 import type { Question } from "../src/limits/question.ts";
 import { PrimaryLimits } from "../src/primary-limits.ts";
 
-const RATES: Rates = { ...DEFAULT_RATES, mutate: { perSecond: 1, burst: 3 } };
+const BOUNDS: Bounds = { ...DEFAULT_BOUNDS, rates: { ...DEFAULT_RATES, mutate: { perSecond: 1, burst: 3 } } };
 const WHO = { address: "10.0.0.1", identity: "a" };
 
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] }));
 afterEach(() => void vi.useRealTimers());
 
 function workerOf(send: (number: number, question: Question) => void): PrimaryLimits {
-  return new PrimaryLimits({ send, alone: new LimitKeeper(RATES, () => 0), log: pino({ level: "silent" }) });
+  return new PrimaryLimits({ send, alone: ownLimits(BOUNDS, () => 0), log: pino({ level: "silent" }) });
 }
 
 test("workers are told what the primary knows of all of them", async () => {
-  const primary = new LimitKeeper(RATES, () => 0);
-  const workers = [0, 1].map((at) => workerOf((number, question) => workers[at]?.answered(number, primary.answer(question))));
+  const primary = new LimitKeeper(BOUNDS, () => 0);
+  const workers = [0, 1].map((at) =>
+    workerOf((number, question) => {
+      workers[at]?.answered(number, answerOf(primary.of(at), question));
+    }),
+  );
   const units: number[] = [];
   for (let turn = 0; turn < 4; turn += 1) units.push((await workers[turn % 2]?.take("mutate", WHO, 1))?.units ?? -1);
   expect(units).toEqual([1, 1, 1, 0]);

@@ -26,3 +26,22 @@ export const listNamespacesRequest = z.strictObject({
   cursor: z.string().min(1).max(64).optional(),
   limit: z.coerce.number().int().min(1).max(1000).default(100),
 });
+
+/** A most of something; null: any number. */
+const most = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER).nullable();
+const quota = { bytes: most, artifacts: most, manifests: most, tags: most, uploads: most };
+const amount = z.number().int();
+
+/** Body of `PUT /v1/namespaces/<name>/quota`: what it leaves out is as the configuration says. */
+const own = most.exactOptional();
+export const setQuotaRequest = z.strictObject({ bytes: own, artifacts: own, manifests: own, tags: own, uploads: own });
+export type SetQuotaRequest = z.infer<typeof setQuotaRequest>;
+
+/** A namespace with what it may hold and what it holds. `own_quota` is what was set for it; `quota` what is in force. */
+export const namespaceDetails = z.strictObject({
+  ...namespaceView.shape,
+  quota: z.strictObject(quota),
+  own_quota: setQuotaRequest,
+  usage: z.strictObject({ bytes: amount, artifacts: amount, manifests: amount, tags: amount }),
+});
+export type NamespaceDetails = z.infer<typeof namespaceDetails>;

@@ -42,7 +42,7 @@ import {
   statsAnswer,
   tensorManifestAnswer,
 } from "./models.ts";
-import { createNamespaceRequest, namespaceList, namespaceView } from "./namespaces.ts";
+import { createNamespaceRequest, namespaceDetails, namespaceList, namespaceView, setQuotaRequest } from "./namespaces.ts";
 import type { Operation } from "./operation.ts";
 import { policyOperations } from "./policy-operations.ts";
 import {
@@ -111,6 +111,7 @@ export const requests: Named = {
   RotateCredential: rotateCredentialRequest,
   RotateSigningKey: rotateSigningKeyRequest,
   SetPromotedTag: promotedTagRequest,
+  SetQuota: setQuotaRequest,
   TrustRootDocument: trustRootDocument,
   UpdateTrustRoot: updateTrustRootRequest,
 };
@@ -142,6 +143,7 @@ export const answers: Named = {
   ModelStatus: modelStatusAnswer,
   ModelVerified: modelVerified,
   Namespace: namespaceView,
+  NamespaceDetails: namespaceDetails,
   NamespaceList: namespaceList,
   Whoami: whoamiAnswer,
   NotReady: notReadyAnswer,

@@ -10,12 +10,20 @@ import {
 } from "./credentials.ts";
 import { healthAnswer, notReadyAnswer, probeAnswer } from "./health.ts";
 import { publicKeyList, publicKeyView, rotateSigningKeyRequest } from "./keys.ts";
-import { createNamespaceRequest, listNamespacesRequest, namespaceList, namespaceView } from "./namespaces.ts";
+import {
+  createNamespaceRequest,
+  listNamespacesRequest,
+  namespaceDetails,
+  namespaceList,
+  namespaceView,
+  setQuotaRequest,
+} from "./namespaces.ts";
 import type { Operation } from "./operation.ts";
 import { whoamiAnswer } from "./whoami.ts";
 
 const audit = { chapter: "audit", access: { permission: "audit", on: "registry" }, method: "GET", refuses: [] } as const;
 const administration = { chapter: "administration", access: "credential" } as const;
+const namespaceName = { name: z.string().regex(/^[a-z0-9._-]{1,64}$/) };
 const credentialId = { id: z.string().regex(/^[\w-]{1,64}$/) };
 const health = { chapter: "health", method: "GET", refuses: [] } as const;
 
@@ -57,6 +65,28 @@ export const registryOperations: readonly Operation[] = [
     body: { schema: createNamespaceRequest, required: true },
     answers: { 201: { says: "the new namespace", schema: namespaceView } },
     refuses: ["NAME_INVALID", "CONFLICT"],
+  },
+  {
+    ...administration,
+    method: "GET",
+    path: "/v1/namespaces/{name}",
+    id: "showNamespace",
+    summary: "Show a namespace, with what it may hold and what it holds",
+    inPath: namespaceName,
+    answers: { 200: { says: "the namespace", schema: namespaceDetails } },
+    refuses: ["NOT_FOUND"],
+  },
+  {
+    ...administration,
+    method: "PUT",
+    path: "/v1/namespaces/{name}/quota",
+    id: "setNamespaceQuota",
+    summary: "Set what a namespace may hold",
+    access: { permission: "administer:system", on: "registry" },
+    inPath: namespaceName,
+    body: { schema: setQuotaRequest, required: true },
+    answers: { 200: { says: "the namespace", schema: namespaceDetails } },
+    refuses: ["NOT_FOUND"],
   },
   {
     ...administration,

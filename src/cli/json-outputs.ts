@@ -9,7 +9,7 @@ import { allVerified, cancelAnswer, modelNotVerified, modelVerified, verificatio
 import { publicKeyList, publicKeyView } from "../api/keys.ts";
 import { layoutReport } from "../api/layout-report.ts";
 import { modelAnswer, modelList, modelPathAnswer, modelStatusAnswer, tensorManifestAnswer } from "../api/models.ts";
-import { namespaceList, namespaceView } from "../api/namespaces.ts";
+import { namespaceDetails, namespaceList, namespaceView } from "../api/namespaces.ts";
 import { endedTrustRoots, policyList, policyVersionView, policyView, trustRootList, trustRootView } from "../api/policies.ts";
 import { policyReplay } from "../api/policy-replay.ts";
 import { lockFileSchema } from "../audit/lock-file.ts";
@@ -189,6 +189,7 @@ export const definitions = {
   ModelStatus: modelStatusAnswer,
   ModelVerified: modelVerified,
   Namespace: namespaceView,
+  NamespaceDetails: namespaceDetails,
   NamespaceList: namespaceList.pick({ namespaces: true }),
   Policy: policyView,
   PolicyDifference: policyDiffSchema,
@@ -244,6 +245,8 @@ export const commandOutputs = {
   "lock verify": ["LockVerification"],
   "namespace create": ["Namespace"],
   "namespace list": ["NamespaceList"],
+  "namespace quota": ["NamespaceDetails"],
+  "namespace show": ["NamespaceDetails"],
   path: ["ModelPath"],
   "policy apply": ["PolicyVersion"],
   "policy delete": ["PolicyVersion"],

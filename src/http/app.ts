@@ -1,12 +1,14 @@
 import { Hono } from "hono";
 import type { Charged } from "../limits/buckets.ts";
 import type { Limited } from "../limits/classes.ts";
+import type { Limits } from "../limits/limits.ts";
 import type { Logger } from "../log.ts";
 import type { Meter } from "../metrics/metric-set.ts";
 import { type ErrorCode, RegistryError } from "../oci/errors.ts";
 import { NAME_PATTERN, type RepositoryName, isRepositoryName } from "../oci/reference.ts";
 import type { Caller } from "../registry/ports.ts";
 import type { RefusedRequest } from "../registry/refused-request.ts";
+import { TrustedProxies, plainAddress } from "./client-address.ts";
 import { type ShowError, answerError } from "./errors.ts";
 import { setEdgeHeaders } from "./headers.ts";
 import { Limiter, addressKey, limitOf } from "./limits.ts";
@@ -25,9 +27,16 @@ export interface Gatekeeper {
 export interface Edges {
   readonly doors: readonly Door[];
   readonly gatekeeper: Gatekeeper;
-  readonly services: { readonly log: Logger; readonly newId: () => string; readonly settings: { readonly publicUrl: string } };
+  readonly services: {
+    readonly log: Logger;
+    readonly newId: () => string;
+    readonly limits: Limits;
+    readonly settings: { readonly publicUrl: string };
+  };
   readonly limiter?: Limiter;
   readonly pace?: Pace;
+  /** Who is believed whom it speaks for; nobody by default. */
+  readonly proxies?: TrustedProxies;
   /** Where requests are counted. */
   readonly metrics?: Meter;
   /** Takes what a door refused a known caller, to be coalesced into the audit. */
@@ -69,12 +78,14 @@ class RequestEdge {
   readonly #edges: Edges;
   readonly #limiter: Limiter;
   readonly #pace: Pace;
+  readonly #proxies: TrustedProxies;
   readonly #secure: boolean;
 
   constructor(edges: Edges) {
     this.#edges = edges;
-    this.#limiter = edges.limiter ?? new Limiter();
+    this.#limiter = edges.limiter ?? new Limiter(edges.services.limits);
     this.#pace = edges.pace ?? DEFAULT_PACE;
+    this.#proxies = edges.proxies ?? new TrustedProxies([]);
     this.#secure = edges.services.settings.publicUrl.startsWith("https:");
   }
 
@@ -83,7 +94,7 @@ class RequestEdge {
     const { log, newId } = this.#edges.services;
     const requestId = newId();
     c.set("requestId", requestId);
-    c.set("address", peerOf(c));
+    c.set("address", this.#proxies.clientOf(peerOf(c), c.req.header("x-forwarded-for")));
     c.set("pace", this.#pace);
     setEdgeHeaders(c.env.outgoing, { requestId, secure: this.#secure, closing: this.#edges.draining?.() ?? false });
     if (this.#edges.metrics !== undefined) observeRequest(c, route, this.#edges.metrics);
@@ -193,5 +204,5 @@ function checkSize(c: Ask): void {
 
 /** The socket's peer; an IPv4 address in IPv6 clothes is shown as what it is. */
 function peerOf(c: Ask): string {
-  return (c.env.incoming.socket.remoteAddress ?? "").replace(/^::ffff:(?=\d+\.)/, "");
+  return plainAddress(c.env.incoming.socket.remoteAddress ?? "");
 }

@@ -6,6 +6,7 @@ import type { RefusalLog } from "../registry/refusals.ts";
 import { noteRefusedRequest } from "../registry/refused-request.ts";
 import { type Gatekeeper, createApp } from "./app.ts";
 import { createGatekeeper } from "./authenticate.ts";
+import type { TrustedProxies } from "./client-address.ts";
 import { healthDoors } from "./health.ts";
 import type { Limiter } from "./limits.ts";
 import type { Pace } from "./progress.ts";
@@ -51,6 +52,8 @@ export interface Serving {
   /** Is the registry for this machine alone (RULES 19)? */
   readonly isLocal?: boolean;
   readonly pace?: Pace;
+  /** Who is believed whom it speaks for. */
+  readonly proxies?: TrustedProxies;
   readonly limiter?: Limiter;
   /** Where requests are counted. */
   readonly metrics?: Meter;

@@ -1,15 +1,9 @@
 import type { Charged, Grant } from "../limits/buckets.ts";
 import { DEFAULT_RATES, LEASED, LEASE, type Limited, type Rates } from "../limits/classes.ts";
-import { LimitKeeper } from "../limits/keeper.ts";
 import { Leases } from "../limits/leases.ts";
 import type { Limits } from "../limits/limits.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { Ask, Door } from "./route.ts";
-
-/** Limits that this process keeps alone. */
-export function ownLimits(rates: Rates = DEFAULT_RATES): Limits {
-  return new LimitKeeper(rates, () => performance.now());
-}
 
 /** What a request through a door counts as, once its caller is known. */
 export function limitOf({ limit, method, action }: Pick<Door, "limit" | "method" | "action">): Limited {
@@ -20,13 +14,13 @@ export function limitOf({ limit, method, action }: Pick<Door, "limit" | "method"
 
 /** Holds requests to their limits. What is frequent is taken in advance, so that a hot reader hardly ever waits for another process. */
 export class Limiter {
-  readonly #limits: Limits;
+  readonly #limits: Pick<Limits, "take">;
   readonly #rates: Rates;
   readonly #leases = new Leases();
   /** Those who are being asked about, so that who waits does not ask as well. */
   readonly #asking = new Map<string, Promise<Grant>>();
 
-  constructor(limits: Limits = ownLimits(), rates: Rates = DEFAULT_RATES) {
+  constructor(limits: Pick<Limits, "take">, rates: Rates = DEFAULT_RATES) {
     this.#limits = limits;
     this.#rates = rates;
   }

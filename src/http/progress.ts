@@ -1,12 +1,16 @@
 import type { Readable } from "node:stream";
 import { RegistryError } from "../oci/errors.ts";
+import { addressKey } from "./limits.ts";
 import type { Ask } from "./route.ts";
+import type { SlowBodies } from "./slow-bodies.ts";
 
 /** What a body must keep up, averaged over the window, which is the grace at its beginning as well. */
 export interface Pace {
   /** Zero: any pace will do. */
   readonly bytesPerSecond: number;
   readonly windowMilliseconds: number;
+  /** Bounds how many are in arrears at a time. */
+  readonly slow?: SlowBodies;
 }
 
 /** As identity.md 8.6 advises: 4 KiB a second over half a minute. */
@@ -20,16 +24,17 @@ const LOOKS = 15;
  * `TOO_SLOW`. There is no limit on the time of a body that makes progress. The socket survives, so that the refusal can be answered.
  */
 export function guardedBody(c: Ask): AsyncIterable<Uint8Array> {
-  return paced(c.env.incoming, c.get("pace"));
+  return paced(c.env.incoming, c.get("pace"), addressKey(c.get("address")));
 }
 
 /** The chunks of a stream while they keep up the pace. One timer a body, and nothing that grows with its length. */
-export async function* paced(source: Readable, pace: Pace): AsyncGenerator<Uint8Array> {
+export async function* paced(source: Readable, pace: Pace, address = ""): AsyncGenerator<Uint8Array> {
   const waiter = new Waiter(source);
   const credit = new Credit(pace);
-  let slow = false;
+  let [slow, isCounted] = [false, false];
   const look = (): void => {
-    slow = credit.isSpent();
+    if (!isCounted && credit.isLow()) isCounted = pace.slow?.enter(address) ?? false;
+    slow = credit.isSpent() || (!isCounted && pace.slow !== undefined && credit.isLow());
     if (slow) waiter.wake();
   };
   const timer = pace.bytesPerSecond > 0 ? setInterval(look, pace.windowMilliseconds / LOOKS) : undefined;
@@ -49,6 +54,7 @@ export async function* paced(source: Readable, pace: Pace): AsyncGenerator<Uint8
     }
   } finally {
     clearInterval(timer);
+    if (isCounted) pace.slow?.leave(address);
     waiter.release();
   }
 }
@@ -83,6 +89,11 @@ class Credit {
 
   isSpent(): boolean {
     return this.#waitingSince !== undefined && this.#left <= this.#waited();
+  }
+
+  /** Has the sender used up half of its credit? One that sends as it may is never so far. */
+  isLow(): boolean {
+    return this.#left - this.#waited() < this.#pace.windowMilliseconds / 2;
   }
 
   #waited(): number {

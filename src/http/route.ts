@@ -4,6 +4,7 @@ import type { Permission } from "../identity/permission.ts";
 import type { Limited } from "../limits/classes.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import type { Caller } from "../registry/ports.ts";
+import type { Pace } from "./progress.ts";
 import type { Viewer } from "../ui/frame.ts";
 
 /** What the edge puts beside every request. */
@@ -12,10 +13,10 @@ export interface Env {
   Variables: {
     /** Ours, never the caller's. */
     requestId: string;
-    /** The socket's peer address. */
+    /** Who asks: the socket's peer, or whom a trusted proxy there speaks for. */
     address: string;
     /** What a body must keep up, see `progress.ts`. */
-    pace: { readonly bytesPerSecond: number; readonly windowMilliseconds: number };
+    pace: Pace;
     /** Who looks at a page, behind the gate of the pages. */
     session?: { readonly viewer: Viewer };
     /** The form that came with a change there; its token has been checked. */

@@ -1,15 +1,35 @@
 import { z } from "zod";
 import { LIMITED } from "./classes.ts";
+import { WORK } from "./turns.ts";
+import { ADMISSIONS } from "./uploads.ts";
 
-/** What a process asks the one that keeps the limits. */
-export const questionSchema = z.object({
-  ask: z.literal("take"),
-  limited: z.enum(LIMITED),
-  charged: z.object({ address: z.string(), identity: z.string().optional(), credential: z.string().optional() }),
-  want: z.number().int().positive(),
+const claim = z.object({
+  upload: z.string(),
+  namespace: z.string(),
+  identity: z.string(),
+  bytes: z.number(),
+  left: z.number().nullable(),
+  open: z.number().nullable(),
 });
+const work = z.enum(WORK);
+
+/** What a process asks the one that keeps the limits, or tells it. */
+export const questionSchema = z.discriminatedUnion("ask", [
+  z.object({
+    ask: z.literal("take"),
+    limited: z.enum(LIMITED),
+    charged: z.object({ address: z.string(), identity: z.string().optional(), credential: z.string().optional() }),
+    want: z.number().int().positive(),
+  }),
+  z.object({ ask: z.enum(["admit", "arrive"]), claim }),
+  z.object({ ask: z.enum(["pause", "end"]), upload: z.string() }),
+  z.object({ ask: z.enum(["begin", "done"]), work }),
+]);
 export type Question = z.infer<typeof questionSchema>;
 
-/** What it is told. */
-export const answerSchema = z.object({ units: z.number(), wait: z.number(), left: z.number(), fullIn: z.number() });
+export const grantSchema = z.object({ units: z.number(), wait: z.number(), left: z.number(), fullIn: z.number() });
+export const admissionSchema = z.enum(ADMISSIONS);
+
+/** What it is answered: a grant, an admission, or whether work may begin; nothing where it only told. */
+export const answerSchema = z.union([grantSchema, admissionSchema, z.boolean(), z.null()]);
 export type Answer = z.infer<typeof answerSchema>;

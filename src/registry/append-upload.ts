@@ -2,13 +2,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { RegistryError } from "../oci/errors.ts";
 import { type Chunk, decideChunk } from "../oci/upload.ts";
 import { UploadBusyError } from "../storage/blob-store.ts";
+import { whileArriving } from "./admit-upload.ts";
 import type { Services } from "./ports.ts";
 import { type UploadStatus, explainUpload } from "./read-upload.ts";
 import { whileRoom } from "./reserve.ts";
 import type { UploadHashes } from "./upload-hashes.ts";
 import { type UploadOwner, uploadHeaders } from "./upload-id.ts";
 
-type Needs = Pick<Services, "blobs" | "secretFor">;
+type Needs = Pick<Services, "metadata" | "blobs" | "secretFor" | "limits" | "settings">;
 
 /** A request's body on its way to an upload, with what its headers and its location say of it. */
 export interface IncomingChunk extends Omit<Chunk, "offset"> {
@@ -30,7 +31,8 @@ export async function appendUpload(
   if (bytes === undefined) return size;
   try {
     const kept = whileRoom(needs, bytes);
-    return await whenFree(() => needs.hashes.append(upload, kept, size));
+    const incoming = { owner, upload: upload.id, bytes: size + (chunk.contentLength ?? 0), length: chunk.contentLength, body: kept };
+    return await whileArriving(needs, incoming, (body) => whenFree(() => needs.hashes.append(upload, body, size)));
   } catch (error) {
     throw await explainUpload(needs, owner, { upload, size }, error);
   }

@@ -5,11 +5,12 @@ import type { UploadOwner } from "./upload-id.ts";
 
 /** Cancels an upload (distribution-spec end-14): its bytes are gone when this resolves. */
 export async function cancelUpload(
-  needs: Pick<Services, "blobs" | "secretFor"> & { readonly hashes: UploadHashes },
+  needs: Pick<Services, "blobs" | "secretFor" | "limits"> & { readonly hashes: UploadHashes },
   owner: UploadOwner,
   id: string,
 ): Promise<void> {
   const { upload } = await readUpload(needs, owner, id);
   needs.hashes.forget(upload);
   await needs.blobs.discard(upload.id);
+  needs.limits.end(upload.id);
 }

@@ -17,7 +17,7 @@ import { startUpload } from "./start-upload.ts";
 import type { ContentNames, UploadHashes } from "./upload-hashes.ts";
 import type { Upload } from "./upload-id.ts";
 
-type Needs = Pick<Services, "metadata" | "blobs" | "tree" | "clock" | "newId" | "secretFor" | "log" | "settings"> & {
+type Needs = Pick<Services, "metadata" | "blobs" | "tree" | "clock" | "newId" | "secretFor" | "log" | "limits" | "settings"> & {
   readonly hashes: UploadHashes;
 };
 type Starting = Needs & Pick<Services, "random">;
@@ -45,7 +45,10 @@ export interface Verified extends Claimed {
 /** Takes a blob in one request (distribution-spec end-4b): nobody learns where its upload is, so that it ends with the request. */
 export async function uploadAtOnce(services: Starting, caller: Caller, closing: Closing): Promise<void> {
   const owner = { repository: closing.repository, identity: caller.principal.name };
-  const upload = await startUpload(services, owner, algorithmOf(closing.digest));
+  const upload = await startUpload(services, owner, {
+    algorithm: algorithmOf(closing.digest),
+    bytes: closing.chunk.contentLength ?? 0,
+  });
   try {
     await finishUpload(services, caller, { upload, size: 0 }, closing);
   } catch (error) {
@@ -86,7 +89,7 @@ async function verify(services: Needs, claimed: Claimed, { digest: actual, sha25
 
 /** The change that links the blob, or heals it; with the folders of `trusted/` that get it back when it was damaged (RULES 15). */
 export async function linkVerified(
-  services: Omit<Needs, "hashes">,
+  services: Omit<Needs, "hashes" | "limits">,
   caller: Caller,
   verified: Verified,
 ): Promise<Decided<BlobFolders | undefined>> {
@@ -160,7 +163,8 @@ function healed(
 }
 
 /** The blob is there or refused by now: what fails here costs disk until the upload expires, and is no failure of the push. */
-async function discard({ blobs, hashes, log }: Needs, upload: Upload): Promise<void> {
+async function discard({ blobs, hashes, log, limits }: Needs, upload: Upload): Promise<void> {
   hashes.forget(upload);
+  limits.end(upload.id);
   await blobs.discard(upload.id).catch((error: unknown) => log.warn({ err: error }, "an upload could not be discarded"));
 }

@@ -1,3 +1,4 @@
+import type { Limits } from "../limits/limits.ts";
 import type { Logger } from "../log.ts";
 import type { BlobStore } from "../storage/blob-store.ts";
 import type { IncomingFiles } from "../storage/incoming-files.ts";
@@ -8,6 +9,7 @@ import type { Inspector } from "../scan/inspector.ts";
 import type { Actor } from "../audit/event.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { PromotionPolicy } from "../policy/promotion.ts";
+import type { Quota } from "../storage/records.ts";
 
 /** What use cases are given. A use case takes `Pick<Services, …>`, so that its needs stand in its first line. */
 export interface Services {
@@ -27,6 +29,7 @@ export interface Services {
   /** A key for one purpose, 32 bytes, derived from the registry's secret by HKDF (one label a purpose). */
   readonly secretFor: (purpose: string) => Uint8Array;
   readonly log: Logger;
+  readonly limits: Limits;
   readonly settings: Settings;
 }
 
@@ -39,6 +42,8 @@ interface Settings {
   readonly collectGrace: number;
   /** For how long (ms) a signed snapshot of artifacts' states may be relied on. */
   readonly snapshotLifetime: number;
+  /** What a namespace may hold that has no quota of its own. */
+  readonly quota: Quota;
   /** What decides promotions. */
   readonly promotionPolicy: PromotionPolicy;
 }

@@ -1,19 +1,33 @@
 import { type DigestAlgorithm, isDigestAlgorithm } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { hasDigestLikeComponent } from "../oci/reference.ts";
+import { admitUpload } from "./admit-upload.ts";
 import type { Services } from "./ports.ts";
 import { demandRoom } from "./reserve.ts";
 import { type Upload, type UploadOwner, newUpload } from "./upload-id.ts";
 
-/** Begins an empty upload (distribution-spec end-4a and end-4c). `algorithm` is what the client announced, if it did. */
+/** What a client said of an upload when it began it. */
+interface Announced {
+  readonly algorithm: string | undefined;
+  /** How many there will be, as far as is known. */
+  readonly bytes: number;
+}
+
+/** Begins an empty upload (distribution-spec end-4a and end-4c), when there is room for it. */
 export async function startUpload(
-  services: Pick<Services, "blobs" | "random" | "secretFor">,
+  services: Pick<Services, "metadata" | "blobs" | "random" | "secretFor" | "limits" | "settings">,
   owner: UploadOwner,
-  algorithm: string | undefined,
+  { algorithm, bytes }: Announced,
 ): Promise<Upload> {
   await demandRoom(services);
   const upload = newUpload(services, owner, checkedAlgorithm(algorithm));
-  await services.blobs.stage(upload.id);
+  await admitUpload(services, { owner, upload: upload.id, bytes });
+  try {
+    await services.blobs.stage(upload.id);
+  } catch (error) {
+    services.limits.end(upload.id);
+    throw error;
+  }
   return upload;
 }
 

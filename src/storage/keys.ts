@@ -12,6 +12,9 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   audit/<seq>                       a link of the audit chain
  *   namespace/<ns>                    who owns a namespace
  *   namespace-skeleton/<folded>       the namespace that every name that looks like it would be mistaken for
+ *   quota/<ns>                        what a namespace may hold, where that is not what the configuration says
+ *   usage/<ns>                      * what it holds
+ *   usage-counted                   * that everything which is held is counted there
  *   identity/<name>                   an identity and its roles
  *   person-identity/<person>/<name>   the identities that count as one person for duties
  *   identity-credential/<name>/<id>   the credentials of an identity, oldest first
@@ -90,6 +93,8 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  * Keys marked * are operational: a change of these alone needs no audit event.
  */
 const OPERATIONAL: ReadonlySet<string> = new Set([
+  "usage",
+  "usage-counted",
   "credential-use",
   "lockout",
   "link-use",
@@ -143,6 +148,10 @@ export const keys = {
   namespace: (name: string): Key => ["namespace", name],
   namespaces: (): Key => ["namespace"],
   namespaceSkeleton: (folded: string): Key => ["namespace-skeleton", folded],
+  quota: (namespace: string): Key => ["quota", namespace],
+  usage: (namespace: string): Key => ["usage", namespace],
+  usages: (): Key => ["usage"],
+  usageCounted: (): Key => ["usage-counted"],
   identity: (name: string): Key => ["identity", name],
   identities: (): Key => ["identity"],
   personIdentity: (person: string, name: string): Key => ["person-identity", person, name],

@@ -1,12 +1,13 @@
 import { statfs } from "node:fs/promises";
 import { constants } from "node:os";
 import { type RootDatabase, open } from "lmdb";
+import { z } from "zod";
 import { type Link, append, linkSchema } from "../audit/chain.ts";
 import type { AuditEvent } from "../audit/event.ts";
 import { StorageFullError } from "./blob-store.ts";
 import { isOperational, keys } from "./keys.ts";
 import { decodeKey, encodeKey, encodeKeyBriefly } from "./lmdb-key.ts";
-import type { Change, Entry, Key, KeyRange, MetadataStore, Outcome } from "./metadata-store.ts";
+import type { Addition, Change, Entry, Key, KeyRange, MetadataStore, Outcome } from "./metadata-store.ts";
 import { decodeRecord, encodeRecord, setVersion, versionOf } from "./record-encoding.ts";
 
 /** Address space that is reserved at first, in bytes; the map grows beyond it when it has to. */
@@ -43,6 +44,7 @@ interface Encoded {
   readonly put: readonly { readonly key: Buffer; readonly record: Buffer }[];
   readonly remove: readonly Buffer[];
   readonly audit: readonly AuditEvent[];
+  readonly add: readonly (Omit<Addition, "key"> & { readonly key: Buffer })[];
 }
 
 class Lmdb implements MetadataStore {
@@ -111,8 +113,10 @@ class Lmdb implements MetadataStore {
   }
 
   /** Runs inside the write transaction: synchronous, so that nothing can come between the checks and the writes. */
-  #apply({ expect, put, remove, audit }: Encoded): Outcome {
+  #apply({ expect, put, remove, audit, add }: Encoded): Outcome {
     if (!expect.every(({ key, version }) => (this.#versionOf(key) ?? "absent") === version)) return "conflict";
+    const sums = add.map((addition) => ({ addition, sum: this.#sum(addition) }));
+    if (sums.some(({ addition, sum }) => isTooMuch(addition, sum))) return "conflict";
     const last = this.#db.getBinaryFast(encodeKeyBriefly(CHANGE));
     const version = (last === undefined ? 0 : versionOf(last)) + 1;
     const write = (key: Buffer, record: Buffer): void => {
@@ -120,6 +124,7 @@ class Lmdb implements MetadataStore {
       this.#db.putSync(key, record);
     };
     for (const one of put) write(one.key, one.record);
+    for (const { addition, sum } of sums) write(addition.key, encodeRecord(sum));
     for (const key of remove) this.#db.removeSync(key);
     let head = this.#head(audit);
     let record: Buffer | undefined;
@@ -138,14 +143,26 @@ class Lmdb implements MetadataStore {
     return record && linkSchema.parse(decodeRecord(record, record.length));
   }
 
+  #sum({ key, add }: Encoded["add"][number]): Readonly<Record<string, number>> {
+    const record = this.#db.getBinaryFast(key);
+    const old = record === undefined ? { v: 1 } : numbers.parse(decodeRecord(record, record.length));
+    return { ...old, ...Object.fromEntries(Object.entries(add).map(([member, change]) => [member, (old[member] ?? 0) + change])) };
+  }
+
   #versionOf(key: Buffer): number | undefined {
     const record = this.#db.getBinaryFast(key);
     return record && versionOf(record);
   }
 }
 
-function encode({ expect, put, remove, audit }: Change): Encoded {
-  const written = [...put.map(({ key }) => key), ...remove];
+const numbers = z.record(z.string(), z.number());
+
+function isTooMuch({ add, most }: Pick<Addition, "add" | "most">, sum: Readonly<Record<string, number>>): boolean {
+  return Object.entries(most).some(([member, limit]) => (add[member] ?? 0) > 0 && (sum[member] ?? 0) > limit);
+}
+
+function encode({ expect, put, remove, audit, add = [] }: Change): Encoded {
+  const written = [...put.map(({ key }) => key), ...remove, ...add.map(({ key }) => key)];
   if (written.some((key) => OWN.has(key[0]))) throw new TypeError("a change may not write the audit chain or the sequence of changes");
   if (audit.length === 0 && !written.every(isOperational))
     throw new TypeError("a change needs an audit event unless all its keys are operational");
@@ -154,6 +171,7 @@ function encode({ expect, put, remove, audit }: Change): Encoded {
     put: put.map(({ key, value }) => ({ key: encodeKey(key), record: encodeRecord(value) })),
     remove: remove.map(encodeKey),
     audit,
+    add: add.map((addition) => ({ ...addition, key: encodeKey(addition.key) })),
   };
 }
 

@@ -30,6 +30,15 @@ export interface Put {
   readonly value: unknown;
 }
 
+/** An addition to the numbers of a record, by member. Changes that add to the same record at a time are no conflict. */
+export interface Addition {
+  readonly key: Key;
+  /** A record that is not there holds zeros. */
+  readonly add: Readonly<Record<string, number>>;
+  /** What a member may be at most after it has grown: what would be more is a conflict. */
+  readonly most: Readonly<Record<string, number>>;
+}
+
 /**
  * One atomic change: all of it, or nothing.
  * `audit` may be empty only when every key of the change is operational (`keys.ts`); a driver refuses anything else.
@@ -39,6 +48,7 @@ export interface Change {
   readonly put: readonly Put[];
   readonly remove: readonly Key[];
   readonly audit: readonly AuditEvent[];
+  readonly add?: readonly Addition[];
 }
 
 /** `conflict`: an expectation failed and nothing was changed; load again and decide again. */

@@ -14,6 +14,25 @@ const time = z.number().int().nonnegative();
 export const namespaceRecord = z.strictObject({ v: z.literal(1), owner: z.string(), createdBy: z.string(), createdAt: time });
 export type NamespaceRecord = z.infer<typeof namespaceRecord>;
 
+/** What a namespace may hold, as far as it has a quota of its own; null: any number. */
+const most = z.number().int().nonnegative().nullable().exactOptional();
+export const quotaRecord = z.strictObject({ v: z.literal(1), bytes: most, artifacts: most, manifests: most, tags: most, uploads: most });
+export type QuotaRecord = z.infer<typeof quotaRecord>;
+
+/** What of a namespace can have a quota; null: any number. */
+export type Resource = keyof Omit<QuotaRecord, "v">;
+export type Quota = Readonly<Record<Resource, number | null>>;
+
+/** What a namespace holds: counted by every change that adds or takes away. */
+export const usageRecord = z.strictObject({
+  v: z.literal(1),
+  bytes: z.number().int(),
+  artifacts: z.number().int(),
+  manifests: z.number().int(),
+  tags: z.number().int(),
+});
+export type UsageRecord = z.infer<typeof usageRecord>;
+
 export const identityRecord = z.strictObject({
   v: z.literal(1),
   name: z.string(),

@@ -177,6 +177,8 @@ test("what each command prints with --json is what is published of it", async ()
 
   await run("namespace create", ["team", "--owner", "publisher"]);
   await run("namespace list", []);
+  await run("namespace quota", ["team", "--bytes", "1GiB", "--tags", "none"]);
+  await run("namespace show", ["team"]);
   const { id } = await run("key create", ["robot", "--role", "reader", "--namespace", "team"]);
   const reviewer = (await run("key create", ["rita", "--role", "reviewer", "--namespace", "models"])) as { readonly key: string };
   await run("approve", [ref], 0, { SECURECTL_TOKEN: reviewer.key });

@@ -1,4 +1,5 @@
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
+import { limitsOf } from "../support/limits.ts";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { createApp } from "../../src/http/app.ts";
 import type { Door } from "../../src/http/route.ts";
@@ -166,7 +167,12 @@ test("a request with a URL over 8 KiB is refused", async () => {
 });
 
 test("two doors at one place do not start", () => {
-  const services = { log: { info: () => undefined } as never, newId: () => "1", settings: { publicUrl: "http://127.0.0.1" } };
+  const services = {
+    log: { info: () => undefined } as never,
+    newId: () => "1",
+    limits: limitsOf(),
+    settings: { publicUrl: "http://127.0.0.1" },
+  };
   const door: Door = { method: "GET", path: "/open", action: "open", handle: (c) => c.body(null) };
   expect(() => createApp({ doors: [door, door], gatekeeper: { admit: () => Promise.reject(new Error("never")) }, services })).toThrow(
     "two doors",

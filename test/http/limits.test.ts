@@ -1,12 +1,18 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { Limiter, addressKey, ownLimits } from "../../src/http/limits.ts";
+import { Limiter, addressKey } from "../../src/http/limits.ts";
 import type { Door } from "../../src/http/route.ts";
 import { DEFAULT_RATES, type Limited, type Rates } from "../../src/limits/classes.ts";
+import { DEFAULT_BOUNDS, ownLimits } from "../../src/limits/keeper.ts";
+import type { Limits } from "../../src/limits/limits.ts";
 import { type Edge, type EdgeOptions, startEdge } from "../support/edge.ts";
+
+function limitsOf(rates: Rates): Limits {
+  return ownLimits({ ...DEFAULT_BOUNDS, rates }, () => performance.now());
+}
 
 function limiterWith(changed: Partial<Rates>): Limiter {
   const rates = { ...DEFAULT_RATES, ...changed };
-  return new Limiter(ownLimits(rates), rates);
+  return new Limiter(limitsOf(rates), rates);
 }
 
 test.each([
@@ -104,7 +110,7 @@ describe("a limit", () => {
   });
 
   test("of a credential holds whoever's address it comes from, and that of an address whichever identity comes from there", async () => {
-    const limits = ownLimits({ ...DEFAULT_RATES, mutate: { perSecond: 0.01, burst: 3 } });
+    const limits = limitsOf({ ...DEFAULT_RATES, mutate: { perSecond: 0.01, burst: 3 } });
     const from = async (address: string, identity: string, credential: string): Promise<number> =>
       (await limits.take("mutate", { address, identity, credential }, 1)).units;
     expect([await from("1", "a", "k1"), await from("2", "a", "k1"), await from("3", "a", "k1"), await from("4", "a", "k1")]).toEqual([

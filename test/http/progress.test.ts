@@ -3,6 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, describe, expect, test } from "vitest";
 import { guardedBody, paced } from "../../src/http/progress.ts";
 import type { Door } from "../../src/http/route.ts";
+import { SlowBodies } from "../../src/http/slow-bodies.ts";
 import { type Edge, RawClient, startEdge } from "../support/edge.ts";
 
 /** 1000 bytes a second, averaged over 300 ms. */
@@ -34,6 +35,18 @@ describe("a body", () => {
     expect(source.destroyed).toBe(false);
     for (const event of ["readable", "end", "close", "error"])
       expect(source.listenerCount(event)).toBe(new PassThrough().listenerCount(event));
+  });
+
+  test("is refused as soon as it is in arrears when too many from its address are, and another address's is not", async () => {
+    const pace = { bytesPerSecond: 1000, windowMilliseconds: 2000, slow: new SlowBodies(1) };
+    const order: string[] = [];
+    const silent = async (address: string, name: string): Promise<void> => {
+      await expect(read(paced(new PassThrough(), pace, address))).rejects.toMatchObject({ code: "TOO_SLOW" });
+      order.push(name);
+    };
+    await Promise.all([silent("a", "first"), silent("a", "second"), silent("b", "elsewhere")]);
+    expect(order[0]).toBe("second");
+    expect([pace.slow.enter("a"), pace.slow.enter("a"), pace.slow.enter("b")]).toEqual([true, false, true]);
   });
 
   test("is not blamed for a reader that is slow", async () => {

@@ -2,8 +2,9 @@ import { chmod, readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { operations } from "../../src/api/operations.ts";
-import { Limiter, ownLimits } from "../../src/http/limits.ts";
+import { Limiter } from "../../src/http/limits.ts";
 import { DEFAULT_RATES } from "../../src/limits/classes.ts";
+import { DEFAULT_BOUNDS, ownLimits } from "../../src/limits/keeper.ts";
 import { signStatements } from "../../src/jobs/sign-statements.ts";
 import { digestOf, encodedOf } from "../../src/oci/digest.ts";
 import type { MetadataStore } from "../../src/storage/metadata-store.ts";
@@ -138,6 +139,8 @@ function soundRequests(): Readonly<Record<string, Asked>> {
     verifyAudit: { as: operator },
     listNamespaces: { as: operator },
     createNamespace: { as: operator, body: { name: "another", owner: "publisher" } },
+    showNamespace: { as: operator, path: { name: "team" } },
+    setNamespaceQuota: { as: operator, path: { name: "team" }, body: {} },
     listCredentials: { as: operator },
     createCredential: { as: operator, body: { name: "another", role: "reader", namespace: "team" } },
     rotateCredential: { as: operator, path: { id: live }, body: {} },
@@ -305,6 +308,11 @@ describe("what the registry refuses is refused as published:", () => {
     await ask("createNamespace", 400, { as: operator, body: { ...body, name: "_" } });
     await ask("createNamespace", 403, { as: runtime, body });
     await ask("listNamespaces", 400, { as: operator, query: { limit: "x" } });
+    await ask("showNamespace", 404, { as: operator, path: { name: "none" } });
+    await ask("showNamespace", 404, { as: as.reviewer, path: { name: "team" } });
+    await ask("setNamespaceQuota", 404, { as: operator, path: { name: "none" }, body: {} });
+    await ask("setNamespaceQuota", 403, { as: runtime, path: { name: "team" }, body: {} });
+    await ask("setNamespaceQuota", 400, { as: operator, path: { name: "team" }, body: { bytes: -1 } });
     await ask("createCredential", 403, { as: runtime, body: { name: "x", role: "operator", namespace: "*" } });
     const { id } = JSON.parse(
       await ask("createCredential", 201, { as: operator, body: { name: "x", role: "reader", namespace: "team" } }),
@@ -359,7 +367,12 @@ describe("what the registry refuses is refused as published:", () => {
 test("too many requests are refused as published", async () => {
   const nothing = { perSecond: 0.001, burst: 0 };
   const rates = { ...DEFAULT_RATES, unauthenticated: nothing, mutate: nothing };
-  const tight = await startTestRegistry({ limiter: new Limiter(ownLimits(rates), rates) });
+  const tight = await startTestRegistry({
+    limiter: new Limiter(
+      ownLimits({ ...DEFAULT_BOUNDS, rates }, () => performance.now()),
+      rates,
+    ),
+  });
   const locked = basic("locked", "amr_wrong");
   for (let tries = 0; tries < 6; tries += 1) {
     await fetch(`${tight.url}/v1/artifacts`, { headers: { authorization: basic("locked", `amr_wrong${tries}`) } });

@@ -17,6 +17,7 @@ import type { Put } from "../../src/storage/metadata-store.ts";
 import { openLmdb } from "../../src/storage/lmdb.ts";
 import { blobRecord } from "../../src/storage/records.ts";
 import { v7 } from "../support/uuid.ts";
+import { NO_QUOTA } from "../support/limits.ts";
 
 export const HOUR = 60 * 60 * 1000;
 
@@ -48,6 +49,7 @@ export async function openWorld(given?: string): Promise<World> {
         duties: "standard",
         collectGrace: HOUR,
         snapshotLifetime: 86_400_000,
+        quota: NO_QUOTA,
         promotionPolicy: "closure",
       } as const,
     },

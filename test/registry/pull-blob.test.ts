@@ -17,6 +17,7 @@ import { callerWith } from "../support/callers.ts";
 import { repository } from "../support/principal.ts";
 import { temporaryMetadata } from "../support/temporary-metadata.ts";
 import { v7 } from "../support/uuid.ts";
+import { NO_QUOTA } from "../support/limits.ts";
 
 const HERE = repository("team/m");
 const BLOB = { kind: "blob", digest: digestOf("layer") } as const;
@@ -52,6 +53,7 @@ function services(): Parameters<typeof pullBlob>[0] {
     duties: "standard",
     collectGrace: 1000,
     snapshotLifetime: 86_400_000,
+    quota: NO_QUOTA,
     promotionPolicy: "closure",
   } as const;
   return { metadata: store.metadata, blobs, clock: () => 1, newId: v7, settings, refusals: { note: () => undefined } };

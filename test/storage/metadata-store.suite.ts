@@ -426,6 +426,25 @@ export function describeMetadataStore(name: string, makePlace: () => Promise<Met
         expect(await auditOf(store)).toHaveLength(40);
       });
 
+      test("adds up what many changes add to one record, with no conflict, and keeps its other members", async () => {
+        const key: Key = ["usage", "n"];
+        await commit(put(key, { v: 1, a: 1, c: 5 }));
+        const adding = Array.from({ length: 40 }, (_, at) => commit({ add: [{ key, add: { a: at % 2 === 0 ? 2 : -1, b: 1 }, most: {} }] }));
+        expect(new Set(await Promise.all(adding))).toEqual(new Set(["committed"]));
+        expect((await store.get(key))?.value).toEqual({ v: 1, a: 21, b: 40, c: 5 });
+      });
+
+      test("lets no member grow beyond its most, and none of a change through whose addition would", async () => {
+        const add = (a: number, b = 0): Partial<Change> => ({ add: [{ key: ["usage", "n"], add: { a, b }, most: { a: 10, b: 3 } }] });
+        const outcomes = await Promise.all(Array.from({ length: 20 }, () => commit({ ...add(1), ...put(["blob", "a"], 1) })));
+        expect(outcomes.filter((outcome) => outcome === "committed")).toHaveLength(10);
+        expect(await commit({ ...add(1), ...put(["blob", "b"], 1) })).toBe("conflict");
+        expect(await store.get(["blob", "b"])).toBeUndefined();
+        expect(await commit(add(-4, 4))).toBe("conflict");
+        expect(await commit(add(-4, 3))).toBe("committed");
+        expect((await store.get(["usage", "n"]))?.value).toEqual({ v: 1, a: 6, b: 3 });
+      });
+
       test("lets exactly one of many put a key that must be absent", async () => {
         const tries = Array.from({ length: 20 }, (_empty, index) =>
           commit({ ...put(["blob", "a"], index), expect: [{ key: ["blob", "a"], version: "absent" }] }),

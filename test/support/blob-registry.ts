@@ -23,6 +23,7 @@ import { openLmdb } from "../../src/storage/lmdb.ts";
 import type { Change, MetadataStore } from "../../src/storage/metadata-store.ts";
 import { type Edge, type EdgeOptions, startEdge } from "./edge.ts";
 import { v7 } from "./uuid.ts";
+import { NO_QUOTA, limitsOf } from "./limits.ts";
 
 /** Who may knock, by name: the rights are computed by the registry's own rules. */
 const BINDINGS: Readonly<Record<string, readonly Binding[]>> = {
@@ -109,11 +110,13 @@ export async function startBlobRegistry({ directory: given, around, ...edgeOptio
     random: (bytes: number) => randomBytes(bytes),
     secretFor: (purpose: string) => createHmac("sha256", SECRET).update(purpose).digest(),
     log: createLogger("silent"),
+    limits: limitsOf(),
     settings: {
       publicUrl: "http://127.0.0.1",
       duties: "standard",
       collectGrace: GRACE,
       snapshotLifetime: 86_400_000,
+      quota: NO_QUOTA,
       promotionPolicy: "closure",
     } as const,
     refusals: { note: (event: AuditEvent) => void noted.push(event) },

@@ -8,6 +8,7 @@ import { type Bounds, DEFAULT_BOUNDS, createHttpServer } from "../../src/http/se
 import { RegistryError } from "../../src/oci/errors.ts";
 import type { Caller } from "../../src/registry/ports.ts";
 import { refuseSecrets } from "./log-secrets.ts";
+import { limitsOf } from "./limits.ts";
 
 /** The edge of the registry on a real socket, around whatever doors a test is about. */
 export interface Edge {
@@ -44,7 +45,7 @@ function callerNamed(name: string): Caller {
   };
 }
 
-export interface EdgeOptions extends Partial<Pick<Edges, "gatekeeper" | "limiter" | "pace" | "draining" | "showError">> {
+export interface EdgeOptions extends Partial<Pick<Edges, "gatekeeper" | "limiter" | "pace" | "proxies" | "draining" | "showError">> {
   readonly doors: Edges["doors"];
   readonly bounds?: Partial<Bounds>;
   readonly publicUrl?: string;
@@ -68,7 +69,12 @@ export async function startEdge({
       done();
     },
   });
-  const services = { log: pino({ level: "trace" }, sink), newId: v7, settings: { publicUrl } };
+  const services = {
+    log: pino({ level: "trace" }, sink),
+    newId: v7,
+    limits: limitsOf(),
+    settings: { publicUrl },
+  };
   const app = createApp({ doors, gatekeeper: simpleGatekeeper, services, ...rest });
   const server = createHttpServer(app, { bounds: { ...DEFAULT_BOUNDS, ...bounds }, newId: v7, tls });
   server.listen(0, host);

@@ -15,6 +15,7 @@ import type { Change } from "../../src/storage/metadata-store.ts";
 import type { CredentialRecord, IdentityRecord } from "../../src/storage/records.ts";
 import { KeptLines, refuseSecrets } from "./log-secrets.ts";
 import { principalWith } from "./principal.ts";
+import { NO_QUOTA } from "./limits.ts";
 
 export const START = Date.parse("2026-11-25T12:00:00Z");
 
@@ -63,6 +64,7 @@ export async function startIdentities(): Promise<Identities> {
       duties: "standard",
       collectGrace: 86_400_000,
       snapshotLifetime: 86_400_000,
+      quota: NO_QUOTA,
       promotionPolicy: "closure",
     },
   });

@@ -1,3 +1,4 @@
+import { limitsOf } from "./limits.ts";
 import { type IncomingHttpHeaders, Agent, request } from "node:http";
 import { mkdir } from "node:fs/promises";
 import type { Readable } from "node:stream";
@@ -78,6 +79,7 @@ export async function startWholeRegistry({
     signing: openKeyFiles(`${identities.directory}/credentials`, "passphrase"),
     refusals: { note: (event: AuditEvent) => void noted.push(event) },
     realmOf,
+    limits: limitsOf(),
     integrityResultPath: `${identities.directory}/integrity-last.json`,
   };
   await prepareSigningKey(services);

@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import { z } from "zod";
-import { type NamespaceView, namespaceView } from "../../api/namespaces.ts";
+import { type NamespaceDetails, type NamespaceView, type SetQuotaRequest, namespaceDetails, namespaceView } from "../../api/namespaces.ts";
 import type { NativeClient } from "../client.ts";
+import { CliError, EXIT } from "../failure.ts";
 import { table, timeText } from "../output.ts";
 import type { OpenSession } from "../session.ts";
 
@@ -13,7 +14,10 @@ A namespace is the first part of a repository's name. Only operators make one; i
 
 Examples:
   securectl namespace create team --owner alice
-  securectl namespace list`;
+  securectl namespace list
+  securectl namespace quota team --bytes 500GiB --artifacts 1000
+  securectl namespace quota team --bytes default
+  securectl namespace show team`;
 
 /** `namespace`: who owns which part of the registry. */
 export function addNamespace(program: Command, open: OpenSession): void {
@@ -43,6 +47,76 @@ export function addNamespace(program: Command, open: OpenSession): void {
       const namespaces = await all(await session.native("operator"));
       session.show({ namespaces }, () => listText(namespaces));
     });
+  addQuota(namespace, open);
+}
+
+function addQuota(namespace: Command, open: OpenSession): void {
+  namespace
+    .command("show")
+    .summary("show what a namespace may hold, and what it holds")
+    .description("Show a namespace, its quota and what it holds.")
+    .argument("<name>", "name of the namespace")
+    .action(async (name: string, _options: object, command: Command) => {
+      const session = open(command);
+      const details = await detailsOf(await session.native("operator"), name);
+      session.show(details, () => detailsText(details));
+    });
+  namespace
+    .command("quota")
+    .summary("set what a namespace may hold")
+    .description(
+      "Set what a namespace may hold; what is not named stays as it is. `none` is any number, `default` what the configuration says.",
+    )
+    .argument("<name>", "name of the namespace")
+    .option("--bytes <size>", "bytes of its blobs and manifests, such as 500GiB")
+    .option("--artifacts <number>", "artifacts; what is attached to them does not count")
+    .option("--manifests <number>", "artifacts, and what is attached to them")
+    .option("--tags <number>", "tags")
+    .option("--uploads <number>", "uploads that are open at a time")
+    .action(async (name: string, options: Readonly<Record<string, string>>, command: Command) => {
+      const session = open(command);
+      const client = await session.native("operator");
+      const body = quotaOf((await detailsOf(client, name)).own_quota, options);
+      const path = `/v1/namespaces/${encodeURIComponent(name)}/quota`;
+      const details = await client.request({ method: "PUT", path, body }, namespaceDetails);
+      session.show(details, () => detailsText(details));
+    });
+}
+
+function detailsOf(client: NativeClient, name: string): Promise<NamespaceDetails> {
+  return client.request({ method: "GET", path: `/v1/namespaces/${encodeURIComponent(name)}` }, namespaceDetails);
+}
+
+const RESOURCES = ["bytes", "artifacts", "manifests", "tags", "uploads"] as const;
+const UNITS: Readonly<Record<string, number>> = { "": 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 };
+
+/** The quota that a namespace has of its own with what was named changed. */
+function quotaOf(own: SetQuotaRequest, options: Readonly<Record<string, string>>): SetQuotaRequest {
+  const changed: { [resource in (typeof RESOURCES)[number]]?: number | null } = { ...own };
+  const named = RESOURCES.filter((resource) => options[resource] !== undefined);
+  if (named.length === 0) throw new CliError(EXIT.usage, "say what may be held: --bytes, --artifacts, --manifests, --tags or --uploads");
+  for (const resource of named) {
+    const text = options[resource] ?? "";
+    if (text === "default") delete changed[resource];
+    else changed[resource] = text === "none" ? null : numberOf(resource, text);
+  }
+  return changed;
+}
+
+function numberOf(resource: (typeof RESOURCES)[number], text: string): number {
+  const [, digits, unit = ""] = (resource === "bytes" ? /^(\d{1,15})(KiB|MiB|GiB|TiB)?$/ : /^(\d{1,15})$/).exec(text) ?? [];
+  const number = Number(digits) * (UNITS[unit] ?? 1);
+  if (Number.isSafeInteger(number)) return number;
+  const example = resource === "bytes" ? "500GiB, 1000000" : "1000";
+  throw new CliError(EXIT.usage, `--${resource} must be a whole number such as ${example}, none or default`);
+}
+
+function detailsText({ name, owner, quota, own_quota: own, usage }: NamespaceDetails): string {
+  const rows = RESOURCES.map((resource) => {
+    const held = resource === "uploads" ? "-" : String(usage[resource]);
+    return [resource, held, String(quota[resource] ?? "any"), own[resource] === undefined ? "configuration" : "namespace"];
+  });
+  return `Namespace ${name}, owned by ${owner}\n${table(["", "HELD", "AT MOST", "SET FOR"], rows)}`;
 }
 
 async function all(client: NativeClient): Promise<readonly NamespaceView[]> {

@@ -1,11 +1,18 @@
-import { type NamespaceView, createNamespaceRequest, listNamespacesRequest } from "../../api/namespaces.ts";
+import {
+  type NamespaceDetails,
+  type NamespaceView,
+  createNamespaceRequest,
+  listNamespacesRequest,
+  setQuotaRequest,
+} from "../../api/namespaces.ts";
 import { type Namespace, createNamespace, listNamespaces } from "../../registry/namespaces.ts";
+import { type HeldNamespace, setQuota, showNamespace } from "../../registry/namespace-quota.ts";
 import type { Services } from "../../registry/ports.ts";
 import { conform, jsonBody } from "../body.ts";
 import type { Door } from "../route.ts";
 
 /** The doors to namespaces (interface.md §7). */
-export function namespaceDoors(services: Pick<Services, "metadata" | "clock" | "newId">): readonly Door[] {
+export function namespaceDoors(services: Pick<Services, "metadata" | "clock" | "newId" | "settings">): readonly Door[] {
   return [
     {
       method: "GET",
@@ -23,9 +30,33 @@ export function namespaceDoors(services: Pick<Services, "metadata" | "clock" | "
       action: { permission: "administer:system", on: "registry" },
       handle: async (c, caller) => c.json(shown(await createNamespace(services, caller, await jsonBody(c, createNamespaceRequest))), 201),
     },
+    {
+      method: "GET",
+      path: "/v1/namespaces/:namespace",
+      action: "credential",
+      handle: async (c, caller) => c.json(details(await showNamespace(services, caller, c.req.param("namespace") ?? ""))),
+    },
+    {
+      method: "PUT",
+      path: "/v1/namespaces/:namespace/quota",
+      action: { permission: "administer:system", on: "registry" },
+      handle: async (c, caller) => {
+        const quota = await jsonBody(c, setQuotaRequest);
+        return c.json(details(await setQuota(services, caller, c.req.param("namespace") ?? "", quota)));
+      },
+    },
   ];
 }
 
 function shown({ name, record }: Namespace): NamespaceView {
   return { name, owner: record.owner, created_by: record.createdBy, created_at: new Date(record.createdAt).toISOString() };
+}
+
+function details({ namespace, quota, own, usage: { bytes, artifacts, manifests, tags } }: HeldNamespace): NamespaceDetails {
+  return {
+    ...shown(namespace),
+    quota: { bytes: quota.bytes, artifacts: quota.artifacts, manifests: quota.manifests, tags: quota.tags, uploads: quota.uploads },
+    own_quota: own,
+    usage: { bytes, artifacts, manifests, tags },
+  };
 }

@@ -13,7 +13,7 @@ import { OFFSET_PARAMETER, type UploadOwner, uploadHeaders } from "../../registr
 import { guardedBody } from "../progress.ts";
 import type { Ask, Door, RepositoryDoor } from "../route.ts";
 
-type Needs = Pick<Services, "metadata" | "blobs" | "tree" | "clock" | "newId" | "random" | "secretFor" | "log" | "settings">;
+type Needs = Pick<Services, "metadata" | "blobs" | "tree" | "clock" | "newId" | "random" | "secretFor" | "log" | "limits" | "settings">;
 type Uploading = Needs & { readonly hashes: UploadHashes };
 
 /** The doors to uploads (distribution-spec end-4 to end-6, end-11, end-13 and end-14). All of them are for who may push. */
@@ -52,7 +52,7 @@ async function begin(services: Uploading, c: Ask, caller: Caller, repository: Re
     return created(c, repository, digest);
   }
   const algorithm = c.req.query("digest-algorithm") ?? (mount && algorithmOf(mount));
-  const upload = await startUpload(services, ownerOf(caller, repository), algorithm);
+  const upload = await startUpload(services, ownerOf(caller, repository), { algorithm, bytes: 0 });
   return c.body(null, 202, { ...uploadHeaders(repository, upload, 0), "Content-Length": "0" });
 }
 

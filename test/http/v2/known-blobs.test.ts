@@ -101,7 +101,9 @@ test("a blob that the caller may read nowhere is written like any other, so that
   const location = await beginUpload(registry, "other/guess", "carl");
   const guess = Readable.from(cutOff(Buffer.from("the wei")));
   const length = { "Content-Length": String(CONTENT.byteLength) };
-  await expect(ask(registry, "PUT", `${location}&digest=${DIGEST}`, { as: "carl", headers: length, body: guess })).rejects.toThrow("cut off");
+  await expect(ask(registry, "PUT", `${location}&digest=${DIGEST}`, { as: "carl", headers: length, body: guess })).rejects.toThrow(
+    "cut off",
+  );
   await expect.poll(async () => (await ask(registry, "GET", location, { as: "carl" })).headers.range).toBe("0-6");
   expect(written).toBe(2);
 });
