@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { parseArgs } from "node:util";
 import { Report, type Row, differences, withTable } from "./client-report.ts";
+import { runReplays } from "./clients/replays/run-replays.ts";
 import { runPage } from "./clients/run-page.ts";
 import { type Clients, type TriedClient, installClients } from "./clients/tried-clients.ts";
 import { CHECKOUT } from "./registry-process.ts";
@@ -14,7 +15,8 @@ import { CHECKOUT } from "./registry-process.ts";
 
 const USAGE = `Usage: npm run clients -- [--write] [NAME…]
 
-Tries the registry with the clients that have a page below docs/clients. NAME is one of them; all by default.
+Tries the registry with the clients that have a page below docs/clients. NAME is one of them, or
+"replays", the requests of clients that cannot be had; all by default.
 
   --write   writes the table of results into docs/clients.md, instead of comparing it
 `;
@@ -70,11 +72,14 @@ if (values.help) {
 const folder = await mkdtemp(join(tmpdir(), "ai-model-registry-clients-"));
 try {
   const clients = await installClients(folder);
+  const replays = new Report((text) => void process.stdout.write(text));
+  if (positionals.length === 0 || positionals.includes("replays")) await runReplays(replays);
   const chosen = clients.tried.filter(({ client }) => positionals.length === 0 || positionals.includes(client.name));
-  const reports = await tryAll(clients, chosen, folder);
+  const reports = [...(await tryAll(clients, chosen, folder)), replays];
   const rows = reports.flatMap((report) => report.rows);
   let failed = reports.reduce((sum, report) => sum + report.failed, 0);
-  if (positionals.length === 0) {
+  // What failed is nothing to write down.
+  if (positionals.length === 0 && (failed === 0 || !values.write)) {
     for (const line of await keepTable(rows, clients.tried, values.write)) {
       failed += 1;
       process.stdout.write(`FAILED the table of docs/clients.md differs: ${line}\n`);

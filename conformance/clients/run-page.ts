@@ -18,13 +18,17 @@ interface Scene {
   readonly folder: string;
   /** Folders of programs, first the one that comes first. */
   readonly path: readonly string[];
+  /** Where Node keeps compiled code between processes. */
+  readonly compiled: string;
 }
 
 /** Runs all commands of a client's page against a registry of their own, and reports every section of it as a case. */
 export async function runPage(tried: TriedClient, parent: string, path: readonly string[], report: Report): Promise<void> {
   const cases = casesOf(await readFile(join(CHECKOUT, "docs", "clients", tried.page), "utf8"));
   const folder = await mkdtemp(join(parent, `${tried.page}-`));
-  const { begun, ran } = await inScene(tried, { folder, path }, (scene) => runCases(cases, tried, scene));
+  // Compiled once for all: most of what securectl and a start cost is their own code.
+  const compiled = join(parent, "compiled");
+  const { begun, ran } = await inScene(tried, { folder, path, compiled }, (scene) => runCases(cases, tried, scene));
   for (const [at, { title, expected }] of cases.entries()) {
     await report.row(tried.client, title, expected, async () => {
       if (at >= begun) throw new Error("what comes before it failed");
@@ -39,7 +43,7 @@ async function inScene<T>(tried: TriedClient, where: Omit<Scene, "registry">, ha
   const port = await freePort();
   const front = tried.tls === true ? await startTlsFront(where.folder, port) : undefined;
   try {
-    const registry = await startRegistry({ BIND_ADDR: `127.0.0.1:${port}`, ...front?.settings });
+    const registry = await startRegistry({ BIND_ADDR: `127.0.0.1:${port}`, NODE_COMPILE_CACHE: where.compiled, ...front?.settings });
     try {
       return await happen({ ...where, registry, ...(front === undefined ? {} : { front }) });
     } finally {
@@ -64,7 +68,7 @@ async function runCases(cases: readonly Case[], tried: TriedClient, scene: Scene
 }
 
 /** A home of its own, so that no client finds or leaves anything in that of whoever runs this. */
-async function environment({ registry, front, folder, path }: Scene): Promise<Readonly<Record<string, string>>> {
+async function environment({ registry, front, folder, path, compiled }: Scene): Promise<Readonly<Record<string, string>>> {
   const [home, storage] = [join(folder, "home"), join(folder, "storage.conf")];
   await mkdir(home);
   const [kept, running] = [join(folder, "containers"), join(folder, "running")];
@@ -72,10 +76,12 @@ async function environment({ registry, front, folder, path }: Scene): Promise<Re
   return {
     PATH: path.join(":"),
     HOME: home,
+    NODE_COMPILE_CACHE: compiled,
     TMPDIR: folder,
     DOCKER_CONFIG: join(home, ".docker"),
     REGISTRY_AUTH_FILE: join(home, "auth.json"),
     CONTAINERS_STORAGE_CONF: storage,
+    RAMALAMA_STORE: join(home, "ramalama"),
     COSIGN_PASSWORD: "",
     ...(front === undefined ? {} : { SSL_CERT_FILE: front.certificate }),
     REGISTRY: front?.host ?? registry.host,

@@ -4,6 +4,7 @@ import type { Client } from "../client-report.ts";
 import { debianRoot, inRoot } from "../debian-root.ts";
 import { needPrograms } from "../debian-tools.ts";
 import { COSIGN, CRANE, type GoTool, HELM, ORAS, REGCTL, installGoTool } from "../go-tool.ts";
+import { pythonEnvironment } from "../python-environment.ts";
 import { CHECKOUT } from "../registry-process.ts";
 import { mustRun } from "../run-program.ts";
 import { withContainerd } from "./containerd.ts";
@@ -58,7 +59,11 @@ async function installUnstableClients(folder: string): Promise<readonly TriedCli
   await mkdir(programs);
   for (const name of ["docker", "podman", "skopeo"]) await script(join(programs, name), inRoot(root, `/usr/bin/${name}`, folder));
   const podman = join(programs, "podman");
+  // It has nothing of its own that speaks to registries, and needs a podman that knows artifacts.
+  await symlink(join(await pythonEnvironment("clients/ramalama.txt"), "ramalama"), join(programs, "ramalama"));
+  const ramalama = { client: { name: "ramalama", version: "0.25.0" }, page: "ramalama.md", programs, floating: false };
   return [
+    ramalama,
     await debianClient("skopeo", join(programs, "skopeo")),
     await debianClient("podman", podman),
     await debianClient("podman", podman, "podman-artifact.md"),

@@ -55,24 +55,27 @@ describe("the page of all clients", () => {
   });
 });
 
-test.each(readdirSync("docs/clients"))("%s goes the whole way: pushed, refused, promoted, pulled, refused again", (page) => {
-  const commands = casesOf(readFileSync(join("docs/clients", page), "utf8"))
-    .map((each) => each.commands)
-    .join("\n");
-  const way = [
-    /\$KEYS\/publisher/,
-    /securectl quarantine/,
-    /\$KEYS\/runtime/,
-    /# refused: /,
-    /securectl promote/,
-    /\bcmp\b/,
-    /securectl revoke/,
-    /# refused: /,
-  ];
-  let at = 0;
-  for (const step of way) {
-    const found = commands.slice(at).search(step);
-    expect(found, `${step} in ${page}`).toBeGreaterThanOrEqual(0);
-    at += found + 1;
-  }
-});
+test.each(readdirSync("docs/clients").filter((page) => page !== "replays.md"))(
+  "%s goes the whole way: pushed, refused, promoted, pulled, refused again",
+  (page) => {
+    const commands = casesOf(readFileSync(join("docs/clients", page), "utf8"))
+      .map((each) => each.commands)
+      .join("\n");
+    const way = [
+      /\$KEYS\/publisher/,
+      /securectl quarantine/,
+      /\$KEYS\/runtime/,
+      /# refused: /,
+      /securectl promote/,
+      /\bcmp\b/,
+      /securectl revoke/,
+      /# refused: /,
+    ];
+    let at = 0;
+    for (const step of way) {
+      const found = commands.slice(at).search(step);
+      expect(found, `${step} in ${page}`).toBeGreaterThanOrEqual(0);
+      at += found + 1;
+    }
+  },
+);
