@@ -76,6 +76,7 @@ const SERVICES = {
     collectGrace: 86_400_000,
     snapshotLifetime: 86_400_000,
     promotionPolicy: "closure",
+    quota: { bytes: null, artifacts: null, manifests: null, tags: null, uploads: null },
   },
 } as const;
 
