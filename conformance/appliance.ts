@@ -18,6 +18,7 @@ const EXPOSURES: readonly (readonly [string, readonly string[], number])[] = [
   [SERVICE, ["hardened.conf"], 11],
   [SERVICE, ["socket.conf"], 5],
   [SERVICE, ["socket.conf", "hardened.conf"], 4],
+  [SERVICE, ["socket.conf", "hardened.conf", "metrics.conf"], 4],
   [VERIFY, [], 9],
 ];
 const WATCHDOG_USEC = "2000000";
@@ -60,21 +61,32 @@ function commandOf(section: Section, prefix: string): readonly string[] {
 }
 
 /** What systemd does around the command of the unit with all of its drop-ins, as far as it can be done without systemd. */
-async function asUnit(prefix: string, address: string): Promise<readonly [string, ...string[]]> {
-  const files = [SERVICE, "socket.conf", "hardened.conf"].map((name) => join(UNITS, name));
+async function asUnit(prefix: string, address: string, metricsPort: number): Promise<readonly [string, ...string[]]> {
+  const files = [SERVICE, "socket.conf", "hardened.conf", "metrics.conf"].map((name) => join(UNITS, name));
   const section = await readSection("Service", files);
   const [host = "", port = ""] = address.split(":");
   const has = (name: string): boolean => section.get(name)?.at(-1) === "yes";
   if (!has("PrivateNetwork") || !has("MemoryDenyWriteExecute")) throw new Error("the drop-ins do not take away what they should");
   const around = ["--own-network", "--no-write-execute"];
-  return ["python3", "conformance/service-manager.py", host, port, WATCHDOG_USEC, ...around, ...commandOf(section, prefix)];
+  return [
+    "python3",
+    "conformance/service-manager.py",
+    host,
+    port,
+    String(metricsPort),
+    WATCHDOG_USEC,
+    ...around,
+    ...commandOf(section, prefix),
+  ];
 }
 
 /** Does everything against the registry as the appliance runs it: a passed socket, no network of its own, no compiler, a watchdog. */
 async function useAppliance(prefix: string): Promise<void> {
   const address = `127.0.0.1:${await freePort()}`;
-  const command = await asUnit(prefix, address);
-  const env = { ...BUSY, BIND_ADDR: address, WORKERS: "2", NODE_ENV: "production" };
+  const metricsPort = await freePort();
+  const metrics = `127.0.0.1:${metricsPort}`;
+  const command = await asUnit(prefix, address, metricsPort);
+  const env = { ...BUSY, BIND_ADDR: address, REGISTRY_METRICS_ADDR: metrics, WORKERS: "2", NODE_ENV: "production" };
   const said: string[] = [];
   let registry: RunningRegistry = await startRegistry(env, undefined, command);
   const restart = async (): Promise<RunningRegistry> => {
@@ -86,6 +98,9 @@ async function useAppliance(prefix: string): Promise<void> {
   try {
     if (!(await doEverything(registry, restart))) throw new Error("the registry did not do everything under the unit's hardening");
     await verifyAll(prefix, registry);
+    const counted = await (await fetch(`http://${metrics}/metrics`)).text();
+    mustHave(counted, [/^registry_transitions_total\{event="promote",outcome="allow"\} [1-9]/m, /^registry_workers 2$/m]);
+    process.stdout.write("ok     metrics come by a socket of their own, though the registry has no network\n");
     await registry.stop();
     said.push(registry.output());
   } finally {

@@ -1,12 +1,13 @@
 """Starts a program as systemd starts a service whose socket it listens on, and hears what the program says of itself.
 
-Usage: service-manager.py ADDRESS PORT WATCHDOG_USEC [--own-network] [--no-write-execute] PROGRAM ARGUMENT...
+Usage: service-manager.py ADDRESS PORT METRICS_PORT WATCHDOG_USEC [--own-network] [--no-write-execute] PROGRAM ARGUMENT...
 
 Prints a line for each message that comes by the notification socket, and ends with the program's exit code. Python, since Node has
 neither datagram sockets of the UNIX domain nor prctl(2) and unshare(2).
 """
 
 import ctypes
+import fcntl
 import os
 import signal
 import socket
@@ -25,7 +26,7 @@ def must(result, what):
         raise OSError(ctypes.get_errno(), what)
 
 
-def become(arguments, listener, notify_path, watchdog):
+def become(arguments, listeners, notify_path, watchdog):
     """In the child: takes away what the unit takes away, and becomes the program."""
     own_network = arguments[0] == "--own-network"
     if own_network:
@@ -34,24 +35,28 @@ def become(arguments, listener, notify_path, watchdog):
     if arguments[0] == "--no-write-execute":
         arguments = arguments[1:]
         must(libc.prctl(PR_SET_MDWE, 1, 0, 0, 0), "PR_SET_MDWE")
-    if listener.fileno() != FIRST_DESCRIPTOR:
-        os.dup2(listener.fileno(), FIRST_DESCRIPTOR)
-    os.set_inheritable(FIRST_DESCRIPTOR, True)
+    # Out of the way first, so that none is overwritten that is still to be moved.
+    copies = [fcntl.fcntl(listener.fileno(), fcntl.F_DUPFD, FIRST_DESCRIPTOR + len(listeners)) for listener in listeners.values()]
+    for at, copy in enumerate(copies):
+        os.dup2(copy, FIRST_DESCRIPTOR + at, inheritable=True)
+        os.close(copy)
     pid = str(os.getpid())
-    told = {"LISTEN_FDS": "1", "LISTEN_PID": pid, "NOTIFY_SOCKET": notify_path, "WATCHDOG_USEC": watchdog, "WATCHDOG_PID": pid}
+    names = {"LISTEN_FDS": str(len(copies)), "LISTEN_FDNAMES": ":".join(listeners), "LISTEN_PID": pid}
+    told = {**names, "NOTIFY_SOCKET": notify_path, "WATCHDOG_USEC": watchdog, "WATCHDOG_PID": pid}
     os.execve(arguments[0], arguments, {**os.environ, **told})
 
 
 def main():
-    address, port, watchdog, *arguments = sys.argv[1:]
-    listener = socket.create_server((address, int(port)))
+    address, port, metrics_port, watchdog, *arguments = sys.argv[1:]
+    # As systemd names them: by the unit, or by its FileDescriptorName=.
+    listeners = {name: socket.create_server((address, int(at))) for name, at in (("metrics", metrics_port), ("ai-model-registry.socket", port))}
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "notify")
         heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         heard.bind(path)
         child = os.fork()
         if child == 0:
-            become(arguments, listener, path, watchdog)
+            become(arguments, listeners, path, watchdog)
         signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGTERM))
         heard.settimeout(0.1)
         while True:

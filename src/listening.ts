@@ -9,15 +9,18 @@ export interface Listening {
   readonly descriptor?: number | undefined;
 }
 
-/** Listens on the configured address, with the other workers. Rejects when a socket that was passed listens anywhere else: what is safe is judged by the address. */
-export async function listen(server: Server, host: string, { port, descriptor }: Listening): Promise<void> {
+/**
+ * Listens on the address that a setting names, with the other workers. Rejects when a socket that was passed listens anywhere else: what is
+ * safe is judged by the address.
+ */
+export async function listen(server: Server, host: string, { port, descriptor }: Listening, setting = "BIND_ADDR"): Promise<void> {
   server.listen(descriptor === undefined ? { host: host === "" ? undefined : host, port } : { fd: descriptor });
   await once(server, "listening");
   const address = server.address();
   if (descriptor === undefined) return;
   if (typeof address !== "object" || address === null) throw new Error("the socket that was passed is not one of TCP");
   if (address.port === port && isSameHost(host, address.address)) return;
-  throw new Error(`BIND_ADDR: must be the address of the socket that was passed, which is ${address.address} port ${address.port}`);
+  throw new Error(`${setting}: must be the address of the socket that was passed, which is ${address.address} port ${address.port}`);
 }
 
 function isSameHost(host: string, address: string): boolean {

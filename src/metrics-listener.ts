@@ -1,14 +1,16 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { once } from "node:events";
 import { type IncomingMessage, type ServerResponse, createServer } from "node:http";
 import { EXPOSITION_TYPE, exposition } from "./metrics/exposition.ts";
 import type { Snapshot } from "./metrics/metric-set.ts";
+import { listen } from "./listening.ts";
 import type { Logger } from "./log.ts";
 import type { Address } from "./settings.ts";
 
 /** What the listener shows, and to whom. */
 export interface MetricsParts {
   readonly address: Address;
+  /** A socket that listens there already; undefined: it is to be opened. */
+  readonly descriptor: number | undefined;
   /** What a caller has to show as a bearer token; undefined: nothing. */
   readonly token: string | undefined;
   readonly collect: () => Promise<Snapshot>;
@@ -36,8 +38,11 @@ export async function listenForMetrics(parts: MetricsParts): Promise<MetricsList
   });
   server.maxConnections = MAX_CONNECTIONS;
   const { host, port } = parts.address;
-  server.listen({ host: host === "" ? undefined : host, port });
-  await once(server, "listening");
+  await listen(server, host, { port, descriptor: parts.descriptor }, "REGISTRY_METRICS_ADDR").catch((error: unknown) => {
+    // It may listen by now, where it must not.
+    server.close();
+    throw error;
+  });
   const address = server.address();
   return {
     port: typeof address === "object" && address !== null ? address.port : port,

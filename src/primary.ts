@@ -35,7 +35,7 @@ export async function runPrimary(config: Config, { log, sockets, manager }: Surr
   try {
     const reserved = sockets.http === undefined ? await reservePort(config.bind) : passedPort(config.bind, sockets.http);
     try {
-      await serve(config, { directory, reserved, told, manager }, log);
+      await serve(config, { directory, reserved, told, manager, metricsSocket: sockets.metrics }, log);
     } finally {
       await reserved.free();
     }
@@ -50,10 +50,12 @@ interface Held {
   readonly reserved: ReservedPort;
   readonly told: StopSignals;
   readonly manager: ServiceManager;
+  /** The socket for metrics, when one was passed. */
+  readonly metricsSocket: number | undefined;
 }
 
 async function serve(config: Config, held: Held, log: Logger): Promise<void> {
-  const { reserved, told, manager } = held;
+  const { reserved, told, manager, metricsSocket } = held;
   const prepared = await prepare(config, held, log);
   if (prepared === undefined) return log.info("stopping before all first models are registered; the next start goes on");
   const listening = { port: reserved.port, descriptor: reserved.descriptor };
@@ -61,7 +63,7 @@ async function serve(config: Config, held: Held, log: Logger): Promise<void> {
   const watching = new AbortController();
   let metrics: MetricsListener | undefined;
   try {
-    metrics = await openMetrics(config, workers, log);
+    metrics = await openMetrics(config, { workers, descriptor: metricsSocket }, log);
     const started = await Promise.race([workers.start().then(() => true), told.once.then(() => false)]);
     if (started) {
       announce(config, reserved.port, prepared.first, log);
@@ -80,9 +82,17 @@ async function serve(config: Config, held: Held, log: Logger): Promise<void> {
   }
 }
 
+interface Measured {
+  readonly workers: Workers;
+  readonly descriptor: number | undefined;
+}
+
 /** The listener for metrics, where one is configured. */
-async function openMetrics({ metrics }: Config, workers: Workers, log: Logger): Promise<MetricsListener | undefined> {
-  if (metrics === undefined) return undefined;
+async function openMetrics({ metrics }: Config, { workers, descriptor }: Measured, log: Logger): Promise<MetricsListener | undefined> {
+  if (metrics === undefined) {
+    if (descriptor === undefined) return undefined;
+    throw new StartError("REGISTRY_METRICS_ADDR: must be the address of the socket for metrics that was passed");
+  }
   const { address, tokenPath } = metrics;
   const token = tokenPath === undefined ? undefined : await readSecretFile(tokenPath);
   if (tokenPath !== undefined && token === undefined) throw new StartError(`REGISTRY_METRICS_TOKEN_PATH: ${tokenPath} is not there`);
@@ -94,13 +104,17 @@ async function openMetrics({ metrics }: Config, workers: Workers, log: Logger): 
     return { ...(await workers.measure()), ...own.snapshot() };
   };
   try {
-    const listener = await listenForMetrics({ address, token: token?.secret, collect, log });
+    const listener = await listenForMetrics({ address, descriptor, token: token?.secret, collect, log });
     log.info({ address: address.host, port: listener.port }, "metrics are served");
     return listener;
   } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown";
-    throw new StartError(`REGISTRY_METRICS_ADDR: cannot listen there (${code})`);
+    throw new StartError(noListener(error));
   }
+}
+
+function noListener(error: unknown): string {
+  if (!(error instanceof Error)) return "REGISTRY_METRICS_ADDR: cannot listen there";
+  return "code" in error ? `REGISTRY_METRICS_ADDR: cannot listen there (${String(error.code)})` : error.message;
 }
 
 /** The first signal asks for an orderly end, the second for one at once. */

@@ -85,12 +85,47 @@ describe("a socket that was passed", () => {
   test.each([
     ["another port", async () => ({ BIND_ADDR: "127.0.0.1:1" }), /BIND_ADDR: must be the address of the socket that was passed/],
     ["no port", async () => ({ BIND_ADDR: "127.0.0.1:0" }), /BIND_ADDR: must be the address and port/],
-    ["more of them", async () => ({ LISTEN_FDS: "2" }), /LISTEN_FDS: exactly one socket/],
+    [
+      "more of them",
+      async () => ({ LISTEN_FDS: "2" }),
+      /LISTEN_FDS: a socket for clients can be served, and one with FileDescriptorName=metrics; 2 were passed/,
+    ],
   ])("is refused when the configuration says %s", async (_, more, words) => {
     const { port, descriptor } = await listeningSocket();
     const program = followed(runActivated(settings({ BIND_ADDR: `127.0.0.1:${port}`, ...(await more()) }), [descriptor]));
     expect(await program.ended).toBe(1);
     expect(program.err()).toMatch(words);
+  });
+
+  test.each([
+    ["after", "http:metrics"],
+    ["before", "metrics:http"],
+  ])("comes with one for metrics %s it, told by its name", async (_, names) => {
+    const [clients, metrics] = [await listeningSocket(), await listeningSocket()];
+    const passed = names.startsWith("metrics") ? [metrics, clients] : [clients, metrics];
+    const addresses = { BIND_ADDR: `127.0.0.1:${clients.port}`, REGISTRY_METRICS_ADDR: `127.0.0.1:${metrics.port}` };
+    const program = followed(
+      runActivated(
+        settings({ ...addresses, LISTEN_FDNAMES: names }),
+        passed.map(({ descriptor }) => descriptor),
+      ),
+    );
+    await program.logged("worker serves");
+    for (const { server } of passed) server.close();
+    expect((await fetch(`${await urlOf(program)}/health`)).status).toBe(200);
+    expect(await (await fetch(`http://127.0.0.1:${metrics.port}/metrics`)).text()).toContain("registry_workers 1");
+    expect(await program.stop()).toBe(0);
+  });
+
+  test.each([
+    ["nowhere", {}],
+    ["elsewhere", { REGISTRY_METRICS_ADDR: "127.0.0.1:1" }],
+  ])("for metrics is refused when the configuration has metrics %s", async (_, more) => {
+    const [clients, metrics] = [await listeningSocket(), await listeningSocket()];
+    const env = settings({ BIND_ADDR: `127.0.0.1:${clients.port}`, LISTEN_FDNAMES: "http:metrics", ...more });
+    const program = followed(runActivated(env, [clients.descriptor, metrics.descriptor]));
+    expect(await program.ended).toBe(1);
+    expect(program.err()).toMatch(/REGISTRY_METRICS_ADDR: must be the address of the socket/);
   });
 
   test("is refused when it listens off loopback and the configuration says loopback", async () => {
@@ -102,7 +137,7 @@ describe("a socket that was passed", () => {
 
   test("that was meant for another process is none of ours", () => {
     const env = { LISTEN_FDS: "1", LISTEN_PID: "1", LISTEN_FDNAMES: "http", PATH: "/bin" };
-    expect(takePassedSockets(env, 2)).toEqual({ http: undefined });
+    expect(takePassedSockets(env, 2)).toEqual({ http: undefined, metrics: undefined });
     expect(env).toEqual({ PATH: "/bin" });
   });
 });

@@ -2,6 +2,7 @@ import { onJobAsked } from "../registry/asked-jobs.ts";
 import { finishFileRemovals } from "../registry/file-removal.ts";
 import type { Services } from "../registry/ports.ts";
 import { finishRevocationsEverywhere } from "../registry/revoke-everywhere.ts";
+import { TAKE_STOCK } from "../registry/measure.ts";
 import { repairRuntimeTree } from "../registry/runtime-folders.ts";
 import type { ResultServices } from "../registry/verify-result.ts";
 import { SIGN_STATEMENTS } from "../registry/unsigned-statements.ts";
@@ -12,6 +13,7 @@ import { expireUploads } from "./expire-uploads.ts";
 import { followAuthorities } from "./follow-authorities.ts";
 import type { Job } from "./scheduler.ts";
 import { signStatements } from "./sign-statements.ts";
+import { takeStock } from "./take-stock.ts";
 import { verifyAll } from "./verify-all.ts";
 
 /** How often each job runs and what it spares, in milliseconds, and at which rate. */
@@ -31,6 +33,9 @@ const REPAIR_INTERVAL = 60_000;
 /** A check of all blobs begins at once in the worker that is asked; it is due, or left by a crashed worker, for so long at most. */
 const VERIFY_INTERVAL = 60_000;
 
+/** Metrics that take long to find are as old as this. */
+const STOCK_INTERVAL = 600_000;
+
 /** Everything that the registry does without being asked. */
 export function registryJobs(services: Services & ResultServices, times: JobTimes): readonly Job[] {
   const { collectInterval, uploadExpiry, verifyInterval, verifyRate } = times;
@@ -46,6 +51,7 @@ export function registryJobs(services: Services & ResultServices, times: JobTime
       onAsked: (begin) => onJobAsked(services.metadata, FOLLOW_AUTHORITIES, begin),
     },
     { name: "expire-uploads", every: collectInterval, run: (signal) => expireUploads(services, { lifetime: uploadExpiry, signal }) },
+    { name: TAKE_STOCK, every: STOCK_INTERVAL, run: (signal) => takeStock(services, signal) },
     { name: "collect-garbage", every: collectInterval, run: (signal) => collectGarbage(services, signal) },
     {
       name: VERIFY_ALL,

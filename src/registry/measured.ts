@@ -1,6 +1,8 @@
+import { z } from "zod";
 import type { AuditEvent } from "../audit/event.ts";
 import type { Meter } from "../metrics/metric-set.ts";
 import type { Inspector } from "../scan/inspector.ts";
+import { keys } from "../storage/keys.ts";
 import type { MetadataStore } from "../storage/metadata-store.ts";
 import type { RefusalLog } from "./refusals.ts";
 
@@ -11,11 +13,26 @@ export function measuredMetadata(store: MetadataStore, meter: Meter): MetadataSt
     list: (range) => store.list(range),
     commit: async (change) => {
       const outcome = await store.commit(change);
-      if (outcome === "committed") for (const event of change.audit) countEvent(event, meter);
+      if (outcome === "committed") {
+        for (const event of change.audit) countEvent(event, meter);
+        for (const { key, value } of change.put) if (key[0] === DECISION) countChecks(value, meter);
+      }
       return outcome;
     },
     close: () => store.close(),
   };
+}
+
+const [DECISION] = keys.allDecisions();
+const decisionChecks = z.looseObject({
+  decision: z.looseObject({ checks: z.array(z.looseObject({ id: z.string(), status: z.string() })) }),
+});
+
+/** Those of written policies have the policy's name, which says something of what is kept here. */
+function countChecks(record: unknown, meter: Meter): void {
+  // What is committed already is not undone for a count.
+  const { checks = [] } = decisionChecks.safeParse(record).data?.decision ?? {};
+  for (const { id, status } of checks) meter.add("registry_policy_checks_total", { check: /^[a-z-]*/.exec(id)?.[0] ?? "", status });
 }
 
 function countEvent({ type, outcome }: AuditEvent, meter: Meter): void {
@@ -25,12 +42,20 @@ function countEvent({ type, outcome }: AuditEvent, meter: Meter): void {
   if (type === "blob.damage") meter.add("registry_integrity_failures_total");
 }
 
+/** What was asked for and why it was denied, in words of ours alone: what else an event says may come from the client. */
+function denialOf({ type, reason = "" }: AuditEvent): { readonly permission: string; readonly reason: string } {
+  const permission = /^lacks ([a-z:]+)$/.exec(reason)?.[1];
+  if (type === "auth.denied" && permission !== undefined) return { permission, reason: "permission" };
+  if (type === "auth.login") return { permission: "login", reason: /^[a-z-]{1,32}$/.test(reason) ? reason : "other" };
+  if (type === "manifest.read") return { permission: "pull", reason: "hidden" };
+  return { permission: "", reason: type === "request.refused" ? "rule" : "other" };
+}
+
 /** A log of refusals that counts those for want of a permission. */
 export function measuredRefusals(log: RefusalLog, meter: Meter): RefusalLog {
   return {
     note: (event) => {
-      const permission = event.type === "auth.denied" ? /^lacks ([a-z:]+)$/.exec(event.reason ?? "")?.[1] : undefined;
-      if (permission !== undefined) meter.add("registry_authz_denials_total", { permission });
+      if (event.outcome === "deny") meter.add("registry_authz_denials_total", denialOf(event));
       log.note(event);
     },
     flush: () => log.flush(),

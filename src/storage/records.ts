@@ -303,6 +303,14 @@ export type LeaseRecord = z.infer<typeof leaseRecord>;
 export const collectionRecord = z.strictObject({ v: z.literal(1), phase: z.enum(["records", "files"]), after: digestSchema.nullable() });
 export type CollectionRecord = z.infer<typeof collectionRecord>;
 
+/** What the last look for metrics found: since when the oldest artifact waits for a decision, and how many keys end within a time. */
+export const stockRecord = z.strictObject({
+  v: z.literal(1),
+  oldestWaiting: time.nullable(),
+  expiring: z.record(z.enum(["1d", "7d", "30d"]), z.number().int().nonnegative()),
+});
+export type StockRecord = z.infer<typeof stockRecord>;
+
 const count = z.number().int().nonnegative();
 
 /** How far the signing of statements has come that an earlier version wrote unsigned. `signed`: how many so far. */
