@@ -68,7 +68,12 @@ export async function withdrawApproval(
   });
 }
 
-async function refuseApproval(services: ApprovalServices, { principal }: Caller, { repository, record }: FoundArtifact): Promise<void> {
+/** Throws where the caller may not approve the artifact as it is now, whatever its rights. */
+export async function refuseApproval(
+  services: Pick<ApprovalServices, "metadata">,
+  { principal }: Caller,
+  { repository, record }: FoundArtifact,
+): Promise<void> {
   if (record.state === "deleted") throw new RegistryError("CONFLICT", "the artifact was deleted: push it again first");
   if (record.revocation?.permanent === true)
     throw new RegistryError("CONFLICT", "the artifact was revoked permanently: nothing makes it trusted again");
@@ -77,7 +82,11 @@ async function refuseApproval(services: ApprovalServices, { principal }: Caller,
 }
 
 /** Everybody who put the artifact, or a manifest that it holds, in this generation (RULES 17). */
-async function uploadersOf(services: ApprovalServices, repository: RepositoryName, { digest }: ManifestRecord): Promise<readonly string[]> {
+async function uploadersOf(
+  services: Pick<ApprovalServices, "metadata">,
+  repository: RepositoryName,
+  { digest }: ManifestRecord,
+): Promise<readonly string[]> {
   const closure = await new ClosureWalk(services, repository, NO_OVERLAY).follow([digest], async () => true);
   return [...closure.manifests.values()].flatMap(({ record }) => record.uploaders);
 }

@@ -25,7 +25,7 @@ export async function deleteArtifact(
   reason: string | null,
 ): Promise<ManifestRecord> {
   // Before the state is looked at: there is nothing to say to who may not, not even that it is deleted already.
-  if (!artifact.rights.has("delete:any")) demand(artifact.rights, "delete", "deleting");
+  demandDeletion(artifact);
   const demanded = (now: FoundArtifact): Promise<void> => mayDelete(services, caller, now);
   const record = await plainTransition(services, caller, artifact, { event: "delete", reason, demand: demanded });
   const details = await detailsOf(services, { repository: artifact.repository, record });
@@ -33,7 +33,17 @@ export async function deleteArtifact(
   return record;
 }
 
-async function mayDelete(services: TransitionServices, { principal }: Caller, artifact: FoundArtifact): Promise<void> {
+/** Refuses whoever may delete nothing in the artifact's repository. */
+export function demandDeletion({ rights }: Pick<FoundArtifact, "rights">): void {
+  if (!rights.has("delete:any")) demand(rights, "delete", "deleting");
+}
+
+/** Throws where the caller, who holds one of the two rights, may not delete the artifact as it is now. */
+export async function mayDelete(
+  services: Pick<TransitionServices, "metadata">,
+  { principal }: Caller,
+  artifact: FoundArtifact,
+): Promise<void> {
   const { repository, record, rights } = artifact;
   if (record.statement) throw new RegistryError("DENIED", "statements of the registry itself cannot be deleted");
   const others = [...(await rootsOf(services, repository, record.digest))].filter((root) => root !== record.digest);

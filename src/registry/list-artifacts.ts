@@ -6,7 +6,7 @@ import { STATES } from "../lifecycle/state.ts";
 import { type Digest, digestSchema } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { type RepositoryName, isRepositoryName, repositoryNameSchema } from "../oci/reference.ts";
-import { keys, under } from "../storage/keys.ts";
+import { beginning, keys, under } from "../storage/keys.ts";
 import type { Entry, Key, KeyRange } from "../storage/metadata-store.ts";
 import type { FoundArtifact } from "./find-artifact.ts";
 import { merge, rowsOf } from "./ordered-rows.ts";
@@ -18,6 +18,8 @@ type Needs = Pick<Services, "metadata" | "clock">;
 
 export interface ArtifactQuery {
   readonly repository: RepositoryName | undefined;
+  /** How the repository's name begins. */
+  readonly prefix?: string;
   readonly state: State | undefined;
   /** Where the page before ended: `<repository>@<digest>`. */
   readonly cursor: string | undefined;
@@ -41,7 +43,7 @@ export async function listArtifacts(
   const artifacts: ShownArtifact[] = [];
   let last: Place | undefined;
   for await (const place of places(needs, caller, query)) {
-    const shown = await show(needs, caller, place);
+    const shown = await listedArtifact(needs, caller, place);
     if (shown === undefined) continue;
     // One more that is shown: the page before it is full, and not the last one.
     if (artifacts.length === query.limit) return { artifacts, next: last === undefined ? null : cursorOf(last) };
@@ -51,7 +53,8 @@ export async function listArtifacts(
   return { artifacts, next: null };
 }
 
-async function show(needs: Needs, caller: Caller, place: Place): Promise<ShownArtifact | undefined> {
+/** An artifact as lists show it, if the caller may see it. */
+export async function listedArtifact(needs: Needs, caller: Caller, place: Place): Promise<ShownArtifact | undefined> {
   const found = await see(needs, caller, place);
   return found && showArtifact(needs, found.repository, found.record, { pushedTags: seesAll(found.rights), full: false });
 }
@@ -60,7 +63,7 @@ async function see(needs: Needs, { principal }: Caller, { repository, digest }: 
   const rights = rightsOn(principal, repository);
   const found = await findManifest(needs, repository, digest);
   const serving = await serveManifest(needs, readerFor(principal, repository), repository, found?.record);
-  if (found === undefined || (serving.effect === "absent" && !seesAll(rights))) return undefined;
+  if (found === undefined || found.record.statement || (serving.effect === "absent" && !seesAll(rights))) return undefined;
   return { ...found, repository, rights, refTag: undefined };
 }
 
@@ -117,8 +120,10 @@ function rangesOf(
 ): readonly KeyRange[] {
   const { repository, after, limit } = query;
   const named = repository === undefined ? namedBy(principal) : [repository];
-  if (named === undefined) return rangesIn(family, namespacesKnown(principal, knows), query);
+  const { prefix = "" } = query;
+  if (named === undefined) return within(rangesIn(family, namespacesKnown(principal, knows), query), beginning(family, prefix, limit));
   return named
+    .filter((name) => name.startsWith(prefix))
     .filter((name) => knowsOf(principal, name, knows) && (after === undefined || name >= after.repository))
     .map((name) => under([...family, name], limit + 1, after?.repository === name ? [after.digest] : []));
 }
@@ -159,6 +164,17 @@ function rangesIn(
     .filter(({ end }) => compareKeys(end, whole.start) > 0)
     .map((range) => ({ ...range, start: compareKeys(range.start, whole.start) < 0 ? whole.start : range.start }))
     .toSorted((a, b) => compareKeys(a.start, b.start));
+}
+
+/** What of the ranges lies in another one. */
+function within(ranges: readonly KeyRange[], { start, end }: KeyRange): readonly KeyRange[] {
+  return ranges
+    .filter((range) => compareKeys(range.end, start) > 0 && compareKeys(end, range.start) > 0)
+    .map((range) => ({
+      ...range,
+      start: compareKeys(range.start, start) < 0 ? start : range.start,
+      end: compareKeys(range.end, end) > 0 ? end : range.end,
+    }));
 }
 
 function placeOf({ key }: Entry): Place {

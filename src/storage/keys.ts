@@ -136,6 +136,11 @@ export function under(prefix: Key, limit: number, after: readonly (string | numb
   return { start: after.length === 0 ? prefix : [...prefix, ...after, ""], end: [...prefix, LAST], limit };
 }
 
+/** All keys of a family whose next part begins with a text, at most `limit`. */
+export function beginning(family: Key, text: string, limit: number): KeyRange {
+  return { start: [...family, text], end: [...family, `${text}${LAST}`], limit };
+}
+
 /** Of a path, which may be longer than a key. */
 function hashOf(path: string): string {
   return createHash("sha256").update(path).digest("hex");
@@ -181,6 +186,7 @@ export const keys = {
   manifestContent: (repository: RepositoryName, manifest: Digest): Key => ["manifest-content", repository, manifest],
   manifestRepository: (manifest: Digest, repository: RepositoryName): Key => ["manifest-repository", manifest, repository],
   manifestRepositories: (manifest: Digest): Key => ["manifest-repository", manifest],
+  manifestsRepositories: (): Key => ["manifest-repository"],
   artifactState: (state: State, repository: RepositoryName, manifest: Digest): Key => ["artifact-state", state, repository, manifest],
   artifactsIn: (state: State, repository?: RepositoryName): Key =>
     repository === undefined ? ["artifact-state", state] : ["artifact-state", state, repository],

@@ -11,6 +11,8 @@ export interface Viewer {
 /** The places that the navigation names. */
 const SECTIONS = [
   { path: "/ui/", name: "Start" },
+  { path: "/ui/review", name: "Review queue" },
+  { path: "/ui/explore", name: "Explore" },
   { path: "/ui/sessions", name: "Your sessions" },
 ] as const;
 export type Section = (typeof SECTIONS)[number]["path"];

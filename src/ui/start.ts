@@ -1,7 +1,7 @@
 import { STATES, type State } from "../lifecycle/state.ts";
 import { type Html, html } from "./html.ts";
 import { meaningOf, stateBadge } from "./state.ts";
-import { moment, sizeText } from "./text.ts";
+import { durationText, moment, sizeText } from "./text.ts";
 
 /** What the start page tells. */
 export interface Overview {
@@ -10,6 +10,8 @@ export interface Overview {
   readonly areStatesComplete: boolean;
   /** Counted up to a bound. */
   readonly damaged: { readonly count: number; readonly isComplete: boolean };
+  /** What waits for a decision and the viewer may see; ages are in milliseconds. */
+  readonly waiting: { readonly count: number; readonly isComplete: boolean; readonly oldest: number | undefined; readonly refused: number };
   /** Bytes that uploads may still fill; undefined for who does not run the registry. */
   readonly room: number | undefined;
   /** The viewer's keys that end within two weeks. */
@@ -17,7 +19,7 @@ export interface Overview {
 }
 
 /** The start page. */
-export function startPage({ states, areStatesComplete, damaged, room, expiring }: Overview): Html {
+export function startPage({ states, areStatesComplete, damaged, waiting, room, expiring }: Overview): Html {
   const total = Object.values(states).reduce((sum, count) => sum + count, 0);
   return html`<h1>What is here</h1>
     ${total === 0 && nothingYet}
@@ -27,6 +29,10 @@ export function startPage({ states, areStatesComplete, damaged, room, expiring }
         ${STATES.map((state) => html`<li><strong>${states[state]}</strong>${stateBadge(state)}<br /><span class="soft">${meaningOf(state)}</span></li>`)}
       </ul>
       ${!areStatesComplete && html`<p class="soft">Each state is counted up to a thousand.</p>`}
+    </section>
+    <section aria-labelledby="waiting">
+      <h2 id="waiting">Waiting for a decision</h2>
+      ${waitingText(waiting)}
     </section>
     <section aria-labelledby="health">
       <h2 id="health">Health</h2>
@@ -44,6 +50,17 @@ export function startPage({ states, areStatesComplete, damaged, room, expiring }
 const nothingYet = html`<p class="notice">
   Nothing was pushed yet. A publisher begins with <code>securectl push FILE models/NAME:TAG</code>, or with any OCI client.
 </p>`;
+
+function waitingText({ count, isComplete, oldest, refused }: Overview["waiting"]): Html {
+  if (count === 0) return html`<p>Nothing that you may see waits.</p>`;
+  const plus = isComplete ? "" : "+";
+  return html`<ul class="cards">
+      <li><strong>${count}${plus}</strong><a href="/ui/review">in the review queue</a></li>
+      ${oldest !== undefined && html`<li><strong>${durationText(oldest)}</strong>is how long the first of them waits</li>`}
+      <li><strong>${refused}${plus}</strong>of them were refused by the policy when somebody tried</li>
+    </ul>
+    ${!isComplete && html`<p class="soft">The first two hundred of each state were looked at.</p>`}`;
+}
 
 function damagedText(count: number): Html {
   if (count === 0) return html`<span>blobs are damaged, as far as they were checked</span>`;

@@ -24,7 +24,6 @@ h3 { font-size: 1rem; }
 table { border-collapse: collapse; width: 100%; margin: 1rem 0; }
 caption { text-align: left; font-weight: bold; padding: .25rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .6rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
-td.number, th.number { text-align: right; white-space: nowrap; }
 code, pre { font-family: ui-monospace, monospace; font-size: .9rem; overflow-wrap: anywhere; }
 pre { background: var(--panel); border: 1px solid var(--line); padding: .75rem; overflow-x: auto; white-space: pre-wrap; }
 dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .25rem 1rem; }
@@ -53,8 +52,7 @@ button:disabled { cursor: not-allowed; color: var(--soft); border-style: dashed;
 .cards strong { display: block; font-size: 1.5rem; }
 .filters { display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: 0 1rem; align-items: end; }
 .act { border: 1px solid var(--line); border-radius: .25rem; padding: 0 1rem 1rem; margin: 1rem 0; }
-.copy { visibility: hidden; min-height: 1.75rem; padding: 0 .5rem; font-size: .85rem; }
-.scripted .copy { visibility: visible; }
+.whole { user-select: all; }
 @media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .5rem; } }
 @media (prefers-reduced-motion: no-preference) { a, button { transition: background-color .1s; } }
 `;

@@ -33,3 +33,17 @@ export function sizeText(bytes: number): string {
 export function moment(at: string): Html {
   return html`<time datetime="${at}">${at.slice(0, 16).replace("T", " ")} UTC</time>`;
 }
+const PERIODS = [
+  { name: "day", milliseconds: 86_400_000 },
+  { name: "hour", milliseconds: 3_600_000 },
+  { name: "minute", milliseconds: 60_000 },
+] as const;
+
+/** How long something is, in milliseconds, by its greatest unit. */
+export function durationText(milliseconds: number): string {
+  for (const { name, milliseconds: one } of PERIODS) {
+    const count = Math.floor(milliseconds / one);
+    if (count > 0) return `${count} ${name}${count === 1 ? "" : "s"}`;
+  }
+  return "less than a minute";
+}

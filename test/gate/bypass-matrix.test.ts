@@ -135,6 +135,28 @@ describe.each(KNOWN)("the lists of $name", (principal) => {
     expect(sorted(artifacts.map(({ repository, digest, state }) => [repository, digest, state]))).toEqual(sorted(seen));
   });
 
+  test("on pages hold the same: exploring all of it, the review queue some of it", async () => {
+    const { body } = await asker.get(principal, "/v1/artifacts?limit=1000");
+    const { artifacts } = JSON.parse(body.toString("utf8")) as { artifacts: { repository: string; digest: string }[] };
+    const seen = artifacts.map(({ repository, digest }) => `${repository}@${digest}`);
+    expect((await asker.linked(principal, "/ui/explore")).toSorted()).toEqual(seen.toSorted());
+    expect((await asker.linked(principal, "/ui/review")).filter((ref) => !seen.includes(ref))).toEqual([]);
+    // By the beginning of its digest an artifact is found by whoever sees its record, in the order of repositories, forty at most.
+    for (const label of WHATS) {
+      const { digest } = DEFINITIONS[label];
+      const places = PLACES.map(([, place]) => place).filter((place) =>
+        world.model.seesRecord(actorOf(principal, place), world.model.at(place), digest),
+      );
+      const found = await asker.linked(principal, `/ui/explore?digest=${digest.slice("sha256:".length).slice(0, 16)}`);
+      expect(found).toEqual(
+        places
+          .toSorted()
+          .slice(0, 40)
+          .map((place) => `${place}@${digest}`),
+      );
+    }
+  });
+
   test("of models hold what was registered and the rest of what it sees, but for evidence", async () => {
     expect(await modelsOf(principal)).toEqual(expectedModels(principal));
   });

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { digestOf } from "../../src/oci/digest.ts";
 import { GateAsker } from "../support/gate-asker.ts";
 import { everyProbe } from "../support/gate-every-probe.ts";
-import { EVERY_CONTENT, type Probe, UNNAMED, blobProbes, manifestProbes, told } from "../support/gate-probes.ts";
+import { EVERY_CONTENT, type Probe, UNNAMED, blobProbes, manifestProbes, pageProbes, told } from "../support/gate-probes.ts";
 import { ELSEWHERE, MOUNTER, PLACES, PRINCIPALS, type SceneName, actorOf, placeOf, startScenes } from "../support/gate-scenes.ts";
 import { type Answer, type GateWorld, type Principal, headerOf } from "../support/gate-world.ts";
 import { faultsOf } from "../support/invariants.ts";
@@ -252,6 +252,21 @@ describe("protocol.md §9, ways to the knowledge that something exists:", () => 
     // As in all rows, and in the matrix; here at every door, for who could learn the most.
     for (const place of [placeOf("quarantined"), placeOf("hidden tree")]) {
       expect(await asker.faults(RUNNER, place, await everyProbe(world, place, actorOf(RUNNER, place)))).toEqual([]);
+    }
+  });
+
+  test("row 15: pages of what is hidden are those of what never was, and who is not signed in is sent to do so, whatever there is", async () => {
+    for (const place of [placeOf("quarantined"), placeOf("hidden tree"), placeOf("revoked and never trusted")]) {
+      for (const name of ["runner", "stranger", "elsewhere"]) {
+        const probes = WHATS.flatMap((label) => pageProbes(place, label));
+        expect(await asker.faults(principalNamed(name), place, probes)).toEqual([]);
+      }
+      for (const path of [`/ui/artifacts/${place}@${DEFINITIONS.ONE.digest}`, "/ui/explore", "/ui/review", "/ui/"]) {
+        const { status, body } = await world.ask(undefined, path);
+        expect([path, status, body.length]).toEqual([path, 303, 0]);
+        // Nor does a key open pages, so that no program takes them for an API.
+        expect((await world.ask(world.authorization("operator"), path)).status).toBe(303);
+      }
     }
   });
 

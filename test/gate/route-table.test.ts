@@ -32,10 +32,17 @@ describe("the route table", () => {
 });
 
 const CONTENT = ["GET /v2/:name/blobs/:digest", "GET /v2/:name/manifests/:reference", "GET /v2/:name/referrers/:digest"];
-const LISTS = ["GET /v1/artifacts", "GET /v2/:name/tags/list", "GET /v2/_catalog"];
+const LISTS = ["GET /ui/", "GET /ui/explore", "GET /ui/review", "GET /v1/artifacts", "GET /v2/:name/tags/list", "GET /v2/_catalog"];
 const ARTIFACT = "/v1/artifacts/:ref{[^@:]+(?:[@:]|%40|%3[Aa])[^/]+}";
 const PROMOTED = "/v1/tags/:ref{[^@:]+(?::|%3[Aa])[^/]+}/promoted";
-const RECORDS = ["POST /v1/policies/:name/replay", `GET ${ARTIFACT}`, `GET ${ARTIFACT}/history`, `GET ${ARTIFACT}/snapshot`];
+const PAGE = ARTIFACT.replace("/v1/", "/ui/");
+const RECORDS = [
+  ...["", "/trust", "/timeline", "/contents", "/referrers", "/access", "/raw"].map((tab) => `GET ${PAGE}${tab}`),
+  "POST /v1/policies/:name/replay",
+  `GET ${ARTIFACT}`,
+  `GET ${ARTIFACT}/history`,
+  `GET ${ARTIFACT}/snapshot`,
+];
 const MODELS = [
   "GET /v1/models",
   "GET /v1/model",
@@ -48,6 +55,7 @@ const CHANGES = [
   ...["acquire", "quarantine", "promote", "revoke"].map((event) => `POST /v1/model/${event}`),
   "DELETE /v1/model/delete",
   ...["quarantine", "evaluate", "approve", "promote", "revoke"].map((event) => `POST ${ARTIFACT}/${event}`),
+  ...["quarantine", "approve", "withdraw", "promote", "revoke", "delete"].map((act) => `POST ${PAGE}/${act}`),
   `DELETE ${ARTIFACT}`,
   `DELETE ${ARTIFACT}/approve`,
   `PUT ${PROMOTED}`,
@@ -84,7 +92,6 @@ const NOT_OF_ARTIFACTS = [
   "GET /v1/whoami",
   ...assets.map(({ path }) => `GET ${path}`),
   "GET /ui",
-  "GET /ui/",
   "GET /ui/sign-in",
   "POST /ui/sign-in",
   "POST /ui/sign-out",

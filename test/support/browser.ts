@@ -1,4 +1,13 @@
-import type { WholeRegistry, Answer } from "./whole-registry.ts";
+import type { IncomingHttpHeaders } from "node:http";
+import type { TestRegistry } from "./server.ts";
+import type { WholeRegistry } from "./whole-registry.ts";
+
+/** What a browser gets. */
+interface Answer {
+  readonly status: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly text: string;
+}
 
 /** What is asked over a connection, and how it is answered. */
 type AskServer = (method: string, path: string, headers: Readonly<Record<string, string>>, body?: string) => Promise<Answer>;
@@ -28,6 +37,22 @@ export class Browser {
     return new Browser(registry.edge.url, (method, path, headers, body) =>
       registry.ask(method, path, { headers, ...(body !== undefined && { body }) }),
     );
+  }
+
+  /** At a whole registry over real stores, signed in. */
+  static async signedIn(registry: TestRegistry, name: string, key: string): Promise<Browser> {
+    const browser = new Browser(registry.url, async (method, path, headers, body) => {
+      const answer = await registry.fetchAs("nobody", path, { method, headers, ...(body !== undefined && { body }) });
+      const text = await answer.text();
+      return {
+        status: answer.status,
+        headers: { ...Object.fromEntries(answer.headers), "set-cookie": answer.headers.getSetCookie() },
+        text,
+      };
+    });
+    const { status } = await browser.signIn(name, key);
+    if (status !== 303) throw new Error(`${name} could not sign in: ${status}`);
+    return browser;
   }
 
   get cookieHeader(): Record<string, string> {
@@ -60,9 +85,14 @@ export class Browser {
 
   /** Sends the form with this action that is on a page, with some fields changed. */
   async submit(page: string, action: string, changes: Readonly<Record<string, string>> = {}): Promise<Answer> {
+    return this.post(action, { ...(await this.form(page, action)).fields, ...changes });
+  }
+
+  /** The form with this action that is on a page. */
+  async form(page: string, action: string): Promise<Form> {
     const form = formsOf((await this.get(page)).text).find((each) => each.action === action);
     if (form === undefined) throw new Error(`${page} has no form for ${action}`);
-    return this.post(action, { ...form.fields, ...changes });
+    return form;
   }
 
   #kept(answer: Answer): Answer {
@@ -99,4 +129,31 @@ function attributeOf(attributes: string, name: string): string | undefined {
 function unescaped(text: string): string {
   const named: Readonly<Record<string, string>> = { "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'", "&amp;": "&" };
   return text.replace(/&(?:lt|gt|quot|amp|#39);/g, (entity) => named[entity] ?? entity);
+}
+
+/** Elements without an end. */
+const VOID = new Set(["meta", "link", "input", "br"]);
+
+const TAG = /<(\/?)([a-z][a-z0-9]*)((?:\s+[a-z-]+(?:="[^"<>]*")?)*)\s*\/?>|<[^]{0,40}/g;
+
+/** What is wrong with a page as markup: elements that do not close as they opened, attributes without quotes, what runs or leads elsewhere. */
+export function faultsOfPage(text: string): readonly string[] {
+  const faults: string[] = [];
+  const open: string[] = [];
+  for (const [tag, slash, name, attributes = ""] of text.replace(/^<!doctype html>/, "").matchAll(TAG)) {
+    if (name === undefined) faults.push(`no tag: ${tag}`);
+    else if (slash === "/") faults.push(...(open.pop() === name ? [] : [`${tag} closes another element`]));
+    else if (!VOID.has(name)) open.push(name);
+    faults.push(...faultsOfElement(name ?? "", attributes));
+  }
+  const left = open.length > 0 ? [`never closed: ${open.join(" ")}`] : [];
+  return [...faults, ...left, ...(text.length > 50_000 ? [`${text.length} characters`] : [])];
+}
+
+function faultsOfElement(name: string, attributes: string): readonly string[] {
+  const faults = [...attributes.matchAll(/\s([a-z-]+)(?:="([^"]*)")?/g)].flatMap(([, attribute = "", value = ""]) => [
+    ...(attribute.startsWith("on") || attribute === "style" ? [`the attribute ${attribute}`] : []),
+    ...(/^(?:href|action|src)$/.test(attribute) && !/^(?:#main|\/ui\/)/.test(value) ? [`leads to ${value}`] : []),
+  ]);
+  return /^(?:script|iframe|object|embed|base|img|svg|style)$/.test(name) ? [`the element ${name}`, ...faults] : faults;
 }

@@ -1,6 +1,6 @@
 import { type Probe, faultsOfAnswer } from "./gate-probes.ts";
 import { actorOf } from "./gate-scenes.ts";
-import type { Answer, GateWorld, Principal } from "./gate-world.ts";
+import type { Answer, Asked, GateWorld, Principal } from "./gate-world.ts";
 import { DEFINITIONS, WHATS, type What } from "./lifecycle-acts.ts";
 
 /** Asks the doors of a registry, and compares what they answer with what the model says. */
@@ -13,28 +13,47 @@ export class GateAsker {
     this.world = world;
   }
 
+  /** By the API with its key, and for pages with a session. */
+  async ask({ name }: Principal, path: string, asked: Asked = {}): Promise<Answer> {
+    if (!path.startsWith("/ui/")) return this.world.ask(this.world.authorization(name), path, asked);
+    return this.world.ask(undefined, path, { ...asked, headers: { ...asked.headers, ...(await this.world.session(name)) } });
+  }
+
   get(principal: Principal, path: string): Promise<Answer> {
-    return this.world.ask(this.world.authorization(principal.name), path);
+    return this.ask(principal, path);
   }
 
   /** What is wrong with the answers to some probes. */
   async faults(principal: Principal, place: string, probes: readonly Probe[]): Promise<string[]> {
     const said = { model: this.world.model, actor: actorOf(principal, place) };
-    const authorization = this.world.authorization(principal.name);
+    // Pages are shown to nobody who is not signed in.
+    const isKnown = this.world.authorization(principal.name) !== undefined;
+    const asked = probes.filter(({ path }) => isKnown || !path.startsWith("/ui/"));
     const faults = await Promise.all(
-      probes.map(async (probe) => {
-        const answer = await this.world.ask(authorization, probe.path, probe.asked);
+      asked.map(async (probe) => {
+        const answer = await this.ask(principal, probe.path, probe.asked);
         return faultsOfAnswer(probe, said, { answer, miss: await this.#missOf(principal, probe, place) });
       }),
     );
     return faults.flat();
   }
 
-  #missOf({ name }: Principal, { door, miss, asked }: Probe, place: string): Promise<Answer> {
-    const key = [name, place, door].join(" ");
-    const known = this.#misses.get(key) ?? this.world.ask(this.world.authorization(name), miss, asked);
+  #missOf(principal: Principal, { door, miss, asked }: Probe, place: string): Promise<Answer> {
+    const key = [principal.name, place, door].join(" ");
+    const known = this.#misses.get(key) ?? this.ask(principal, miss, asked);
     this.#misses.set(key, known);
     return known;
+  }
+
+  /** The artifacts that a page of a list and those after it lead to, as `<repository>@<digest>`. */
+  async linked(principal: Principal, path: string): Promise<readonly string[]> {
+    const refs: string[] = [];
+    for (let page: string | undefined = path; page !== undefined;) {
+      const text: string = (await this.get(principal, page)).body.toString("utf8");
+      refs.push(...[...text.matchAll(/href="\/ui\/artifacts\/([^"/]+(?:\/[^"/@]+)*@[^"/]+)"/g)].map(([, ref = ""]) => ref));
+      page = /href="([^"]+)" rel="next"/.exec(text)?.[1]?.replaceAll("&amp;", "&");
+    }
+    return refs;
   }
 
   /** The entries of a list, by name or digest. */

@@ -7,6 +7,7 @@ import {
   blobProbes,
   forbiddenProbes,
   manifestProbes,
+  pageProbes,
   recordProbes,
   statementProbes,
   subjectOf,
@@ -22,7 +23,7 @@ export async function everyProbe(world: GateWorld, place: string, { pullAny, qua
   const statements = await Promise.all(subjects.map((subject) => statementProbes(world, place, subject)));
   const isPowerless = !pullAny && !quarantine;
   return [
-    ...subjects.flatMap((subject) => [...manifestProbes(place, subject), ...recordProbes(place, subject)]),
+    ...subjects.flatMap((subject) => [...manifestProbes(place, subject), ...recordProbes(place, subject), ...pageProbes(place, subject)]),
     ...statements.flat(),
     ...[...EVERY_CONTENT, ...(registered?.contents ?? [])].flatMap((content) => blobProbes(place, content)),
     ...WHATS.flatMap((label) => modelProbes(place, label)),

@@ -199,6 +199,50 @@ export function recordProbes(place: string, what: What | Subject): Probe[] {
   );
 }
 
+// Pages
+
+/** What the tabs of an artifact's page show that is read from its manifest; undefined where that is nothing. */
+const READ: Readonly<Record<string, string | undefined>> = {
+  "": undefined,
+  "/timeline": undefined,
+  "/contents": "What its manifest names",
+  "/referrers": undefined,
+  "/access": undefined,
+  "/raw": "schemaVersion",
+};
+
+/** The pages of an artifact: seen by whom its record is, and what is read from its manifest by whom that is served. */
+export function pageProbes(place: string, what: What | Subject): Probe[] {
+  const { about, definition, tag } = subjectOf(what);
+  const { digest } = definition;
+  const tabs = Object.entries(READ).map(([tab, read]): Probe => ({
+    door: `page${tab}`,
+    about,
+    path: `/ui/artifacts/${place}@${digest}${tab}`,
+    asked: {},
+    miss: `/ui/artifacts/${place}@${never(digest)}${tab}`,
+    effect: (model, actor) => (model.seesRecord(actor, model.at(place), digest) ? "allow" : "absent"),
+    allowed: (answer, model, actor) => {
+      const isServed = model.manifest(actor, model.at(place), digest) === "allow";
+      const isShown = read !== undefined && answer.body.toString("utf8").includes(read);
+      return [...expected("status", answer.status, [200]), ...(isShown && !isServed ? ["shows what is not served"] : [])];
+    },
+  }));
+  const byTag: Probe = {
+    door: "page by tag",
+    about,
+    path: `/ui/artifacts/${place}:${tag}`,
+    asked: {},
+    miss: `/ui/artifacts/${place}:no-such-tag`,
+    effect: (model, actor) => {
+      const target = meant(model, actor, place, tag);
+      return target !== undefined && model.seesRecord(actor, model.at(place), target) ? "allow" : "absent";
+    },
+    allowed: (answer) => expected("status", answer.status, [303]),
+  };
+  return [...tabs, byTag];
+}
+
 const CHANGES: readonly (readonly [string, string, string, string | undefined])[] = [
   ...["quarantine", "evaluate", "approve", "promote"].map((event) => [event, "POST", `/${event}`, "{}"] as const),
   ["withdrawal of an approval", "DELETE", "/approve", undefined],

@@ -52,7 +52,8 @@ export interface Registered {
 /** Whoever has the service token, which only `/v1` knows. */
 export const TOKEN = "service-token";
 
-const AT_RANDOM: ReadonlySet<string> = new Set(["date", "x-request-id"]);
+/** What differs between any two answers: what is left of a limit tells of the caller's own requests. */
+const AT_RANDOM: ReadonlySet<string> = new Set(["date", "x-request-id", "ratelimit"]);
 
 export class GateWorld implements AsyncDisposable {
   readonly model = new ReferenceModel();
@@ -60,6 +61,7 @@ export class GateWorld implements AsyncDisposable {
   /** By their repositories. */
   readonly registered = new Map<string, Registered>();
   readonly #secrets: ReadonlyMap<string, string>;
+  readonly #sessions = new Map<string, Promise<Readonly<Record<string, string>>>>();
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 16 });
 
   private constructor(registry: TestRegistry, secrets: ReadonlyMap<string, string>) {
@@ -95,6 +97,20 @@ export class GateWorld implements AsyncDisposable {
     if (name === TOKEN) return `Bearer ${this.registry.credentials.serviceToken}`;
     const key = this.#secrets.get(name);
     return key === undefined ? undefined : `Basic ${Buffer.from(`${name}:${key}`).toString("base64")}`;
+  }
+
+  /** Headers by which a principal asks for pages: the cookie of its session, which it signs in for once. */
+  session(name: string): Promise<Readonly<Record<string, string>>> {
+    const known = this.#sessions.get(name) ?? this.#signIn(name);
+    this.#sessions.set(name, known);
+    return known;
+  }
+
+  async #signIn(name: string): Promise<Readonly<Record<string, string>>> {
+    const body = new URLSearchParams({ name, key: this.#secrets.get(name) ?? "" }).toString();
+    const headers = { "Content-Type": "application/x-www-form-urlencoded", Origin: this.registry.url };
+    const answer = await this.#must(303, name, "/ui/sign-in", { method: "POST", headers, body });
+    return { Cookie: (headerOf(answer, "set-cookie") ?? "").split(";", 1)[0] ?? "" };
   }
 
   /** One request over a socket that is kept, by whoever has this authorization. */

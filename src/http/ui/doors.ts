@@ -1,14 +1,27 @@
-import type { Services } from "../../registry/ports.ts";
 import type { Door } from "../route.ts";
+import { artifactPageDoors } from "./artifact.ts";
+import { artifactActDoors } from "./artifact-acts.ts";
+import type { ArtifactPageServices } from "./artifact-at.ts";
 import { assetDoors } from "./assets.ts";
+import { exploreDoors } from "./explore.ts";
+import { reviewDoors } from "./review.ts";
 import { sessionDoors } from "./sessions.ts";
 import { type SignInOptions, signInDoors } from "./sign-in.ts";
 import { startDoors } from "./start.ts";
 
-type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "random" | "secretFor" | "log" | "settings">;
+type Needs = ArtifactPageServices & Parameters<typeof signInDoors>[0];
 
 /** All doors of the pages. */
 export function pageDoors(services: Needs, options: SignInOptions): readonly Door[] {
-  const { pages } = options;
-  return [...assetDoors(), ...signInDoors(services, options), ...startDoors(services, pages), ...sessionDoors(services, pages)];
+  const { pages, realm } = options;
+  return [
+    ...assetDoors(),
+    ...signInDoors(services, options),
+    ...startDoors(services, pages),
+    ...reviewDoors(services, pages),
+    ...exploreDoors(services, pages),
+    ...artifactPageDoors(services, { pages, realm }),
+    ...artifactActDoors(services),
+    ...sessionDoors(services, pages),
+  ];
 }

@@ -64,7 +64,8 @@ export class Pages {
     // A 401 would have to name a way to authenticate by headers (RFC 9110 §15.5.2).
     const status: ContentfulStatusCode = error.code === "UNAUTHORIZED" ? 403 : ERRORS[error.code].status;
     const title = STATUS_CODES[status] ?? "Error";
-    const failure = { title, message: error.message, requestId: c.get("requestId"), isSignedIn: c.get("session") !== undefined };
+    const requestId = status >= 500 ? c.get("requestId") : undefined;
+    const failure = { title, message: error.message, requestId };
     return this.show(c, { title, main: errorPage(failure), status });
   }
 }

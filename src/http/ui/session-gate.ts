@@ -75,3 +75,9 @@ export function viewerOf(c: Ask): Viewer {
   if (session === undefined) throw new TypeError("only a door behind the gate of the pages has a viewer");
   return session.viewer;
 }
+/** The form that came with a change, which the gate has let in. */
+export function formOf(c: Ask): URLSearchParams {
+  const form = c.get("form");
+  if (form === undefined) throw new TypeError("only a door that changes something, behind the gate of the pages, has a form");
+  return form;
+}

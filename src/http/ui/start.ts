@@ -4,6 +4,7 @@ import { endOf } from "../../registry/find-credential.ts";
 import { listCredentials } from "../../registry/list-credentials.ts";
 import type { Caller, Services } from "../../registry/ports.ts";
 import { countDamaged } from "../../registry/verify-damage.ts";
+import { waitingArtifacts } from "../../registry/waiting-artifacts.ts";
 import { type Overview, startPage } from "../../ui/start.ts";
 import type { Door } from "../route.ts";
 import { type Pages, redirect } from "./page.ts";
@@ -36,8 +37,20 @@ async function overviewOf(services: Needs, caller: Caller): Promise<Overview> {
     states: counts,
     areStatesComplete: complete,
     damaged: { count: damaged.count, isComplete: damaged.complete },
+    waiting: await waitingOf(services, caller),
     room: isOperator ? await services.blobs.room() : undefined,
     expiring: await expiringKeys(services, caller),
+  };
+}
+
+async function waitingOf(services: Needs, caller: Caller): Promise<Overview["waiting"]> {
+  const { artifacts, isComplete } = await waitingArtifacts(services, caller);
+  const [oldest] = artifacts;
+  return {
+    count: artifacts.length,
+    isComplete,
+    oldest: oldest && Math.max(0, services.clock() - Date.parse(oldest.artifact.changed_at)),
+    refused: artifacts.filter(({ refusedAt }) => refusedAt !== undefined).length,
   };
 }
 

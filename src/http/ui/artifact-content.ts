@@ -1,0 +1,138 @@
+import type { Descriptor } from "../../oci/descriptor.ts";
+import { RegistryError } from "../../oci/errors.ts";
+import { type Manifest, parseManifest } from "../../oci/manifest.ts";
+import { findArtifact } from "../../registry/find-artifact.ts";
+import { listReferrers } from "../../registry/list-referrers.ts";
+import type { Caller, Services } from "../../registry/ports.ts";
+import { pullManifest } from "../../registry/pull-manifest.ts";
+import { type ManifestEntry, contentsTab } from "../../ui/contents.ts";
+import type { Html } from "../../ui/html.ts";
+import { rawTab, withheld } from "../../ui/raw.ts";
+import { type Referrer, referrersTab } from "../../ui/referrers.ts";
+import { decisionAnswer } from "../../api/decision.ts";
+import type { ArtifactPageServices, Look } from "./artifact-at.ts";
+
+const MAX_ENTRIES = 60;
+const MAX_ANNOTATIONS = 20;
+const MAX_REFERRERS = 50;
+const TITLE = "org.opencontainers.image.title";
+/** The first of these annotations says what a referrer is. */
+const SAYING = [
+  "dev.ai-model-registry.lifecycle.state",
+  "dev.sigstore.bundle.predicateType",
+  TITLE,
+  "org.opencontainers.image.description",
+];
+
+interface Content {
+  readonly bytes: Uint8Array;
+  readonly mediaType: string;
+}
+
+/** The manifest's bytes by the question that a pull asks; or why the caller, who sees the record, does not read them. */
+async function contentFor(services: ArtifactPageServices, { caller, artifact, shown }: Look): Promise<Content | string> {
+  try {
+    const pulled = await pullManifest(services, caller, artifact.repository, { digest: shown.digest });
+    return { bytes: await pulled.read(), mediaType: pulled.mediaType };
+  } catch (error) {
+    if (!(error instanceof RegistryError)) throw error;
+    if (error.code === "DENIED") return error.message;
+    if (error.code === "MANIFEST_UNKNOWN") return "What it consists of is gone, or is not for you to read.";
+    throw error;
+  }
+}
+
+/** The manifest as it was pushed. */
+export async function rawOf(services: ArtifactPageServices, look: Look): Promise<Html> {
+  const content = await contentFor(services, look);
+  if (typeof content === "string") return withheld("Manifest", content);
+  const { repository, digest, host } = look.head;
+  return rawTab({
+    mediaType: content.mediaType,
+    text: Buffer.from(content.bytes).toString("utf8"),
+    size: content.bytes.length,
+    command: `oras manifest fetch ${host}/${repository}@${digest}`,
+  });
+}
+
+/** What the manifest names. */
+export async function contentsOf(services: ArtifactPageServices, look: Look): Promise<Html> {
+  const content = await contentFor(services, look);
+  if (typeof content === "string") return withheld("Contents", content);
+  const manifest = parseManifest(content.bytes, content.mediaType);
+  const all = entriesOf(manifest);
+  const from = Math.min(wholeNumber(look.c.req.query("from")), all.length);
+  const annotations = Object.entries(manifest.annotations);
+  const entries = all.slice(from, from + MAX_ENTRIES);
+  return contentsTab({
+    artifact: look.shown,
+    entries: await Promise.all(entries.map((entry) => withState(services, look, entry))),
+    from,
+    total: all.length,
+    annotations: annotations.slice(0, MAX_ANNOTATIONS),
+    moreAnnotations: Math.max(0, annotations.length - MAX_ANNOTATIONS),
+  });
+}
+
+function wholeNumber(text: string | undefined): number {
+  return /^\d{1,6}$/.test(text ?? "") ? Number(text) : 0;
+}
+
+type Named = Omit<ManifestEntry, "state"> & { readonly descriptor: Descriptor };
+
+function entriesOf({ config, layers, blobs, manifests }: Manifest): readonly Named[] {
+  return [
+    ...(config === undefined ? [] : [named("config", config)]),
+    ...layers.map((each) => named("layer", each)),
+    ...blobs.map((each) => named("blob", each)),
+    ...manifests.map((each) => named("manifest", each)),
+  ];
+}
+
+function named(role: ManifestEntry["role"], descriptor: Descriptor): Named {
+  const { digest, mediaType, size, annotations } = descriptor;
+  const title = annotations && Object.hasOwn(annotations, TITLE) ? annotations[TITLE] : undefined;
+  return { role, digest, mediaType, size, title, descriptor };
+}
+
+/** What an index holds has states of its own, which the caller sees where it sees the artifact. */
+async function withState(services: Pick<Services, "metadata">, { caller, artifact }: Look, entry: Named): Promise<ManifestEntry> {
+  const { descriptor, ...shown } = entry;
+  if (entry.role !== "manifest") return { ...shown, state: undefined };
+  const found = await seen(services, caller, { repository: artifact.repository, reference: { digest: descriptor.digest } });
+  return { ...shown, state: found?.record.state };
+}
+
+async function seen(
+  services: Pick<Services, "metadata">,
+  caller: Caller,
+  at: Parameters<typeof findArtifact>[2],
+): Promise<Awaited<ReturnType<typeof findArtifact>> | undefined> {
+  try {
+    return await findArtifact(services, caller, at, "seen");
+  } catch (error) {
+    if (error instanceof RegistryError && error.code === "NOT_FOUND") return undefined;
+    throw error;
+  }
+}
+
+/** What is attached to the artifact, as the list of referrers shows it to the caller. */
+export async function referrersOf(services: ArtifactPageServices, { c, caller, artifact, shown }: Look): Promise<Html> {
+  const { repository, record } = artifact;
+  const page = { n: MAX_REFERRERS, last: c.req.query("last") };
+  const { referrers, next } = await listReferrers(services, caller, { repository, subject: record.digest, artifactType: undefined, page });
+  const covers = new Set<string>(decisionAnswer.safeParse(shown.decision).data?.covers);
+  const rows = referrers.map(async ({ digest, mediaType, artifactType, size, annotations = {} }): Promise<Referrer> => {
+    const said = SAYING.find((key) => Object.hasOwn(annotations, key));
+    // What the registry wrote itself is listed and is no artifact; whatever annotations say, others did not.
+    const isArtifact = (await seen(services, caller, { repository, reference: { digest } })) !== undefined;
+    return {
+      digest,
+      size,
+      type: artifactType ?? mediaType,
+      says: said === undefined ? "" : (annotations[said] ?? ""),
+      standing: isArtifact ? (covers.has(digest) ? "covered" : "attached later") : "the registry's statement",
+    };
+  });
+  return referrersTab(shown, await Promise.all(rows), next);
+}

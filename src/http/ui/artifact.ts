@@ -1,0 +1,84 @@
+import { decisionAnswer } from "../../api/decision.ts";
+import type { Realm } from "../../identity/realm.ts";
+import { stateSchema } from "../../lifecycle/state.ts";
+import { namespaceOf } from "../../oci/reference.ts";
+import { groundOf, possibleChanges } from "../../registry/possible-changes.ts";
+import type { Caller } from "../../registry/ports.ts";
+import { artifactHistory } from "../../registry/show-artifact.ts";
+import { accessTab } from "../../ui/access.ts";
+import { artifactPage } from "../../ui/artifact.ts";
+import type { Html } from "../../ui/html.ts";
+import { TABS, type TabName, artifactPath } from "../../ui/links.ts";
+import { timelineTab } from "../../ui/timeline.ts";
+import { trustTab } from "../../ui/trust.ts";
+import type { Ask, Door } from "../route.ts";
+import { ARTIFACT, type ArtifactPageServices, type Look, artifactAt, headOf, shownArtifact } from "./artifact-at.ts";
+import { contentsOf, rawOf, referrersOf } from "./artifact-content.ts";
+import { type Pages, redirect } from "./page.ts";
+import { viewerOf } from "./session-gate.ts";
+
+type Tab = (services: ArtifactPageServices, look: Look) => Promise<Html>;
+
+const TAB_CONTENTS: Readonly<Record<TabName, Tab>> = {
+  trust: trustOf,
+  timeline: timelineOf,
+  contents: contentsOf,
+  referrers: referrersOf,
+  access: accessOf,
+  raw: rawOf,
+};
+
+const MAX_TRANSITIONS = 100;
+
+/** The page of an artifact, with its tabs. A tag leads to what it means to the caller now, so that what is looked at does not move. */
+export function artifactPageDoors(
+  services: ArtifactPageServices,
+  { pages, realm }: { readonly pages: Pages; readonly realm: (host: string | undefined) => Realm },
+): readonly Door[] {
+  const show = async (c: Ask, caller: Caller, tab: TabName): Promise<Response> => {
+    const artifact = await artifactAt(services, c, caller);
+    const shown = await shownArtifact(services, artifact);
+    if (artifact.refTag !== undefined) return redirect(c, artifactPath(shown, tab));
+    const head = headOf(artifact, shown, realm(c.req.header("host")));
+    const content = await TAB_CONTENTS[tab](services, { c, caller, artifact, shown, head });
+    return pages.show(c, { title: `${shown.repository} · ${tab}`, main: artifactPage(head, tab, c.req.query("done"), content) });
+  };
+  return [
+    { method: "GET", path: ARTIFACT, action: "session", handle: (c, caller) => show(c, caller, "trust") },
+    ...TABS.map(({ name: tab }): Door => ({
+      method: "GET",
+      path: `${ARTIFACT}/${tab}`,
+      action: "session",
+      handle: (c, caller) => show(c, caller, tab),
+    })),
+  ];
+}
+
+/** Who may ask what a promotion would decide sees that, and others what the last one did, as far as the API shows it to them. */
+async function trustOf(services: ArtifactPageServices, { c, caller, artifact, shown }: Look): Promise<Html> {
+  const { decision, hindrances } = await possibleChanges(services, caller, artifact);
+  return trustTab({
+    artifact: shown,
+    decision: decision ?? decisionAnswer.safeParse(shown.decision).data,
+    isOfNow: decision !== undefined,
+    approvals: shown.approvals,
+    hindrances,
+    ground: await groundOf(services, caller, artifact),
+    viewer: viewerOf(c),
+  });
+}
+
+async function timelineOf(services: ArtifactPageServices, { artifact: { repository, record } }: Look): Promise<Html> {
+  const all = await artifactHistory(services, repository, record.digest);
+  const newest = all.toReversed().slice(0, MAX_TRANSITIONS);
+  return timelineTab(
+    newest.map((link) => ({ ...link, state: stateSchema.parse(link.state) })),
+    all.length - newest.length,
+  );
+}
+
+async function accessOf(_: ArtifactPageServices, { caller: { principal }, artifact: { repository, rights } }: Look): Promise<Html> {
+  const own = namespaceOf(repository);
+  const roles = principal.bindings.map(({ role, namespace }) => ({ role, namespace, applies: namespace === "*" || namespace === own }));
+  return accessTab({ name: principal.name, repository, permissions: [...rights], roles });
+}

@@ -1,0 +1,87 @@
+import type { State } from "../lifecycle/state.ts";
+import { digestSchema } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
+import { repositoryNameSchema } from "../oci/reference.ts";
+import { beginning, keys } from "../storage/keys.ts";
+import { listArtifacts, listedArtifact } from "./list-artifacts.ts";
+import type { Caller, Services } from "./ports.ts";
+import type { ShownArtifact } from "./show-artifact.ts";
+
+type Needs = Pick<Services, "metadata" | "clock">;
+
+/** What is looked for; what is empty does not matter. */
+export interface ArtifactSearch {
+  /** How the repository's name begins. */
+  readonly name: string;
+  /** How the digest begins, with its algorithm or without. */
+  readonly digest: string;
+  readonly state: State | undefined;
+  /** A part of the artifact's type or of its manifest's media type. */
+  readonly type: string;
+  /** Where the page before ended. */
+  readonly cursor: string | undefined;
+  readonly limit: number;
+}
+
+/** A page of what was found: it may hold less than was asked for and yet not be the last one, since a look through others is bounded. */
+export interface FoundPage {
+  readonly artifacts: readonly ShownArtifact[];
+  readonly next: string | null;
+}
+
+/** So many artifacts are looked at for one page. */
+const MAX_EXAMINED = 300;
+/** So few digits would be those of too many artifacts: at ten million, six are those of one in all likelihood. */
+const MIN_DIGITS = 6;
+/** Rows by digest that are looked at; more than any such beginning has unless somebody sought for them. */
+const MAX_ROWS = 500;
+const DIGEST = /^(?:sha256:)?([0-9a-f]{6,64})$/;
+
+/**
+ * The artifacts that the caller may see and that are searched for. By a digest those are found, too, that are no entries of lists of their own
+ * and are seen by whoever names them, such as what a trusted index holds. A name's and a digest's beginning are ranges of rows; a type is looked
+ * for among what the rest finds, a bounded number at a time. So a page costs the same however much there is.
+ */
+export async function searchArtifacts(needs: Needs, caller: Caller, search: ArtifactSearch): Promise<FoundPage> {
+  return search.digest === "" ? byName(needs, caller, search) : byDigest(needs, caller, search);
+}
+
+async function byName(needs: Needs, caller: Caller, search: ArtifactSearch): Promise<FoundPage> {
+  const found: ShownArtifact[] = [];
+  let { cursor } = search;
+  for (let examined = 0; examined < MAX_EXAMINED;) {
+    const limit = search.limit - found.length;
+    const query = { repository: undefined, prefix: search.name, state: search.state, cursor, limit };
+    const { artifacts, next } = await listArtifacts(needs, caller, query);
+    found.push(...artifacts.filter((artifact) => isWanted(artifact, search)));
+    examined += artifacts.length;
+    if (next === null || found.length === search.limit) return { artifacts: found, next };
+    cursor = next;
+  }
+  return { artifacts: found, next: cursor ?? null };
+}
+
+async function byDigest(needs: Needs, caller: Caller, search: ArtifactSearch): Promise<FoundPage> {
+  const digits = DIGEST.exec(search.digest)?.[1];
+  if (digits === undefined) {
+    throw new RegistryError(
+      "INVALID",
+      `a digest is looked for by its first ${MIN_DIGITS} hexadecimal digits or more, in lower case, of sha256`,
+    );
+  }
+  const rows = await needs.metadata.list(beginning(keys.manifestsRepositories(), `sha256:${digits}`, MAX_ROWS));
+  const found: ShownArtifact[] = [];
+  for (const { key } of rows) {
+    const place = { digest: digestSchema.parse(key[1]), repository: repositoryNameSchema.parse(key[2]) };
+    const artifact = await listedArtifact(needs, caller, place);
+    if (artifact !== undefined && isWanted(artifact, search)) found.push(artifact);
+    if (found.length === search.limit) break;
+  }
+  return { artifacts: found, next: null };
+}
+
+function isWanted(artifact: ShownArtifact, { name, state, type }: ArtifactSearch): boolean {
+  const { repository, artifact_type: artifactType, media_type: mediaType } = artifact;
+  if (!repository.startsWith(name) || (state !== undefined && artifact.state !== state)) return false;
+  return type === "" || mediaType.includes(type) || artifactType?.includes(type) === true;
+}

@@ -1,0 +1,57 @@
+import type { State } from "../lifecycle/state.ts";
+import { type Html, html } from "./html.ts";
+import { type ArtifactName, artifactPath, digestLink, shortDigest } from "./links.ts";
+import { stateBadge } from "./state.ts";
+import { facts, table } from "./table.ts";
+import { foreign, sizeText } from "./text.ts";
+
+/** An entry of a manifest. */
+export interface ManifestEntry {
+  readonly role: "config" | "layer" | "blob" | "manifest";
+  readonly digest: string;
+  readonly mediaType: string;
+  readonly size: number;
+  /** The file name that it is given. */
+  readonly title: string | undefined;
+  /** Of a manifest that the viewer may see. */
+  readonly state: State | undefined;
+}
+
+/** A part of what a manifest holds. */
+export interface Contents {
+  readonly artifact: ArtifactName;
+  readonly entries: readonly ManifestEntry[];
+  /** Where the part begins, and how many entries there are. */
+  readonly from: number;
+  readonly total: number;
+  readonly annotations: readonly (readonly [string, string])[];
+  readonly moreAnnotations: number;
+}
+
+/** What an artifact consists of. */
+export function contentsTab({ artifact, entries, from, total, annotations, moreAnnotations }: Contents): Html {
+  const next = from + entries.length;
+  return html`<h2>Contents</h2>
+    ${table({
+      caption: total > entries.length ? `Entries ${from + 1} to ${next} of ${total}` : "What its manifest names",
+      columns: ["What", "File", "Type", "Size", "Digest"],
+      rows: entries.map((entry) => row(artifact, entry)),
+      empty: "Its manifest names nothing.",
+    })}
+    ${next < total && html`<p><a rel="next" href="${artifactPath(artifact, `contents?from=${next}`)}">Next entries</a></p>`}
+    <h3>Annotations</h3>
+    <p class="soft">Written by whoever pushed it; nothing is decided by them.</p>
+    ${annotations.length === 0 ? html`<p>None.</p>` : facts(annotations.map(([key, value]) => [foreign(key, 120), foreign(value)]))}
+    ${moreAnnotations > 0 && html`<p>${moreAnnotations} more are in the manifest.</p>`}`;
+}
+
+function row({ repository }: ArtifactName, { role, digest, mediaType, size, title, state }: ManifestEntry): readonly (string | Html)[] {
+  const isSeen = state !== undefined;
+  return [
+    html`${role} ${isSeen && stateBadge(state)}`,
+    title === undefined ? "" : foreign(title),
+    foreign(mediaType, 120),
+    sizeText(size),
+    isSeen ? digestLink({ repository, digest }, shortDigest(digest)) : html`<code>${shortDigest(digest)}</code>`,
+  ];
+}

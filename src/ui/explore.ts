@@ -1,0 +1,118 @@
+import { STATES, type State } from "../lifecycle/state.ts";
+import { type Html, html } from "./html.ts";
+import { digestLink, shortDigest } from "./links.ts";
+import { stateBadge } from "./state.ts";
+import { table } from "./table.ts";
+import { foreign, moment, readable, sizeText } from "./text.ts";
+
+/** An artifact in a list. */
+export interface ListedArtifact {
+  readonly repository: string;
+  readonly digest: string;
+  readonly tags: readonly string[];
+  readonly type: string;
+  readonly state: State;
+  readonly size: number;
+  /** RFC 3339. */
+  readonly changedAt: string;
+}
+
+/** What is looked for, as it was typed. */
+export interface SearchFields {
+  readonly name: string;
+  readonly digest: string;
+  readonly state: string;
+  readonly type: string;
+}
+
+/** A page of what was found. */
+export interface Found {
+  readonly fields: SearchFields;
+  readonly artifacts: readonly ListedArtifact[];
+  /** Where the next page begins; null on the last one. */
+  readonly next: string | null;
+  /** Why nothing could be looked for. */
+  readonly fault: string | undefined;
+}
+
+/** Tags that a list shows of an artifact. */
+const MAX_TAGS = 3;
+
+/** The page to look for artifacts on. */
+export function explorePage({ fields, artifacts, next, fault }: Found): Html {
+  return html`<h1>Explore</h1>
+    ${searchForm(fields)} ${fault !== undefined && html`<p class="notice bad" role="alert">${fault}</p>`}
+    ${
+      fault === undefined &&
+      table({
+        caption: "Artifacts that you may see, by repository and digest",
+        columns: ["Repository", "Digest", "State", "Tags", "Type", "Size", "Changed"],
+        rows: artifacts.map(row),
+        empty: emptyText(fields, next),
+      })
+    }
+    ${next !== null && html`<p><a href="${nextPath(fields, next)}" rel="next">${artifacts.length === 0 ? "Look further" : "Next page"}</a></p>`}`;
+}
+
+function searchForm({ name, digest, state, type }: SearchFields): Html {
+  return html`<form method="get" action="/ui/explore" role="search" class="filters">
+    <div>
+      <label for="name">Name begins with</label>
+      <input id="name" name="name" value="${name}" maxlength="255" autocapitalize="none" spellcheck="false" />
+    </div>
+    <div>
+      <label for="digest">Digest begins with</label>
+      <input id="digest" name="digest" value="${digest}" maxlength="71" autocapitalize="none" spellcheck="false" />
+    </div>
+    <div>
+      <label for="state">State</label>
+      <select id="state" name="state">
+        <option value="">any</option>
+        ${STATES.map((each) => html`<option value="${each}" ${each === state && html`selected`}>${each}</option>`)}
+      </select>
+    </div>
+    <div>
+      <label for="type">Type contains</label>
+      <input id="type" name="type" value="${type}" maxlength="255" autocapitalize="none" spellcheck="false" />
+    </div>
+    <p><button>Search</button></p>
+  </form>`;
+}
+
+function row({ repository, digest, tags, type, state, size, changedAt }: ListedArtifact): readonly (string | Html)[] {
+  const more = tags.length > MAX_TAGS ? ` and ${tags.length - MAX_TAGS} more` : "";
+  return [
+    repository,
+    digestLink({ repository, digest }, shortDigest(digest)),
+    stateBadge(state),
+    tags.length === 0 ? "none" : tags.slice(0, MAX_TAGS).join(", ") + more,
+    foreign(type, 60),
+    sizeText(size),
+    moment(changedAt),
+  ];
+}
+
+function emptyText(fields: SearchFields, next: string | null): Html {
+  if (next !== null) return html`<span>Nothing among those that were looked at so far. Look further, or say more of the name.</span>`;
+  const isFiltered = Object.values(fields).some((value) => value !== "");
+  if (isFiltered)
+    return html`<span
+      >Nothing that you may see fits. Take something away from the search, or <a href="/ui/explore">show everything</a>.</span
+    >`;
+  return html`<span
+    >There is nothing that you may see yet. A publisher begins with <code>securectl push FILE models/NAME:TAG</code>; a reader sees what was
+    promoted.</span
+  >`;
+}
+
+function nextPath(fields: SearchFields, cursor: string): string {
+  const query = new URLSearchParams(Object.entries(fields).filter(([, value]) => value !== ""));
+  query.set("cursor", cursor);
+  return `/ui/explore?${query.toString()}`;
+}
+
+/** What is typed into a search, as it may be shown again. */
+export function searchFields(field: (name: string) => string | undefined): SearchFields {
+  const text = (name: string): string => readable(field(name) ?? "", 255);
+  return { name: text("name"), digest: text("digest"), state: text("state"), type: text("type") };
+}
