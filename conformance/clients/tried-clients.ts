@@ -30,6 +30,16 @@ export interface Clients {
   readonly common: string;
 }
 
+/** Programs that are tried or needed, and the packages that they are in. */
+const OF_THIS_DEBIAN = {
+  skopeo: "skopeo",
+  podman: "podman",
+  containerd: "containerd",
+  ctr: "containerd",
+  debootstrap: "debootstrap",
+  unshare: "util-linux",
+  openssl: "openssl",
+};
 const UNSTABLE = ["ca-certificates", "docker-cli", "podman", "skopeo"];
 
 /** Installs what is not there yet into folders below `folder`, which programs in a root of their own can see. */
@@ -37,17 +47,24 @@ export async function installClients(folder: string): Promise<Clients> {
   const common = join(folder, "bin");
   await mkdir(common);
   await script(join(common, "securectl"), `#!/bin/sh\nexec '${process.execPath}' '${join(CHECKOUT, "src/cli/main.ts")}' "$@"\n`);
-  const ofGo: TriedClient[] = [];
+  await needPrograms(OF_THIS_DEBIAN);
+  // Compilers wait for the processor, the others for the network.
+  const [ofGo, ofUnstable] = await Promise.all([installGoClients(common), installUnstableClients(folder)]);
+  return { common, tried: [...ofGo, ...(await debianClients()), ...ofUnstable] };
+}
+
+/** Those that are compiled at an exact version. */
+async function installGoClients(common: string): Promise<readonly TriedClient[]> {
+  const clients: TriedClient[] = [];
   for (const tool of [ORAS, CRANE, REGCTL, HELM, COSIGN]) {
     await symlink(await installGoTool(tool), join(common, basename(tool.path)));
-    ofGo.push(goClient(tool));
+    clients.push(goClient(tool));
   }
-  return { common, tried: [...ofGo, ...(await installDebianClients()), ...(await installUnstableClients(folder))] };
+  return clients;
 }
 
 /** Those of the Debian that this machine runs. */
-async function installDebianClients(): Promise<readonly TriedClient[]> {
-  await needPrograms({ skopeo: "skopeo", podman: "podman", containerd: "containerd", ctr: "containerd", unshare: "util-linux" });
+async function debianClients(): Promise<readonly TriedClient[]> {
   const containerd = await debianClient("ctr", "ctr", "containerd.md");
   return [await debianClient("skopeo", "skopeo"), await debianClient("podman", "podman"), { ...containerd, during: withContainerd }];
 }
