@@ -75,3 +75,21 @@ test("what compose names beside itself is there", () => {
     [],
   );
 });
+
+test("what the page has podman take away from the container is what the trial takes away", () => {
+  const page = readFileSync("deploy/README.md", "utf8");
+  const command = /^podman run (?:.*\\\n)*.*$/m.exec(page)?.[0].replaceAll("\\\n", " ") ?? "";
+  const trial = readFileSync("conformance/container.ts", "utf8");
+  for (const option of [
+    "--read-only",
+    "--read-only-tmpfs=false",
+    "--cap-drop",
+    "--security-opt",
+    "no-new-privileges",
+    "--pids-limit",
+    "--memory",
+  ]) {
+    expect([option, command.includes(option), trial.includes(`"${option}"`)]).toEqual([option, true, true]);
+  }
+  expect(command).toContain("seccomp=deploy/seccomp.json");
+});
