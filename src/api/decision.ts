@@ -25,6 +25,7 @@ export const evidenceSigner = z
 const acceptedEvidence = z.strictObject({
   authority: z.string(),
   signer: evidenceSigner,
+  key: digestSchema.exactOptional().describe("of the public key that verifies it, its SHA-256; decisions of earlier versions have none"),
   manifest: digestSchema,
   blob: digestSchema,
   signed: digestSchema.describe("of the signed bytes: of a DSSE envelope, of its pre-authentication encoding"),

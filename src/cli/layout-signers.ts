@@ -25,7 +25,14 @@ const decisionSchema = z.looseObject({
         requirements: z.array(
           z.looseObject({
             name: z.string(),
-            accepted: z.array(z.looseObject({ manifest: digestSchema, signer: evidenceSigner, signed_at: z.string().nullable() })),
+            accepted: z.array(
+              z.looseObject({
+                manifest: digestSchema,
+                signer: evidenceSigner,
+                key: digestSchema.optional(),
+                signed_at: z.string().nullable(),
+              }),
+            ),
           }),
         ),
       }),
@@ -82,14 +89,14 @@ async function signersIn(
   const judged = decisions.flatMap(({ artifact, policies }) => policies.map((policy) => ({ artifact, ...policy })));
   return judged.flatMap(({ artifact, name: policy, requirements }) =>
     requirements.flatMap(({ name: requirement, accepted }) =>
-      accepted.map(({ manifest, signer, signed_at: signedAt }) => ({
+      accepted.map(({ manifest, signer, key, signed_at: signedAt }) => ({
         artifact,
         policy,
         requirement,
         signer,
         evidence: manifest,
         signed_at: signedAt,
-        revoked_by: revocationOf(revocations, signer, signedAt)?.statement ?? null,
+        revoked_by: revocationOf(revocations, { signer, key }, signedAt)?.statement ?? null,
       })),
     ),
   );

@@ -1,6 +1,6 @@
 import { type Digest, digestSchema } from "../oci/digest.ts";
 import { type RepositoryName, repositoryNameSchema } from "../oci/reference.ts";
-import { parseDecision, signerRows, signersIn } from "../registry/decision-rows.ts";
+import { identitiesOf, parseDecision, signerRows, signersIn } from "../registry/decision-rows.ts";
 import { rowsOf } from "../registry/ordered-rows.ts";
 import type { Services } from "../registry/ports.ts";
 import { keys, under } from "../storage/keys.ts";
@@ -26,7 +26,7 @@ export async function indexDecisions({ metadata }: Needs, signal?: AbortSignal):
   for await (const { key, value } of rowsOf({ metadata }, [under(keys.allDecisions(), PAGE, before?.after ?? [])])) {
     if (signal?.aborted === true) return false;
     const [repository, artifact] = placeOf(key);
-    await page.add(key, signerRows(repository, artifact, signersIn(parseDecision(value))));
+    await page.add(key, signerRows(repository, artifact, signersIn(parseDecision(value)).flatMap(identitiesOf)));
   }
   await page.write(DONE);
   return true;

@@ -1,8 +1,7 @@
-import { type SignerIdentity, signerId } from "../trust/verdict.ts";
+import { type Signatory, bySigner } from "../trust/distinct-signers.ts";
 
 /** Evidence that an earlier decision took: who signed it, and the earliest trusted time of that (ISO 8601). */
-export interface TakenEvidence {
-  readonly signer: SignerIdentity;
+export interface TakenEvidence extends Signatory {
   readonly signedAt: string | null;
 }
 
@@ -19,7 +18,7 @@ export interface MetRequirement {
  */
 export function restsOn(requirements: readonly MetRequirement[], isRevoked: (evidence: TakenEvidence) => boolean): boolean {
   return requirements.some(({ threshold, taken }) => {
-    const left = new Set(taken.filter((each) => !isRevoked(each)).map(({ signer }) => signerId(signer)));
-    return taken.some(isRevoked) && left.size < threshold;
+    const left = bySigner(taken.filter((each) => !isRevoked(each)));
+    return taken.some(isRevoked) && left.length < threshold;
   });
 }

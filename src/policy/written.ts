@@ -1,5 +1,6 @@
 import type { Digest } from "../oci/digest.ts";
 import type { Candidate, Skipped } from "../trust/candidate.ts";
+import { bySigner } from "../trust/distinct-signers.ts";
 import type { Reason } from "../trust/reason.ts";
 import { type Signer, type Verdict, signerId } from "../trust/verdict.ts";
 import type { TrustRoots } from "../trust/trust-root.ts";
@@ -40,6 +41,8 @@ const MAX_LISTED = 32;
 export interface AcceptedEvidence {
   readonly authority: string;
   readonly signer: Signer;
+  /** SHA-256 of the public key that verifies it. */
+  readonly key: Digest;
   readonly manifest: Digest;
   readonly blob: Digest;
   /** SHA-256 of the signed bytes; of a DSSE envelope of its pre-authentication encoding. */
@@ -163,7 +166,7 @@ export function judge(
   if (!verdict.ok) return { authority, manifest, blob, code: verdict.code, message: verdict.message };
   const { evidence } = requirement;
   if (verdict.kind !== evidence.kind) return rejected(candidate, authority, "other-kind");
-  const revocation = revocationOf(revocations, verdict.signer, verdict.at);
+  const revocation = revocationOf(revocations, verdict, verdict.at);
   if (revocation !== undefined) return rejected(candidate, authority, "authority-revoked", ` ${revocation.statement}`);
   let until = Number.POSITIVE_INFINITY;
   if (evidence.kind === "attestation") {
@@ -177,6 +180,7 @@ export function judge(
   return {
     authority,
     signer: verdict.signer,
+    key: verdict.key,
     manifest,
     blob,
     signed: verdict.signed,
@@ -197,10 +201,10 @@ export function signedRequirement(
 ): JudgedRequirement {
   const accepted = judged.filter((each) => "signer" in each).toSorted(byPlace);
   const [shown, more] = bounded(judged.filter((each) => "code" in each));
-  const signers = new Map(accepted.map((each) => [signerId(each.signer), `${each.authority} (${signerText(each.signer)})`]));
-  const met = signers.size >= threshold;
-  const counted = `${signers.size} of ${threshold} signers by ${anyOf.join(", ")}`;
-  const message = signers.size === 0 ? counted : `${counted}: ${listed([...signers.values()])}`;
+  const signers = bySigner(accepted).flatMap(([each]) => (each === undefined ? [] : `${each.authority} (${signerText(each.signer)})`));
+  const met = signers.length >= threshold;
+  const counted = `${signers.length} of ${threshold} signers by ${anyOf.join(", ")}`;
+  const message = signers.length === 0 ? counted : `${counted}: ${listed(signers)}`;
   const refused = judged.length - accepted.length;
   return {
     name,

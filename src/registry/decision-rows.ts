@@ -3,6 +3,7 @@ import { z } from "zod";
 import { type Digest, digestSchema } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import type { Decision } from "../policy/promotion.ts";
+import type { Signatory } from "../trust/distinct-signers.ts";
 import { type SignerIdentity, signerId } from "../trust/verdict.ts";
 import { keys } from "../storage/keys.ts";
 import type { Put } from "../storage/metadata-store.ts";
@@ -13,11 +14,7 @@ export function decisionRows(repository: RepositoryName, artifact: Digest, decis
   const taken = decision.policies.flatMap(({ requirements }) => requirements.flatMap(({ accepted }) => accepted));
   return [
     { key: keys.decision(repository, artifact, decision.digest), value: { v: 1, decision } },
-    ...signerRows(
-      repository,
-      artifact,
-      taken.map(({ signer }) => signer),
-    ),
+    ...signerRows(repository, artifact, taken.flatMap(identitiesOf)),
   ];
 }
 
@@ -60,6 +57,7 @@ const recordedDecision = z.looseObject({
                 z.looseObject({
                   manifest: digestSchema,
                   signer: z.discriminatedUnion("type", [keySigner, identitySigner, certificateSigner]),
+                  key: digestSchema.optional(),
                   signed_at: z.string().nullable(),
                 }),
               ),
@@ -78,7 +76,12 @@ export function parseDecision(row: unknown): RecordedDecision {
   return recordedDecision.parse(row).decision;
 }
 
-/** Whose evidence a recorded decision took. */
-export function signersIn({ policies }: RecordedDecision): readonly SignerIdentity[] {
-  return policies.flatMap(({ requirements }) => requirements.flatMap(({ accepted }) => accepted.map(({ signer }) => signer)));
+/** Whose evidence a recorded decision took, and by which keys. */
+export function signersIn({ policies }: RecordedDecision): readonly Signatory[] {
+  return policies.flatMap(({ requirements }) => requirements.flatMap(({ accepted }) => accepted));
+}
+
+/** By what an artifact is found: a key also where it is in a certificate, but for those that sign once and are thrown away. */
+export function identitiesOf({ signer, key }: Signatory): readonly SignerIdentity[] {
+  return signer.type === "certificate" && key !== undefined ? [signer, { type: "key", fingerprint: key }] : [signer];
 }

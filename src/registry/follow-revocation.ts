@@ -134,7 +134,7 @@ async function withoutTrust(
   const recorded = await decisionOf(services, repository, found.record, found.record.decision);
   if (recorded === undefined || !isHolding(revocations, statement)) return undefined;
   const met = await metRequirements(services, recorded);
-  if (!restsOn(met, ({ signer, signedAt }) => revocationOf(revocations, signer, signedAt) !== undefined)) return undefined;
+  if (!restsOn(met, (taken) => revocationOf(revocations, taken, taken.signedAt) !== undefined)) return undefined;
   const decision = await decidedNow(services, repository, found, recorded);
   return { decision, passes: passesPolicies(decision), epoch };
 }
@@ -180,7 +180,7 @@ async function metRequirements(services: TransitionServices, { policies }: Recor
   for (const policy of policies.filter(({ mode }) => mode === "enforce")) {
     const { spec } = await documentOf(services, policy.name, policy);
     for (const { name, accepted } of policy.requirements) {
-      const taken = accepted.map(({ signer, signed_at: signedAt }) => ({ signer, signedAt }));
+      const taken = accepted.map(({ signer, key, signed_at: signedAt }) => ({ signer, key, signedAt }));
       // Of what the policy does not have, nothing tells how few are enough.
       const threshold = spec.require.find((each) => each.name === name)?.threshold ?? Number.POSITIVE_INFINITY;
       met.push({ threshold, taken });

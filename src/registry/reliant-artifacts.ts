@@ -41,7 +41,7 @@ export async function* reliantOn(
   if (after !== null) yield* artifactsOf(needs, after[0], after);
   for await (const { key, value } of rowsOf(needs, [under(keys.signers(), PAGE, after === null ? [] : [after[0]])])) {
     if (signal?.aborted === true) return;
-    if (isRevokedSigner(authority, signerRecord.parse(value))) yield* artifactsOf(needs, String(key[1]), null);
+    if (isRevokedSigner(authority, { signer: signerRecord.parse(value) })) yield* artifactsOf(needs, String(key[1]), null);
   }
 }
 

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { canonicalJson } from "../oci/canonical-json.ts";
 import { type Digest, digestOf, digestSchema } from "../oci/digest.ts";
 import { matchesText, textMatchSchema } from "./authority.ts";
+import type { Signatory } from "./distinct-signers.ts";
 import type { SignerIdentity } from "./verdict.ts";
 
 const sha256 = digestSchema.refine((digest) => digest.startsWith("sha256:"), "must be a sha256 digest");
@@ -25,11 +26,11 @@ export interface AuthorityRevocation {
   readonly statement: Digest;
 }
 
-/** Is this signer the one, or one of those, that a revocation is about? */
-export function isRevokedSigner(authority: RevokedAuthority, signer: SignerIdentity): boolean {
+/** Is this signer the one, or one of those, that a revocation is about? A key is revoked by itself and in certificates. */
+export function isRevokedSigner(authority: RevokedAuthority, { signer, key }: Signatory): boolean {
   switch (authority.type) {
     case "key":
-      return signer.type === "key" && signer.fingerprint === authority.fingerprint;
+      return key === authority.fingerprint || (signer.type === "key" && signer.fingerprint === authority.fingerprint);
     case "identity":
       return signer.type === "identity" && signer.issuer === authority.issuer.exact && matchesText(authority.subject, signer.subject);
     case "certificate":
@@ -43,11 +44,12 @@ export function isRevokedSigner(authority: RevokedAuthority, signer: SignerIdent
  */
 export function revocationOf(
   revocations: readonly AuthorityRevocation[],
-  signer: SignerIdentity,
+  signatory: Signatory,
   signedAt: string | null,
 ): AuthorityRevocation | undefined {
   return revocations.find(
-    ({ authority, from }) => isRevokedSigner(authority, signer) && (from === null || signedAt === null || !(Date.parse(signedAt) < from)),
+    ({ authority, from }) =>
+      isRevokedSigner(authority, signatory) && (from === null || signedAt === null || !(Date.parse(signedAt) < from)),
   );
 }
 

@@ -30,6 +30,8 @@ export interface Verified {
   readonly ok: true;
   readonly kind: EvidenceVerdictKind;
   readonly signer: Signer;
+  /** SHA-256 of the public key that verifies it, be it the signer's own or that of a certificate. */
+  readonly key: Digest;
   /** Of the in-toto statement; null for signatures that are none. */
   readonly predicateType: string | null;
   /** Of the in-toto statement, JSON of others: at most 64 deep. */
@@ -50,7 +52,7 @@ interface Refused {
 
 export type Verdict = Verified | Refused;
 
-/** What thresholds count: equal for two signatures of one signer, and for no others. */
+/** By what a signer is looked up: equal for two signatures in one name. Thresholds count what `bySigner` tells apart. */
 export function signerId(signer: SignerIdentity): string {
   switch (signer.type) {
     case "key":

@@ -40,7 +40,11 @@ function verify({ format, claim: unread }: Candidate, authority: Authority, grou
   const material = materialOf(authority, grounds);
   const [earliest] = verifyEvidence({ content, signer: key, proofs }, { material, thresholds, now: grounds.now });
   claim.checkRest();
-  return { ok: true, ...claim.says, signer, signed: content.signed, at: earliest?.toISOString() ?? null };
+  return { ok: true, ...claim.says, signer, key: fingerprintOf(keyIn(key)), signed: content.signed, at: earliest?.toISOString() ?? null };
+}
+
+function keyIn(signer: SignerKey): KeyObject {
+  return signer.type === "key" ? signer.key : signer.leaf.key;
 }
 
 function materialOf({ trustRoot }: Authority, { trustRoots }: Grounds): TrustRoot["material"] {

@@ -5,7 +5,7 @@ import { type ReadOf, inTurns } from "../../src/trust/candidate-turns.ts";
 /** A candidate that is told from others by its name alone. */
 const named = (name: string): ReadOf["candidates"][number] => ({ id: name }) as unknown as ReadOf["candidates"][number];
 
-const names = (read: readonly ReadOf[]): readonly string[] => inTurns(read).map(({ id }) => id);
+const names = (all: readonly ReadOf[]): readonly string[] => inTurns(all).map(({ id }) => id);
 
 function read(pusher: string, ...of: readonly string[]): ReadOf {
   return { pusher, candidates: of.map(named) };

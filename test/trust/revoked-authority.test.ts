@@ -24,29 +24,35 @@ const revocation = (authority: RevokedAuthority, from: number | null = null): Au
   statement: digestOf("s"),
 });
 
+const isRevoked = (authority: RevokedAuthority, signer: SignerIdentity): boolean => isRevokedSigner(authority, { signer });
+
 describe("a revoked authority", () => {
   test("is a key by its fingerprint, whatever a policy calls it", () => {
-    expect(isRevokedSigner(KEY, { ...KEY, id: "prod-2026" } as SignerIdentity)).toBe(true);
-    expect(isRevokedSigner(KEY, { type: "key", fingerprint: digestOf("other") })).toBe(false);
-    expect(isRevokedSigner(KEY, identity(CI))).toBe(false);
+    expect(isRevoked(KEY, { ...KEY, id: "prod-2026" } as SignerIdentity)).toBe(true);
+    expect(isRevoked(KEY, { type: "key", fingerprint: digestOf("other") })).toBe(false);
+    expect(isRevoked(KEY, identity(CI))).toBe(false);
+  });
+
+  test("is a key in a certificate as well, and no other name for it", () => {
+    const signer = { type: "certificate", subject: "CN=release", root: digestOf("root") } as const;
+    expect(isRevokedSigner(KEY, { signer, key: KEY.fingerprint })).toBe(true);
+    expect(isRevokedSigner(KEY, { signer, key: digestOf("other") })).toBe(false);
   });
 
   test("is identities of exactly one issuer, by a subject or a pattern that covers all of it", () => {
-    expect(isRevokedSigner(identities("https://git.example/ml/**"), identity(CI))).toBe(true);
-    expect(isRevokedSigner(identities("https://git.example/ml/*"), identity(CI))).toBe(false);
-    expect(isRevokedSigner(identities("git.example/**"), identity(CI))).toBe(false);
-    expect(isRevokedSigner(identities("**"), identity(CI, `${ISSUER}.evil`))).toBe(false);
-    expect(isRevokedSigner({ type: "identity", issuer: { exact: ISSUER }, subject: { exact: CI } }, identity(CI))).toBe(true);
-    expect(isRevokedSigner({ type: "identity", issuer: { exact: ISSUER }, subject: { exact: "https://git.example" } }, identity(CI))).toBe(
-      false,
-    );
+    expect(isRevoked(identities("https://git.example/ml/**"), identity(CI))).toBe(true);
+    expect(isRevoked(identities("https://git.example/ml/*"), identity(CI))).toBe(false);
+    expect(isRevoked(identities("git.example/**"), identity(CI))).toBe(false);
+    expect(isRevoked(identities("**"), identity(CI, `${ISSUER}.evil`))).toBe(false);
+    expect(isRevoked({ type: "identity", issuer: { exact: ISSUER }, subject: { exact: CI } }, identity(CI))).toBe(true);
+    expect(isRevoked({ type: "identity", issuer: { exact: ISSUER }, subject: { exact: "https://git.example" } }, identity(CI))).toBe(false);
   });
 
   test("is holders of certificates below one root", () => {
     const holder = { type: "certificate", subject: "CN=release,O=Corp", root: digestOf("root") } as const;
     const authority = { type: "certificate", root: digestOf("root"), subject: { glob: "**,O=Corp" } } as const;
-    expect(isRevokedSigner(authority, holder)).toBe(true);
-    expect(isRevokedSigner(authority, { ...holder, root: digestOf("other") })).toBe(false);
+    expect(isRevoked(authority, holder)).toBe(true);
+    expect(isRevoked(authority, { ...holder, root: digestOf("other") })).toBe(false);
   });
 
   test.each([
@@ -74,18 +80,18 @@ describe("a revocation from some time on", () => {
   test("lets count what a trusted time shows to be from before, and nothing else", () => {
     fc.assert(
       fc.property(signedAt, (at) => {
-        const counts = revocationOf([revocation(KEY, from)], KEY, at) === undefined;
+        const counts = revocationOf([revocation(KEY, from)], { signer: KEY }, at) === undefined;
         expect(counts).toBe(at !== null && Date.parse(at) < from);
       }),
     );
-    expect(revocationOf([revocation(KEY, from)], KEY, "no time at all")).toBeDefined();
+    expect(revocationOf([revocation(KEY, from)], { signer: KEY }, "no time at all")).toBeDefined();
   });
 
   test("takes nothing away from one that holds for all time, whichever comes first", () => {
     fc.assert(
       fc.property(signedAt, fc.boolean(), (at, isFirst) => {
         const both = [revocation(KEY, from), revocation(KEY)];
-        expect(revocationOf(isFirst ? both : both.toReversed(), KEY, at)).toBeDefined();
+        expect(revocationOf(isFirst ? both : both.toReversed(), { signer: KEY }, at)).toBeDefined();
       }),
     );
   });
@@ -107,7 +113,7 @@ test("an authority that is one signer is found by what tells that signer from ot
     { type: "certificate", root: digestOf("root"), subject: { exact: "CN=x" } },
   ];
   const signers = authorities.map((authority) => onlySigner(authority));
-  for (const [at, signer] of signers.entries()) expect(signer && isRevokedSigner(authorities[at] as RevokedAuthority, signer)).toBe(true);
+  for (const [at, signer] of signers.entries()) expect(signer && isRevoked(authorities[at] as RevokedAuthority, signer)).toBe(true);
   expect(new Set(signers.map((signer) => signer && signerId(signer))).size).toBe(3);
   expect(onlySigner(identities("https://git.example/**"))).toBeUndefined();
 });

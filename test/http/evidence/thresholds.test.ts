@@ -3,8 +3,9 @@ import { z } from "zod";
 import type { Artifact } from "../../support/policy-registry.ts";
 import { policyOf } from "../../support/policy-registry.ts";
 import { keyAuthority, workflowAuthority } from "../../trust/evidence.ts";
+import * as x509 from "../../trust/certificates.ts";
 import { signatureLayer } from "../../trust/legacy-layers.ts";
-import { ENVELOPES, holderOf } from "../../trust/notation-envelopes.ts";
+import { ENVELOPES, NOTARY_ROOT, VALIDITY, holder, holderOf } from "../../trust/notation-envelopes.ts";
 import { ISSUER, WORKFLOW, keySigner } from "../../trust/sigstore-instance.ts";
 import { KEY, dsse, keySigned, layerOf, message, workflowSigned } from "./signed.ts";
 import { HOLDERS } from "./rows-files.ts";
@@ -75,6 +76,36 @@ describe("one signer is one,", () => {
     const evidence = [
       { bytes: await make(), mediaType },
       { bytes: await make({ by: holderOf() }), mediaType },
+    ];
+    expect(await withSecond(await pushed({ authorities, threshold: 2, evidence: ANY }), evidence)).toEqual(ONE_OF_TWO);
+  });
+
+  test("a key, by itself and in a certificate", async () => {
+    const held = keySigner({ publicKey: holder.publicKey, privateKey: holder.key });
+    const authorities = [HOLDERS, keyAuthority([held.pem], { name: "keys" }), keyAuthority([second.pem], { name: "second" })];
+    const [, mediaType, make] = ENVELOPES[0];
+    const evidence = [{ bytes: await make(), mediaType }, layerOf(await dsse(held))];
+    expect(await withSecond(await pushed({ authorities, threshold: 2, evidence: ANY }), evidence)).toEqual(ONE_OF_TWO);
+  });
+
+  test("a certificate, however many certificates above it are pinned", async () => {
+    const between = x509.issue({ ...VALIDITY, subject: [[x509.CN, "between"]], extensions: x509.AUTHORITY }, NOTARY_ROOT);
+    const by = x509.issue(
+      {
+        ...VALIDITY,
+        subject: [
+          [x509.CN, "release"],
+          [x509.O, "Corp"],
+        ],
+        extensions: x509.SIGNER,
+      },
+      between,
+    );
+    const authorities = [HOLDERS, { ...HOLDERS, name: "between", roots: [between.pem] }, keyAuthority([second.pem])];
+    const [, mediaType, make] = ENVELOPES[0];
+    const evidence = [
+      { bytes: await make({ by, chain: [by, between, NOTARY_ROOT] }), mediaType },
+      { bytes: await make({ by, chain: [by] }), mediaType },
     ];
     expect(await withSecond(await pushed({ authorities, threshold: 2, evidence: ANY }), evidence)).toEqual(ONE_OF_TWO);
   });
