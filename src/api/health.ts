@@ -1,7 +1,10 @@
 import { z } from "zod";
 import { STATES } from "../lifecycle/state.ts";
 
-/** Answer of `/livez` and `/readyz`. */
+/** Answer of `/readyz`; `degraded`: what is there is served, and uploads are refused for want of room. */
+export const readyAnswer = z.strictObject({ status: z.enum(["ok", "degraded"]) });
+
+/** Answer of `/livez`. */
 export const probeAnswer = z.strictObject({ status: z.literal("ok") });
 
 /** Answer of `/readyz` while the server should get no requests. */

@@ -27,7 +27,7 @@ import { auditAnswer, auditEntrySchema, auditPageSchema, auditVerificationSchema
 import { createCredentialRequest, createdCredentialView, credentialList, credentialView, rotateCredentialRequest } from "./credentials.ts";
 import { decisionAnswer } from "./decision.ts";
 import { scanEvidence } from "./evidence.ts";
-import { healthAnswer, notReadyAnswer, probeAnswer } from "./health.ts";
+import { healthAnswer, notReadyAnswer, probeAnswer, readyAnswer } from "./health.ts";
 import { integrityOperations } from "./integrity-operations.ts";
 import { allVerified, cancelAnswer, modelNotVerified, modelVerified, verificationAnswer } from "./integrity.ts";
 import { publicKeyList, publicKeyView, rotateSigningKeyRequest } from "./keys.ts";
@@ -154,6 +154,7 @@ export const answers: Named = {
   PredecessorError: predecessorError,
   PredecessorRefusal: predecessorRefusal,
   Probe: probeAnswer,
+  Ready: readyAnswer,
   Problem: problem,
   PromotedTag: promotedTagAnswer,
   PublicKey: publicKeyView,

@@ -8,7 +8,7 @@ import {
   listCredentialsRequest,
   rotateCredentialRequest,
 } from "./credentials.ts";
-import { healthAnswer, notReadyAnswer, probeAnswer } from "./health.ts";
+import { healthAnswer, notReadyAnswer, probeAnswer, readyAnswer } from "./health.ts";
 import { publicKeyList, publicKeyView, rotateSigningKeyRequest } from "./keys.ts";
 import {
   createNamespaceRequest,
@@ -184,7 +184,7 @@ export const registryOperations: readonly Operation[] = [
     summary: "Tell whether requests should be sent here",
     access: "open",
     answers: {
-      200: { says: "they should", schema: probeAnswer },
+      200: { says: "they should; uploads not while it is degraded", schema: readyAnswer },
       503: { says: "the server is about to stop, or its storage fails", schema: notReadyAnswer },
     },
   },

@@ -1,7 +1,7 @@
 import { RegistryError } from "../oci/errors.ts";
 import { countStates } from "../registry/count-states.ts";
 import type { Services } from "../registry/ports.ts";
-import { Readiness } from "../registry/readiness.ts";
+import { type Condition, Readiness } from "../registry/readiness.ts";
 import { countDamaged } from "../registry/verify-damage.ts";
 import type { Gatekeeper } from "./app.ts";
 import { isFromThisMachine } from "./local-reader.ts";
@@ -31,13 +31,13 @@ export function healthDoors(parts: HealthParts): readonly Door[] {
   ];
 }
 
-async function stateOf({ draining }: HealthParts, readiness: Readiness): Promise<"ok" | "draining" | "unavailable"> {
-  if (draining()) return "draining";
-  return (await readiness.isReady()) ? "ok" : "unavailable";
+async function stateOf({ draining }: HealthParts, readiness: Readiness): Promise<Condition | "draining"> {
+  return draining() ? "draining" : readiness.condition();
 }
 
-function answer(c: Ask, status: "ok" | "draining" | "unavailable"): Response {
-  return c.json({ status }, status === "ok" ? 200 : 503, { "Cache-Control": "no-store" });
+/** Who is degraded still serves: to send readers away would help nobody. */
+function answer(c: Ask, status: Condition | "draining"): Response {
+  return c.json({ status }, status === "ok" || status === "degraded" ? 200 : 503, { "Cache-Control": "no-store" });
 }
 
 async function health(c: Ask, { services, gatekeeper, insecureDevMode, authRequired, isLocal }: HealthParts): Promise<Response> {

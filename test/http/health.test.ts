@@ -72,6 +72,24 @@ describe("/readyz", () => {
     await draining.stop();
   });
 
+  test("is degraded while only the reserve is left of the storage: what is there is served, and nothing new is taken in", async () => {
+    const full = await startTestRegistry({
+      around: (services) => ({
+        ...services,
+        blobs: Object.assign(Object.create(services.blobs) as typeof services.blobs, {
+          room: () => Promise.resolve(0),
+          stage: (upload: string) => services.blobs.stage(upload),
+          discard: (upload: string) => services.blobs.discard(upload),
+        }),
+      }),
+    });
+    const answer = await full.fetchAs("nobody", "/readyz");
+    expect([answer.status, await answer.json()]).toEqual([200, { status: "degraded" }]);
+    expect((await full.fetchAs("publisher", "/v2/models/a/blobs/uploads/", { method: "POST" })).status).toBe(507);
+    expect((await full.fetchAs("publisher", "/v2/models/a/tags/list")).status).toBe(404);
+    await full.stop();
+  });
+
   test("is 503 without a detail when uploads cannot be written, and asks the disk once in a while only", async () => {
     let asked = 0;
     const failing = await startTestRegistry({

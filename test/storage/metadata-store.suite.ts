@@ -181,6 +181,11 @@ class Model {
 const BAD_PUT: Put = { key: ["blob", 0], value: 1n };
 const BAD_EVENT = { reason: "\udfff" };
 
+/** An addition to a record whose members are bounded. */
+function add(a: number, b = 0): Partial<Change> {
+  return { add: [{ key: ["usage", "n"], add: { a, b }, most: { a: 10, b: 3 } }] };
+}
+
 export function describeMetadataStore(name: string, makePlace: () => Promise<MetadataPlace>): void {
   describe(`metadata in ${name}`, () => {
     let place: MetadataPlace;
@@ -435,7 +440,6 @@ export function describeMetadataStore(name: string, makePlace: () => Promise<Met
       });
 
       test("lets no member grow beyond its most, and none of a change through whose addition would", async () => {
-        const add = (a: number, b = 0): Partial<Change> => ({ add: [{ key: ["usage", "n"], add: { a, b }, most: { a: 10, b: 3 } }] });
         const outcomes = await Promise.all(Array.from({ length: 20 }, () => commit({ ...add(1), ...put(["blob", "a"], 1) })));
         expect(outcomes.filter((outcome) => outcome === "committed")).toHaveLength(10);
         expect(await commit({ ...add(1), ...put(["blob", "b"], 1) })).toBe("conflict");

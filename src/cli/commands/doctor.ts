@@ -109,6 +109,8 @@ async function probe(server: URL): Promise<Seen> {
 function serverCheck({ origin }: URL, { health, code }: Seen, known: WhoamiAnswer | undefined): Check {
   const version = known === undefined ? "" : `, version ${known.version}`;
   if (code !== 200) return check("server", "fail", `${origin} is up${version}, but not ready: ${health.status}`, EXIT.unavailable);
+  if (health.status === "degraded")
+    return check("server", "warn", `${origin} is up${version}, and its storage is full: it takes no uploads`);
   if (health.insecure_dev_mode) return check("server", "warn", `${origin} is up${version}, in the insecure development mode`);
   return check("server", "ok", `${origin} is up${version}`);
 }
