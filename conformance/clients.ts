@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { parseArgs } from "node:util";
 import { Report, type Row, differences, withTable } from "./client-report.ts";
+import { withoutVersions } from "./clients/floating.ts";
 import { runReplays } from "./clients/replays/run-replays.ts";
 import { runPage } from "./clients/run-page.ts";
 import { type Clients, type TriedClient, installClients } from "./clients/tried-clients.ts";
@@ -52,13 +53,8 @@ async function keepTable(rows: readonly Row[], tried: readonly TriedClient[], wr
     await writeFile(PAGE, next);
     return [];
   }
-  const floating = tried.filter((each) => each.floating).map(({ client }) => client);
-  const unversioned = (line: string): string => floating.reduce((text, { name }) => withoutVersion(text, name), line);
-  return differences("clients", unversioned(page), unversioned(next));
-}
-
-function withoutVersion(text: string, name: string): string {
-  return text.replaceAll(new RegExp(`^(\\| ${name} +)\\| [\\w.]+ +\\|`, "gm"), "$1| the system's |");
+  const floating = tried.filter((each) => each.floating).map(({ client }) => client.name);
+  return differences("clients", withoutVersions(page, floating), withoutVersions(next, floating));
 }
 
 const { values, positionals } = parseArgs({

@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { plainEnvironment } from "../../conformance/registry-process.ts";
+import { differences } from "../../conformance/client-report.ts";
+import { withoutVersions } from "../../conformance/clients/floating.ts";
 import { casesOf, scriptOf } from "../../conformance/clients/page.ts";
 
 const PAGE =
@@ -53,6 +55,17 @@ describe("the page of all clients", () => {
     expect(cases.map(({ title, expected }) => `${title}: ${expected}`).filter((row) => !shown.has(row))).toEqual([]);
     expect(table).not.toContain("| failed");
   });
+});
+
+test("a newer version of a client that nobody pinned is no difference, and another result of it is one", () => {
+  const index = readFileSync("docs/clients.md", "utf8");
+  const compared = (other: string): readonly string[] =>
+    differences("clients", withoutVersions(index, ["podman"]), withoutVersions(other, ["podman"]));
+  const podman = /^(\| podman +\|) [\d.]+( +\|[^|]+\|) works/gm;
+  expect(index).toMatch(podman);
+  expect(compared(index.replaceAll(podman, "$1 9.9$2 works"))).toEqual([]);
+  expect(compared(index.replaceAll(podman, "$1 9.9$2 failed"))).not.toEqual([]);
+  expect(compared(index.replaceAll("| 1.3.6 ", "| 9.9 "))).not.toEqual([]);
 });
 
 test.each(readdirSync("docs/clients").filter((page) => page !== "replays.md"))(
