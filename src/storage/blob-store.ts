@@ -66,6 +66,10 @@ export interface BlobStore {
    * now, it is a `RangeError` and nothing is shown.
    */
   publish(upload: string, digest: Digest, options?: { readonly replace?: boolean; readonly size?: number }): Promise<void>;
+  /**
+   * Shows small bytes under their digest, durable when it resolves, in the place of whatever is there. The caller has computed the digest.
+   */
+  put(digest: Digest, bytes: Uint8Array): Promise<void>;
   /** Forgets an upload; one that does not exist is fine. Throws `UploadBusyError` while somebody writes to it. */
   discard(upload: string): Promise<void>;
   /**

@@ -17,13 +17,13 @@ import {
 } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Readable, type Writable } from "node:stream";
-import { setTimeout as sleep } from "node:timers/promises";
 import { type Digest, algorithmOf, encodedOf, isDigest } from "../oci/digest.ts";
 import { AppendWriter } from "./append-writer.ts";
-import { type BlobStore, type BlobStream, type ByteRange, StorageFullError, UploadBusyError } from "./blob-store.ts";
+import { type BlobStore, type BlobStream, type ByteRange, StorageFullError } from "./blob-store.ts";
 import { type Claim, claim, hasCode, noneWhenMissing, withCurrentName } from "./claim.ts";
 import { copyFile } from "./copy-file.ts";
 import { release } from "./release.ts";
+import { makeRemovalToken, takeRemovalToken } from "./removal-token.ts";
 import { nameUnderWay, removeLeftovers } from "./under-way.ts";
 
 export interface FilesystemOptions {
@@ -44,11 +44,8 @@ const DATA = "data";
 const REPLACEMENT = "replacement";
 /** What says that there is no clone here: file systems without them, two file systems, or a machine without /proc. */
 const NO_CLONE = ["ENOTSUP", "EOPNOTSUPP", "EXDEV", "EINVAL", "ENOSYS", "ENOTTY", "ENOENT", "EPERM", "EACCES"] as const;
-/** Who holds this file, in `blobs/removal`, may remove blobs. */
-const REMOVAL = "removal";
-/** How often, and how long in between (ms), a removal waits for another one. */
-const REMOVAL_TRIES = 500;
-const REMOVAL_WAIT = 10;
+/** Bytes on their way to their digest without an upload, in `uploads`; no upload has such an id. */
+const WRITTEN = "+blob.";
 
 /**
  * Blobs as files: `blobs/<algorithm>/<2 hex>/<hex>` and `uploads/<id>/data`, which its writer renames while it writes (`claim.ts`).
@@ -58,22 +55,9 @@ export async function openFilesystem(root: string, { openFile = open }: Filesyst
   const [blobs, uploads] = [join(root, "blobs"), join(root, "uploads")];
   await mkdir(blobs, { recursive: true, mode: PRIVATE_FOLDER });
   await mkdir(uploads, { recursive: true, mode: PRIVATE_FOLDER });
+  await removeLeftovers(uploads, WRITTEN);
   await makeRemovalToken(blobs);
   return new Filesystem(blobs, uploads, openFile);
-}
-
-/** Made whole elsewhere and then moved, since there must be exactly one. */
-async function makeRemovalToken(blobs: string): Promise<void> {
-  await removeLeftovers(blobs, `${REMOVAL}.`);
-  const [folder, temporary] = [join(blobs, REMOVAL), join(blobs, nameUnderWay(`${REMOVAL}.`))];
-  if ((await stat(folder).catch(noneWhenMissing)) !== undefined) return;
-  await mkdir(temporary, { mode: PRIVATE_FOLDER });
-  await (await open(join(temporary, REMOVAL), "w", PRIVATE_FILE)).close();
-  // A folder that is there by now and holds the token is in the way, which is right.
-  await rename(temporary, folder).catch(async (error: unknown) => {
-    if (!hasCode(error, "ENOTEMPTY", "EEXIST")) throw error;
-    await rm(temporary, { recursive: true });
-  });
 }
 
 /** What is kept free: a gibibyte, or a twentieth of a smaller file system. */
@@ -199,6 +183,22 @@ class Filesystem implements BlobStore {
     );
   }
 
+  async put(digest: Digest, bytes: Uint8Array): Promise<void> {
+    const target = this.#pathOf(digest);
+    const written = join(this.#uploads, nameUnderWay(WRITTEN));
+    await full(async () => {
+      try {
+        await this.#writeDurably(written, bytes);
+        await this.#makeFolder(dirname(target));
+        await rename(written, target);
+      } catch (error) {
+        await rm(written, { force: true });
+        throw error;
+      }
+      await this.#sync(dirname(target));
+    });
+  }
+
   async discard(upload: string): Promise<void> {
     const folder = this.#folderOf(upload);
     // Nobody holds what still has its own name. What a process held that is gone has another one.
@@ -213,7 +213,7 @@ class Filesystem implements BlobStore {
   }
 
   async remove(digest: Digest, still: () => Promise<boolean>): Promise<void> {
-    const token = await this.#removalToken();
+    const token = await takeRemovalToken(this.#blobs);
     try {
       if (await still()) await rm(this.#pathOf(digest), { force: true });
     } finally {
@@ -265,17 +265,6 @@ class Filesystem implements BlobStore {
     }
   }
 
-  async #removalToken(): Promise<Claim> {
-    for (let tries = 1; ; tries += 1) {
-      try {
-        return await claim(join(this.#blobs, REMOVAL), REMOVAL);
-      } catch (error) {
-        if (!(error instanceof UploadBusyError) || tries >= REMOVAL_TRIES) throw error;
-        await sleep(REMOVAL_WAIT);
-      }
-    }
-  }
-
   /** Makes a folder, and durable with all its parents below `blobs`, also when another process made it a moment ago. */
   async #makeFolder(folder: string): Promise<void> {
     if (folder === this.#blobs || this.#durable.has(folder)) return;
@@ -285,6 +274,16 @@ class Filesystem implements BlobStore {
     });
     await this.#sync(dirname(folder));
     this.#durable.add(folder);
+  }
+
+  async #writeDurably(path: string, bytes: Uint8Array): Promise<void> {
+    const handle = await this.#openFile(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, PUBLISHED);
+    try {
+      await handle.writeFile(bytes);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
   }
 
   /** fsync(2) of a file or folder; its size. */

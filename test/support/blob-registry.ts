@@ -244,6 +244,7 @@ export function blobsWith(blobs: BlobStore, changed: Partial<BlobStore>): BlobSt
     clone: (upload, fd) => blobs.clone(upload, fd),
     fileOf: (digest) => blobs.fileOf(digest),
     publish: (upload, digest, options) => blobs.publish(upload, digest, options),
+    put: (digest, bytes) => blobs.put(digest, bytes),
     discard: (upload) => blobs.discard(upload),
     remove: (digest, still) => blobs.remove(digest, still),
     room: () => blobs.room(),
