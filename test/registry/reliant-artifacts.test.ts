@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { digestOf } from "../../src/oci/digest.ts";
-import { signerHash, signerRows } from "../../src/registry/decision-rows.ts";
+import { identitiesOf, signerHash, signerRows } from "../../src/registry/decision-rows.ts";
 import { type ReliantPlace, reliantOn } from "../../src/registry/reliant-artifacts.ts";
 import type { MetadataStore } from "../../src/storage/metadata-store.ts";
 import type { RevokedAuthority } from "../../src/trust/revoked-authority.ts";
@@ -48,6 +48,20 @@ describe("the artifacts that rest on an authority", () => {
     );
     for (const place of [0, 1, 2, 255, 256, 511, 512, 513, all.length - 2, all.length - 1])
       expect(await walk(at.metadata, GLOB, all[place])).toEqual(all.slice(place + 1));
+  });
+
+  test("are found by a key as well that is in a certificate below a pinned root, and by none that signs once", async () => {
+    await using at = await temporaryMetadata();
+    const [key, once] = [digestOf("key"), digestOf("once")];
+    const holder = { type: "certificate", subject: "CN=release", root: digestOf("root") } as const;
+    const signers = [
+      { signer: holder, key },
+      { signer: identity("ml/1"), key: once },
+    ].flatMap(identitiesOf);
+    await putRows(at.metadata, signerRows(repository("models/m"), artifact("held", 0), signers));
+    const found = async (fingerprint: typeof key): Promise<number> => (await walk(at.metadata, { type: "key", fingerprint })).length;
+    expect([await found(key), await found(once)]).toEqual([1, 0]);
+    expect(await walk(at.metadata, { type: "certificate", root: holder.root, subject: { exact: "CN=release" } })).toHaveLength(1);
   });
 
   test("are found by one signer's rows alone where it is one", async () => {
