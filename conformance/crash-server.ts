@@ -24,6 +24,13 @@ const POLL_MS = 5;
 const READY_LIMIT_MS = 120_000;
 const LAST_WORDS = 4000;
 
+/** Groups that run: none of them outlives this process, unless it is killed itself. */
+const running = new Set<number>();
+process.once("exit", () => {
+  for (const group of running) process.kill(-group, "SIGKILL");
+});
+for (const signal of ["SIGTERM", "SIGINT"]) process.once(signal, () => process.exit(1));
+
 /** The real server with all its workers, in a process group of its own that is killed as one. */
 export class KillableServer {
   readonly url: string;
@@ -45,6 +52,8 @@ export class KillableServer {
       detached: true,
     });
     for (const stream of [this.#child.stdout, this.#child.stderr]) stream?.on("data", (chunk: Buffer) => this.#said.push(chunk));
+    running.add(this.pid);
+    this.#child.once("exit", () => running.delete(this.pid));
     this.#ended = once(this.#child, "close");
   }
 
@@ -66,9 +75,11 @@ export class KillableServer {
     return this.output.slice(-LAST_WORDS);
   }
 
-  /** Process ids of the workers that have served, in the order in which they began to. */
+  /** Process ids of the workers that serve, as far as the server has said. */
   get workers(): readonly number[] {
-    return [...this.output.matchAll(/"worker":(\d+),"msg":"worker serves"/g)].map(([, pid]) => Number(pid));
+    const ended = new Set([...this.output.matchAll(/"worker":(\d+),[^\n]*"msg":"worker ended/g)].map(([, pid]) => pid));
+    const served = [...this.output.matchAll(/"worker":(\d+),"msg":"worker serves"/g)].map(([, pid]) => pid);
+    return served.filter((pid) => !ended.has(pid)).map(Number);
   }
 
   /** Waits until all of its workers serve; throws when it ends instead. */

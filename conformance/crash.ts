@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { CrashLife } from "./crash-life.ts";
+import { killWorkers } from "./crash-worker.ts";
 import { Chance } from "./seeded-chance.ts";
 
 const USAGE = `Usage: npm run crash -- [--rounds N] [--seconds S] [--seed N]
@@ -18,6 +19,10 @@ acknowledged is there, that nothing untrusted is served, and that what nobody ne
 
 /** Kills of one data directory; then another one begins with a first start that is killed as well. */
 const LIFE = 200;
+/** Rounds between two reports. */
+const REPORT = 10;
+/** Kills of one worker alone, after all others. */
+const WORKERS = 6;
 
 const { values } = parseArgs({
   options: {
@@ -44,13 +49,27 @@ async function crash(rounds: number, seconds: number, seed: number): Promise<voi
     while (isMore(round)) {
       const life = new CrashLife(join(folder, `life-${round}`), join(folder, "code"), chance.fork());
       await life.begin();
-      for (const end = round + LIFE; round < end && isMore(round); round += 1) await life.round(round);
+      const report = (done: number): unknown => done % REPORT === 0 && tell(`${done} rounds, ${secondsSince(began)} s: ${life.figures()}`);
+      for (const end = round + LIFE; round < end && isMore(round); round += 1) {
+        await life.round(round);
+        report(round + 1);
+      }
       await life.end();
-      process.stdout.write(`${round} rounds, ${Math.round((performance.now() - began) / 1000)} s: ${life.figures()}\n`);
+      tell(`${round} rounds, ${secondsSince(began)} s: ${life.figures()}`);
     }
+    const { kills, cut, undisturbed } = await killWorkers(join(folder, "workers"), join(folder, "code"), chance.fork(), WORKERS);
+    process.stdout.write(`${kills} workers killed while the others served: ${cut} clients cut, ${undisturbed} noticed nothing\n`);
   } catch (error) {
     process.stdout.write(`FAILED in round ${round} of seed ${seed}: the data stay in ${folder}\n`);
     throw error;
   }
   await rm(folder, { recursive: true, force: true });
+}
+
+function tell(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+function secondsSince(began: number): number {
+  return Math.round((performance.now() - began) / 1000);
 }

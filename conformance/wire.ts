@@ -55,6 +55,12 @@ export class Wire {
     });
   }
 
+  /** The ports of this end of its connections. */
+  get ports(): readonly number[] {
+    const sockets = [...Object.values(this.#agent.sockets), ...Object.values(this.#agent.freeSockets)].flatMap((list) => list ?? []);
+    return sockets.flatMap(({ localPort }) => localPort ?? []);
+  }
+
   close(): void {
     this.#agent.destroy();
   }

@@ -9,6 +9,7 @@ import type { Logger } from "./log.ts";
 import { type Snapshot, lasting, snapshotSchema, sumOf } from "./metrics/metric-set.ts";
 import { StartError } from "./start-error.ts";
 import type { Listening } from "./listening.ts";
+import { closeUntakenConnection } from "./untaken-connections.ts";
 import type { Order } from "./worker.ts";
 
 const reportSchema = z.discriminatedUnion("report", [
@@ -145,6 +146,7 @@ export class Workers {
     const { config, listening, freeAddress, log } = this.#parts;
     const ready = Promise.withResolvers<void>();
     const worker = cluster.fork();
+    closeUntakenConnection(worker);
     const born = performance.now();
     let reason = "a worker ended before it served";
     this.#alive.add(worker);

@@ -44,7 +44,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "metrics-listener": ["metrics", "listening", "log", "settings"],
   "primary-limits": ["limits", "log"],
   worker: [...FOLDERS, "config", "die", "services", "listening", "primary-limits", "log"],
-  workers: ["config", "listening", "worker", "start-error", "log", "metrics", "limits"],
+  "untaken-connections": [],
+  workers: ["config", "listening", "worker", "start-error", "log", "metrics", "limits", "untaken-connections"],
   primary: [
     ...FOLDERS,
     "settings",

@@ -3,11 +3,12 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readFile, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import { Agent, type IncomingMessage, request } from "node:http";
 import { request as requestSecurely } from "node:https";
-import { createServer } from "node:net";
+import { type Socket, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { holderOf } from "../conformance/socket-holder.ts";
 import { type SelfSigned, selfSigned } from "./support/certificate.ts";
 import { type Program, basicOf, runProgram, urlOf } from "./support/program.ts";
 
@@ -172,6 +173,24 @@ describe("workers", () => {
     expect((await fetch(`${url}/livez`)).status).toBe(200);
     await program.logged("worker serves", 3);
     expect(await program.stop()).toBe(0);
+  });
+
+  test("that are killed before they took a connection leave no client waiting for ever", async () => {
+    const program = start();
+    const url = await urlOf(program);
+    const { worker } = await program.logged("worker serves");
+    // It is given connections, and takes none.
+    process.kill(Number(worker), "SIGSTOP");
+    const agent = new Agent();
+    const asked = Array.from({ length: 3 }, () => request(`${url}/livez`, { agent }).end());
+    const ended = asked.map((each) => once(each, "error"));
+    const sockets = await Promise.all(asked.map(async (each) => ((await once(each, "socket")) as [Socket])[0]));
+    const isHeld = ({ localPort }: Socket): boolean => holderOf(localPort ?? 0, [program.process.pid ?? 0]) !== undefined;
+    await vi.waitUntil(() => sockets.every(isHeld), PATIENT);
+    process.kill(Number(worker), "SIGKILL");
+    await Promise.all(ended);
+    await program.logged("worker serves", 2);
+    expect((await fetch(`${url}/livez`)).status).toBe(200);
   });
 
   test("end with the primary, however it ends, and the next start goes on", async () => {
