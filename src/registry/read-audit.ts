@@ -37,7 +37,7 @@ export async function readAudit(
     for (const link of page) {
       if (links.length === limit) return { links, next: seen };
       seen = link.sequence;
-      if (matches(filter, link.event)) links.push(link);
+      if (matchesFilter(filter, link.event)) links.push(link);
     }
   }
   return { links, next: seen - after >= MAX_SCANNED ? seen : undefined };
@@ -45,7 +45,7 @@ export async function readAudit(
 
 /** Every event of the chain that a filter lets through, oldest first, read as it is consumed. */
 export async function* streamAudit(needs: Needs, filter: AuditFilter): AsyncGenerator<Link> {
-  for await (const page of pages(needs, 0, Number.MAX_SAFE_INTEGER)) yield* page.filter(({ event }) => matches(filter, event));
+  for await (const page of pages(needs, 0, Number.MAX_SAFE_INTEGER)) yield* page.filter(({ event }) => matchesFilter(filter, event));
 }
 
 /** The last link of the chain. */
@@ -69,7 +69,8 @@ async function* pages({ metadata }: Needs, after: number, most: number): AsyncGe
   }
 }
 
-function matches({ actor, artifact, type }: AuditFilter, event: AuditEvent): boolean {
+/** Does a filter let an event through? */
+export function matchesFilter({ actor, artifact, type }: AuditFilter, event: AuditEvent): boolean {
   if (actor !== undefined && event.actor.principal !== actor) return false;
   if (type !== undefined && event.type !== type && !event.type.startsWith(`${type}.`)) return false;
   return artifact === undefined || matchesArtifact(artifact, event);

@@ -1,4 +1,5 @@
 import { type Html, html } from "./html.ts";
+import { readable } from "./text.ts";
 
 /** How the last try went, if there was one. */
 export interface SignInPage {
@@ -20,7 +21,7 @@ export function signInPage({ next, name, refused }: SignInPage): Html {
       <input
         id="name"
         name="name"
-        value="${name}"
+        value="${readable(name)}"
         autocomplete="username"
         required
         maxlength="64"

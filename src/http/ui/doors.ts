@@ -3,6 +3,7 @@ import { artifactPageDoors } from "./artifact.ts";
 import { artifactActDoors } from "./artifact-acts.ts";
 import type { ArtifactPageServices } from "./artifact-at.ts";
 import { assetDoors } from "./assets.ts";
+import { auditPageDoors } from "./audit.ts";
 import { exploreDoors } from "./explore.ts";
 import { reviewDoors } from "./review.ts";
 import { sessionDoors } from "./sessions.ts";
@@ -22,6 +23,7 @@ export function pageDoors(services: Needs, options: SignInOptions): readonly Doo
     ...exploreDoors(services, pages),
     ...artifactPageDoors(services, { pages, realm }),
     ...artifactActDoors(services),
+    ...auditPageDoors(services, pages),
     ...sessionDoors(services, pages),
   ];
 }

@@ -182,6 +182,8 @@ test("names, annotations, types and reasons from others stay text, however they 
     pathOf(artifact, `/contents?from=${query}`),
     "/ui/",
     "/ui/review",
+    "/ui/audit?type=artifact",
+    `/ui/audit?actor=${query}&type=${query}&artifact=${query}&before=${query}`,
   ];
   for (const path of paths) {
     const { text } = await operator.get(path);

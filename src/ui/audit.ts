@@ -1,0 +1,93 @@
+import { type Html, html } from "./html.ts";
+import { table } from "./table.ts";
+import { foreign, moment, readable } from "./text.ts";
+
+/** An event; its time is RFC 3339. */
+export interface ShownEvent {
+  readonly sequence: number;
+  readonly time: string;
+  readonly type: string;
+  readonly outcome: string;
+  readonly actor: string;
+  readonly from: string | undefined;
+  readonly requestId: string | undefined;
+  readonly target: string | undefined;
+  readonly reason: string | undefined;
+  /** What changed, as JSON. */
+  readonly before: string | undefined;
+  readonly after: string | undefined;
+}
+
+/** Which events are looked for, as it was typed. */
+export interface AuditFields {
+  readonly actor: string;
+  readonly type: string;
+  readonly artifact: string;
+}
+
+/** A page of the audit, newest first; `next` is where earlier events are looked for. */
+export interface AuditPage {
+  readonly fields: AuditFields;
+  readonly events: readonly ShownEvent[];
+  readonly next: number | undefined;
+}
+
+const MAX_CHANGE = 240;
+
+/** The page of what happened. */
+export function auditPage({ fields, events, next }: AuditPage): Html {
+  return html`<h1>Audit</h1>
+    ${filterForm(fields)}
+    ${table({
+      caption: "What happened, newest first",
+      columns: ["Event", "When", "What", "Who", "About", "Why", "Change"],
+      rows: events.map(row),
+      empty:
+        next === undefined
+          ? html`No event fits. Take something away from the filter.`
+          : html`None of the five hundred events that were looked at fits: look further back.`,
+    })}
+    ${next !== undefined && html`<p><a rel="next" href="${earlierPath(fields, next)}">Earlier events</a></p>`}
+    <p class="soft"><code>securectl audit verify</code> proves that no event was changed or left out.</p>`;
+}
+
+function filterForm({ actor, type, artifact }: AuditFields): Html {
+  return html`<form method="get" action="/ui/audit" role="search" class="filters">
+    <div>
+      <label for="actor">Who</label>
+      <input id="actor" name="actor" value="${readable(actor, 255)}" maxlength="255" autocapitalize="none" spellcheck="false" />
+    </div>
+    <div>
+      <label for="type">What, such as artifact.promote</label>
+      <input id="type" name="type" value="${readable(type, 64)}" maxlength="64" autocapitalize="none" spellcheck="false" />
+    </div>
+    <div>
+      <label for="artifact">About: a repository, or an artifact by tag or digest</label>
+      <input id="artifact" name="artifact" value="${readable(artifact, 512)}" maxlength="512" autocapitalize="none" spellcheck="false" />
+    </div>
+    <p><button>Filter</button></p>
+  </form>`;
+}
+
+function row(event: ShownEvent): readonly (string | number | Html)[] {
+  const { sequence, time, type, outcome, actor, from, requestId, target, reason, before, after } = event;
+  return [
+    sequence,
+    moment(time),
+    outcome === "allow" ? type : html`${type} <span class="state bad">✘ ${outcome}</span>`,
+    html`${foreign(actor, 80)}${from !== undefined && html`<br /><span class="soft">from ${foreign(from, 64)}</span>`}${
+      requestId !== undefined && html`<br /><span class="soft">request ${foreign(requestId, 64)}</span>`
+    }`,
+    target === undefined ? "" : foreign(target, 200),
+    reason === undefined ? "" : foreign(reason),
+    html`${before !== undefined && html`<div>before: <code>${foreign(before, MAX_CHANGE)}</code></div>`}${
+      after !== undefined && html`<div>after: <code>${foreign(after, MAX_CHANGE)}</code></div>`
+    }`,
+  ];
+}
+
+function earlierPath(fields: AuditFields, before: number): string {
+  const query = new URLSearchParams(Object.entries(fields).filter(([, value]) => value !== ""));
+  query.set("before", String(before));
+  return `/ui/audit?${query.toString()}`;
+}
