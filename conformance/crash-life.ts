@@ -11,11 +11,11 @@ import { Wire } from "./wire.ts";
 
 const CLIENTS = 6;
 /** Clients drive the server for so long (ms) before it is killed. */
-const [SHORTEST, LONGEST] = [20, 1500];
+const [SHORTEST, LONGEST] = [20, 1000];
 /** So often in a hundred a start is killed as well, within so long (ms). */
 const [KILLED_STARTS, START] = [10, 2500];
 /** Rounds after which it is waited until everything is collected that nobody needs. */
-const SETTLING = 10;
+const SETTLING = 25;
 /** Garbage of earlier rounds is collected while clients drive; what they are about to name is younger than the grace. */
 const COLLECTING = { REGISTRY_GC_INTERVAL: "1s", REGISTRY_GC_GRACE: "60s", REGISTRY_UPLOAD_EXPIRY: "10m" } as const;
 
