@@ -22,12 +22,16 @@ interface Scene {
   readonly compiled: string;
 }
 
+/** Where all processes of a run keep compiled code: most of what securectl and a start of the registry cost is to compile their own. */
+export function compiledBelow(folder: string): string {
+  return join(folder, "compiled");
+}
+
 /** Runs all commands of a client's page against a registry of their own, and reports every section of it as a case. */
 export async function runPage(tried: TriedClient, parent: string, path: readonly string[], report: Report): Promise<void> {
   const cases = casesOf(await readFile(join(CHECKOUT, "docs", "clients", tried.page), "utf8"));
   const folder = await mkdtemp(join(parent, `${tried.page}-`));
-  // Compiled once for all: most of what securectl and a start cost is their own code.
-  const compiled = join(parent, "compiled");
+  const compiled = compiledBelow(parent);
   const { begun, ran } = await inScene(tried, { folder, path, compiled }, (scene) => runCases(cases, tried, scene));
   for (const [at, { title, expected }] of cases.entries()) {
     await report.row(tried.client, title, expected, async () => {
