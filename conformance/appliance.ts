@@ -2,6 +2,7 @@ import { chmod, mkdir, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { needPrograms } from "./debian-tools.ts";
+import { followPage } from "./deploy-commands.ts";
 import { type RunningRegistry, CHECKOUT, freePort, startRegistry } from "./registry-process.ts";
 import { mustRun, run } from "./run-program.ts";
 import { BUSY, doEverything } from "./scenario.ts";
@@ -81,7 +82,7 @@ async function asUnit(prefix: string, address: string, metricsPort: number): Pro
 }
 
 /** Does everything against the registry as the appliance runs it: a passed socket, no network of its own, no compiler, a watchdog. */
-async function useAppliance(prefix: string): Promise<void> {
+async function useAppliance(folder: string, prefix: string): Promise<void> {
   const address = `127.0.0.1:${await freePort()}`;
   const metricsPort = await freePort();
   const metrics = `127.0.0.1:${metricsPort}`;
@@ -98,6 +99,7 @@ async function useAppliance(prefix: string): Promise<void> {
   try {
     if (!(await doEverything(registry, restart))) throw new Error("the registry did not do everything under the unit's hardening");
     await verifyAll(prefix, registry);
+    await followPage({ prefix, folder }, registry);
     const counted = await (await fetch(`http://${metrics}/metrics`)).text();
     mustHave(counted, [/^registry_transitions_total\{event="promote",outcome="allow"\} [1-9]/m, /^registry_workers 2$/m]);
     process.stdout.write("ok     metrics come by a socket of their own, though the registry has no network\n");
@@ -133,7 +135,7 @@ try {
   await mustRun("deploy/install.sh", [prefix], { limitMs: 400_000 });
   process.stdout.write("ok     deploy/install.sh\n");
   await rate(folder, prefix);
-  await useAppliance(prefix);
+  await useAppliance(folder, prefix);
 } catch (error) {
   process.stdout.write(`FAILED ${String(error)}\n`);
   process.exitCode = 1;
