@@ -129,7 +129,11 @@ try {
   const running = [await startRegistry(ENVIRONMENT, directories[0]), await startRegistry(ENVIRONMENT, directories[1])] as const;
   try {
     const sides = [await Acts.of(running[0]), await Acts.of(running[1])] as const;
-    for (const act of ACTS) rows.push(await compare(act, sides, { subject, operations, rounds }));
+    for (const act of ACTS) {
+      const row = await compare(act, sides, { subject, operations, rounds });
+      process.stdout.write(tableOf([row]));
+      rows.push(row);
+    }
   } finally {
     for (const registry of running) await registry.stop();
   }
