@@ -23,7 +23,7 @@ import { whoamiAnswer } from "./whoami.ts";
 
 const audit = { chapter: "audit", access: { permission: "audit", on: "registry" }, method: "GET", refuses: [] } as const;
 const administration = { chapter: "administration", access: "credential" } as const;
-const namespaceName = { name: z.string().regex(/^[a-z0-9._-]{1,64}$/) };
+const namespaceName = { namespace: z.string().regex(/^[a-z0-9._-]{1,64}$/) };
 const credentialId = { id: z.string().regex(/^[\w-]{1,64}$/) };
 const health = { chapter: "health", method: "GET", refuses: [] } as const;
 
@@ -69,7 +69,7 @@ export const registryOperations: readonly Operation[] = [
   {
     ...administration,
     method: "GET",
-    path: "/v1/namespaces/{name}",
+    path: "/v1/namespaces/{namespace}",
     id: "showNamespace",
     summary: "Show a namespace, with what it may hold and what it holds",
     inPath: namespaceName,
@@ -79,7 +79,7 @@ export const registryOperations: readonly Operation[] = [
   {
     ...administration,
     method: "PUT",
-    path: "/v1/namespaces/{name}/quota",
+    path: "/v1/namespaces/{namespace}/quota",
     id: "setNamespaceQuota",
     summary: "Set what a namespace may hold",
     access: { permission: "administer:system", on: "registry" },
