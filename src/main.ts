@@ -23,7 +23,7 @@ import { packageVersion } from "./version.ts";
 const HELP = `Usage: ai-model-registry [recover | backup FOLDER | check-backup FOLDER | restore FOLDER]
 
 Serves the registry in the foreground until SIGTERM or SIGINT. It is configured by the environment and by the YAML file that
-REGISTRY_CONFIG names; README.md lists every setting.
+REGISTRY_CONFIG names; docs/settings.md lists every setting.
 
 Commands:
   recover              make a new key for the operator, for who is on this machine and has lost the old one; the server may be running

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { Contract } from "../support/contract.ts";
 
-const PAGES = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md"];
+const PAGES = ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/programs.md"];
 /** What is shown as JSON, and the operation that a comment before it names. */
 const EXAMPLE = /(?:<!-- example: (\w+) -->\s+)?```json\n([^]*?)```/g;
 

@@ -117,9 +117,9 @@ describe("every answer of a running registry is as published:", () => {
     await ask("createNamespace", 201, { as: operator, body: { name: "team", owner: "publisher" } });
     await ask("listNamespaces", 200, { as: operator, query: { limit: "1" } });
     await ask("listNamespaces", 200, { as: known.runtime });
-    await ask("showNamespace", 200, { as: operator, path: { name: "team" } });
-    await ask("setNamespaceQuota", 200, { as: operator, path: { name: "team" }, body: { bytes: 1000, tags: null } });
-    await ask("setNamespaceQuota", 200, { as: operator, path: { name: "team" }, body: {} });
+    await ask("showNamespace", 200, { as: operator, path: { namespace: "team" } });
+    await ask("setNamespaceQuota", 200, { as: operator, path: { namespace: "team" }, body: { bytes: 1000, tags: null } });
+    await ask("setNamespaceQuota", 200, { as: operator, path: { namespace: "team" }, body: {} });
     for (const as of Object.values(known)) await ask("showCaller", 200, { as });
     const created = await ask<{ id: string }>("createCredential", 201, {
       as: operator,

@@ -139,8 +139,8 @@ function soundRequests(): Readonly<Record<string, Asked>> {
     verifyAudit: { as: operator },
     listNamespaces: { as: operator },
     createNamespace: { as: operator, body: { name: "another", owner: "publisher" } },
-    showNamespace: { as: operator, path: { name: "team" } },
-    setNamespaceQuota: { as: operator, path: { name: "team" }, body: {} },
+    showNamespace: { as: operator, path: { namespace: "team" } },
+    setNamespaceQuota: { as: operator, path: { namespace: "team" }, body: {} },
     listCredentials: { as: operator },
     createCredential: { as: operator, body: { name: "another", role: "reader", namespace: "team" } },
     rotateCredential: { as: operator, path: { id: live }, body: {} },
@@ -308,11 +308,11 @@ describe("what the registry refuses is refused as published:", () => {
     await ask("createNamespace", 400, { as: operator, body: { ...body, name: "_" } });
     await ask("createNamespace", 403, { as: runtime, body });
     await ask("listNamespaces", 400, { as: operator, query: { limit: "x" } });
-    await ask("showNamespace", 404, { as: operator, path: { name: "none" } });
-    await ask("showNamespace", 404, { as: as.reviewer, path: { name: "team" } });
-    await ask("setNamespaceQuota", 404, { as: operator, path: { name: "none" }, body: {} });
-    await ask("setNamespaceQuota", 403, { as: runtime, path: { name: "team" }, body: {} });
-    await ask("setNamespaceQuota", 400, { as: operator, path: { name: "team" }, body: { bytes: -1 } });
+    await ask("showNamespace", 404, { as: operator, path: { namespace: "none" } });
+    await ask("showNamespace", 404, { as: as.reviewer, path: { namespace: "team" } });
+    await ask("setNamespaceQuota", 404, { as: operator, path: { namespace: "none" }, body: {} });
+    await ask("setNamespaceQuota", 403, { as: runtime, path: { namespace: "team" }, body: {} });
+    await ask("setNamespaceQuota", 400, { as: operator, path: { namespace: "team" }, body: { bytes: -1 } });
     await ask("createCredential", 403, { as: runtime, body: { name: "x", role: "operator", namespace: "*" } });
     const { id } = JSON.parse(
       await ask("createCredential", 201, { as: operator, body: { name: "x", role: "reader", namespace: "team" } }),
