@@ -24,8 +24,11 @@ export interface Program {
   stop(): Promise<number | string>;
 }
 
-/** Everything that there can be in a log, which is looked through for secrets when the program has ended. */
-const TALKATIVE = { LOG_LEVEL: "trace" };
+/**
+ * Everything that there can be in a log, which is looked through for secrets when the program has ended; and compiled code that the programs
+ * of all tests share, since most of what a start costs is to read the program.
+ */
+const TALKATIVE = { LOG_LEVEL: "trace", NODE_COMPILE_CACHE: fileURLToPath(new URL("../../node_modules/.cache/compiled", import.meta.url)) };
 
 /** Starts the program with an environment of its own; nothing of the caller's settings leaks into it. */
 export function runProgram(env: Readonly<Record<string, string>>, args: readonly string[] = []): Program {
