@@ -59,12 +59,14 @@ async function noReference({ metadata }: Needs, name: string): Promise<readonly 
 /** The repository of the name must be no other name's; what somebody pushed there as its tag is theirs. */
 async function freeRepository(needs: Needs, repository: RepositoryName, name: string): Promise<readonly Expectation[]> {
   const key = keys.modelRepository(repository);
+  // The tag first: whoever registers the name sets both at once, and a look in the other order takes that tag for somebody else's.
+  const pointer = await pushedPointer(needs, repository, RESERVED_TAG);
   const row = await needs.metadata.get(key);
   if (row !== undefined) {
     if (modelRepositoryRecord.parse(row.value).name !== name) throw taken();
     return [{ key, version: row.version }];
   }
-  if ((await pushedPointer(needs, repository, RESERVED_TAG)) !== undefined) throw taken();
+  if (pointer !== undefined) throw taken();
   return [
     { key, version: "absent" },
     { key: keys.tagPushed(repository, RESERVED_TAG), version: "absent" },

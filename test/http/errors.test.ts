@@ -6,7 +6,8 @@ import { ERRORS, type ErrorCode, RegistryError } from "../../src/oci/errors.ts";
 import { StorageFullError, UploadBusyError } from "../../src/storage/blob-store.ts";
 import { type Edge, startEdge } from "../support/edge.ts";
 
-const SECRET = "amr_012345678901234567890123456789abcdef";
+/** Not in the form of our own secrets, which no log of a test may have. */
+const SECRET = "the-innermost-secret";
 const systemError = (code: string): Error => Object.assign(new Error(`${code}: /var/secret/path`), { code });
 const FAILURES: Readonly<Record<string, () => unknown>> = {
   full: () => new StorageFullError("no room in /var/secret/path"),
