@@ -30,9 +30,13 @@ test("the table of settings is the schema's, row by row", () => {
   expect(shown).toEqual(settingsTable());
 });
 
+/** The npm scripts that a page names. */
+function namedIn(page: string): string[] {
+  return [...readFileSync(page, "utf8").matchAll(/npm run ([\w-]+)/g)].map(([, name = ""]) => name);
+}
+
 test("every npm script that a page names exists, and the page of development names every one that is run in development", () => {
   const { scripts } = JSON.parse(readFileSync("package.json", "utf8")) as { scripts: Record<string, string> };
-  const namedIn = (page: string): string[] => [...readFileSync(page, "utf8").matchAll(/npm run ([\w-]+)/g)].map(([, name = ""]) => name);
   expect(PAGES.flatMap(namedIn).filter((name) => !(name in scripts))).toEqual([]);
   const conformance = Object.keys(scripts).filter((name) => scripts[name]?.startsWith("node conformance/"));
   const named = new Set(namedIn("docs/development.md"));
