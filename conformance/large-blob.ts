@@ -25,7 +25,7 @@ if (values.help) {
 } else {
   const folder = await mkdtemp(join(tmpdir(), "ai-model-registry-large-"));
   try {
-    const trial = new LargeBlobTrial(folder, { size: Number(values.gigabytes) * 1024 ** 3, kills: Number(values.kills) });
+    const trial = new LargeBlobTrial(folder, { size: Math.floor(Number(values.gigabytes) * 1024 ** 3), kills: Number(values.kills) });
     await trial.run();
     process.stdout.write(`${trial.figures()}\n`);
   } finally {

@@ -21,7 +21,7 @@ export interface Part {
   readonly from: number;
   /** The byte after the last one. */
   readonly to: number;
-  /** Told of each piece, with the offset after it; what it throws ends the connection. */
+  /** Told of each piece, with the offset after it, before it is sent or after it came; what it throws ends the connection. */
   readonly passed: (offset: number) => Promise<void>;
 }
 
@@ -39,10 +39,11 @@ export async function sendPart(access: Access, content: LargeContent, { path, fr
     for (let at = from; at < to;) {
       // The socket may hold it for longer than until the next piece is made.
       const piece = Buffer.from(content.at(at, to));
+      at += piece.length;
+      // Before it is written: of what is cut in the midst, all may have arrived.
+      await passed(at);
       if (!outgoing.write(piece)) await Promise.race([drained(outgoing), answered]);
       if (isAnswered()) break;
-      at += piece.length;
-      await passed(at);
     }
     outgoing.end();
     const answer = await answered;
