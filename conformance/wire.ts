@@ -3,6 +3,13 @@ import { Agent, type IncomingHttpHeaders, request } from "node:http";
 /** The connection broke before the whole answer was there: whether the request was carried out, nobody knows. */
 export class CutError extends Error {
   override readonly name = "CutError";
+  /** The port of this end of the connection, when there was one. */
+  readonly port: number | undefined;
+
+  constructor(message: string, port?: number) {
+    super(message);
+    this.port = port;
+  }
 }
 
 /** A whole answer. */
@@ -41,8 +48,12 @@ export class Wire {
     const authorization = `Basic ${Buffer.from(`${who}:${this.#keys[who] ?? ""}`).toString("base64")}`;
     const headers = { authorization, ...length, ...asked.headers };
     return new Promise((resolve, reject) => {
-      const cut = (error: Error): void => reject(new CutError(`${method} ${path}: ${error.message}`));
       const outgoing = request(new URL(path, this.#url), { method, agent: this.#agent, headers, timeout: LIMIT });
+      let port: number | undefined;
+      outgoing.once("socket", (socket) => {
+        port = socket.localPort;
+      });
+      const cut = (error: Error): void => reject(new CutError(`${method} ${path}: ${error.message}`, port));
       outgoing.once("timeout", () => outgoing.destroy(new Error(`nothing was heard for ${LIMIT / 1000} s`)));
       outgoing.once("error", cut);
       outgoing.once("response", (incoming) => {
