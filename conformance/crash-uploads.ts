@@ -118,7 +118,7 @@ export async function resume(truth: RepositoryTruth, wire: Wire, upload: OpenUpl
   const answer = await wire.ask("publisher", "GET", location);
   if (answer.status === 404 && closing) {
     const blob = await wire.ask("publisher", "HEAD", `/v2/${truth.name}/blobs/${content.digest}`);
-    must(blob.status === 200, `an upload to ${truth.name} is gone, and its blob ${content.digest} is not there`);
+    must(blob.status === 200, `an upload to ${truth.name} is gone, and its blob ${content.digest} was answered ${wordsOf(blob)}`);
     forget(truth, upload);
     return undefined;
   }
