@@ -1,8 +1,8 @@
-import { setImmediate } from "node:timers/promises";
 import { digestSchema } from "../oci/digest.ts";
 import { repositoryNameSchema } from "../oci/reference.ts";
 import type { Services } from "../registry/ports.ts";
 import { TAKE_STOCK } from "../registry/measure.ts";
+import { rowsOf } from "../registry/ordered-rows.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { Entry, Key } from "../storage/metadata-store.ts";
 import { type StockRecord, credentialRecord, manifestRecord } from "../storage/records.ts";
@@ -63,16 +63,11 @@ async function waitingSince({ metadata }: Needs, [, , name, digest]: Key): Promi
   return roots.length === 0 ? pushedAt : Infinity;
 }
 
-/** The rows below a key, up to a bound; requests get their turn between two pages. */
-async function* rows({ metadata }: Needs, prefix: Key, signal: AbortSignal | undefined): AsyncGenerator<Entry> {
-  let after: readonly (string | number)[] = [];
-  for (let seen = 0; seen < MOST; seen += PAGE) {
-    if (signal?.aborted === true) return;
-    const page = await metadata.list(under(prefix, PAGE, after));
-    yield* page;
-    const last = page.at(-1);
-    if (last === undefined || page.length < PAGE) return;
-    after = last.key.slice(prefix.length);
-    await setImmediate();
+/** The rows below a key, up to a bound. */
+async function* rows(services: Needs, prefix: Key, signal: AbortSignal | undefined): AsyncGenerator<Entry> {
+  let seen = 0;
+  for await (const row of rowsOf(services, [under(prefix, PAGE)])) {
+    if (signal?.aborted === true || (seen += 1) > MOST) return;
+    yield row;
   }
 }

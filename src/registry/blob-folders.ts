@@ -1,7 +1,8 @@
 import { type Digest, digestSchema } from "../oci/digest.ts";
 import { repositoryNameSchema } from "../oci/reference.ts";
 import { keys, under } from "../storage/keys.ts";
-import type { Entry, Key, Put } from "../storage/metadata-store.ts";
+import type { Put } from "../storage/metadata-store.ts";
+import { rowsOf } from "./ordered-rows.ts";
 import type { Services } from "./ports.ts";
 import { type RuntimeFolder, pendingFolder, syncRuntimeFolders } from "./runtime-folders.ts";
 
@@ -15,14 +16,14 @@ export interface BlobFolders {
 
 /** No layer of a model is in more; only small blobs that all artifacts share could be, and those are no files of `trusted/`. */
 const MAX_FOLDERS = 10_000;
-const PAGE = 1000;
+const PAGE = 256;
 
 /** Finds the manifests that name a blob, in every repository that holds it. */
 export async function foldersOf(services: Pick<Services, "metadata" | "tree" | "clock" | "newId">, digest: Digest): Promise<BlobFolders> {
   const folders: RuntimeFolder[] = [];
-  for await (const { key } of rows(services, keys.blobRepositories(digest))) {
+  for await (const { key } of rowsOf(services, [under(keys.blobRepositories(digest), PAGE)])) {
     const repository = repositoryNameSchema.parse(key[2]);
-    for await (const edge of rows(services, keys.edges(repository, { kind: "blob", digest }))) {
+    for await (const edge of rowsOf(services, [under(keys.edges(repository, { kind: "blob", digest }), PAGE)])) {
       if (folders.length < MAX_FOLDERS) folders.push({ repository, manifest: digestSchema.parse(edge.key.at(-1)) });
     }
   }
@@ -36,14 +37,4 @@ export async function syncFolders(
   { folders, pending }: BlobFolders,
 ): Promise<void> {
   await syncRuntimeFolders(services, folders, pending);
-}
-
-async function* rows({ metadata }: Pick<Services, "metadata">, prefix: Key): AsyncGenerator<Entry> {
-  let after: readonly (string | number)[] = [];
-  for (;;) {
-    const page = await metadata.list(under(prefix, PAGE, after));
-    yield* page;
-    if (page.length < PAGE) return;
-    after = page.at(-1)?.key.slice(prefix.length) ?? [];
-  }
 }

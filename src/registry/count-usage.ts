@@ -1,32 +1,22 @@
 import { keys, under } from "../storage/keys.ts";
-import type { Entry, Key } from "../storage/metadata-store.ts";
 import { type Amounts, COUNTED_FAMILIES, amountsOf, sumOf } from "./counted-metadata.ts";
+import { rowsOf } from "./ordered-rows.ts";
 import type { Services } from "./ports.ts";
 
 type Needs = Pick<Services, "metadata">;
 
-const PAGE = 1000;
+const PAGE = 256;
 
 /** What all namespaces hold, counted anew from every row. */
 export async function countUsage({ metadata }: Needs): Promise<ReadonlyMap<string, Amounts>> {
   const counted = new Map<string, Amounts>();
-  for await (const entry of countedRows({ metadata })) {
+  const families = COUNTED_FAMILIES.map((family) => under([family], PAGE));
+  for await (const entry of rowsOf({ metadata }, families)) {
     const found = amountsOf(entry);
     const before = found && counted.get(found.namespace);
     if (found !== undefined) counted.set(found.namespace, before === undefined ? found.amounts : sumOf(before, found.amounts));
   }
   return counted;
-}
-
-async function* countedRows({ metadata }: Needs): AsyncGenerator<Entry> {
-  for (const family of COUNTED_FAMILIES) {
-    let after: Key[number][] | undefined = [];
-    while (after !== undefined) {
-      const page: readonly Entry[] = await metadata.list(under([family], PAGE, after));
-      yield* page;
-      after = page.length < PAGE ? undefined : page.at(-1)?.key.slice(1);
-    }
-  }
 }
 
 /**

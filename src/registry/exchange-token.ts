@@ -5,12 +5,19 @@ import { TOKEN_LIFETIME, mintToken } from "../identity/token.ts";
 import { auditEvent } from "./audit-event.ts";
 import type { AuthenticationOptions } from "./authenticate.ts";
 import type { LiveCredential } from "./find-credential.ts";
+import { type LoginKind, createLoginCredential } from "./login-credential.ts";
 import { type LoginRefusal, Logins, type Offer, type Origin, actorOf } from "./logins.ts";
 import type { Services } from "./ports.ts";
-import { createRefreshToken } from "./refresh-tokens.ts";
 import { TokenKeys } from "./token-keys.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "newId" | "random" | "secretFor" | "log" | "settings">;
+
+const DAY = 24 * 60 * 60 * 1000;
+/**
+ * identity.md 2.5: no client writes a rotated token back, so that it lives shortly instead. Each `docker login` makes one, and none says
+ * when it is no longer needed.
+ */
+const REFRESH_TOKEN: LoginKind = { kind: "refresh-token", lifetime: 30 * DAY, idle: 7 * DAY, most: 50 };
 
 /** What a client asks the token endpoint for, with the secret that proves it. */
 export interface TokenRequest {
@@ -68,7 +75,7 @@ export class TokenIssuer {
     });
     // A refresh token cannot beget others: it would outlive its own 30 days.
     const wantsRefresh = offline && credential.kind === "api-key";
-    const refreshToken = wantsRefresh ? await createRefreshToken(this.#services, login, actor) : undefined;
+    const refreshToken = wantsRefresh ? await createLoginCredential(this.#services, { ...login, actor }, REFRESH_TOKEN) : undefined;
     const target = { kind: "identity", name: identity.name } as const;
     this.#note(auditEvent(this.#services, actor, { type: "auth.token.issue", target }));
     return { token, expiresIn: TOKEN_LIFETIME, issuedAt: issuedAt * 1000, access, refreshToken };

@@ -2,8 +2,9 @@ import { type Digest, digestSchema } from "../oci/digest.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { MetadataStore } from "../storage/metadata-store.ts";
 import { blobRecord } from "../storage/records.ts";
+import { rowsOf } from "./ordered-rows.ts";
 
-const PAGE = 500;
+const PAGE = 256;
 
 /** A blob that is there, as its record tells it. */
 export interface KeptBlob {
@@ -14,16 +15,9 @@ export interface KeptBlob {
 
 /** Every blob that is not being removed. */
 export async function* keptBlobs(metadata: MetadataStore): AsyncGenerator<KeptBlob> {
-  let after: readonly string[] = [];
-  for (;;) {
-    const page = await metadata.list(under(keys.blobs(), PAGE, after));
-    for (const { key, value } of page) {
-      const digest = digestSchema.parse(key[1]);
-      const { size, damaged, status } = blobRecord.parse(value);
-      if (status === "present") yield { digest, size, damaged };
-      after = [digest];
-    }
-    if (page.length < PAGE) return;
+  for await (const { key, value } of rowsOf({ metadata }, [under(keys.blobs(), PAGE)])) {
+    const { size, damaged, status } = blobRecord.parse(value);
+    if (status === "present") yield { digest: digestSchema.parse(key[1]), size, damaged };
   }
 }
 

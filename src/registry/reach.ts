@@ -2,16 +2,17 @@ import { type Digest, digestSchema } from "../oci/digest.ts";
 import { referrerDescriptor, referrerRank } from "../oci/referrer.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { CONTENT_KINDS, type Content, keys, under } from "../storage/keys.ts";
-import type { Entry, Key, Put } from "../storage/metadata-store.ts";
+import type { Key, Put } from "../storage/metadata-store.ts";
 import { type ManifestRecord, type RootReachRecord, contentKindSchema, rootReachRecord, statementRecord } from "../storage/records.ts";
 import { approvalContents } from "./approvals.ts";
 import { type Closure, ClosureWalk, type Overlay, isRevoked } from "./closure.ts";
+import { rowsOf } from "./ordered-rows.ts";
 import type { Services } from "./ports.ts";
 import { statementContents } from "./statements.ts";
 
 type Needs = Pick<Services, "metadata">;
 
-const PAGE = 1000;
+const PAGE = 256;
 
 /** A root as the change under way will leave it. */
 export interface Root {
@@ -49,7 +50,7 @@ export async function changeReach(needs: Needs, repository: RepositoryName, root
   }
   for (const { content, row } of wanted) {
     if (hasFolder(content, row)) change.manifests.add(content.digest);
-    change.put.push(...rowsOf(at, content, row));
+    change.put.push(...putsOf(at, content, row));
   }
   return change;
 }
@@ -67,7 +68,7 @@ export async function removeReach(needs: Needs, repository: RepositoryName, root
 
 /** Shows new statements about a part of a root to whom the root is or was shown. */
 export function addStatements(repository: RepositoryName, root: Digest, contents: readonly Content[]): ReachChange {
-  const put = contents.flatMap((content) => rowsOf({ repository, root }, content, STATEMENT_ROW));
+  const put = contents.flatMap((content) => putsOf({ repository, root }, content, STATEMENT_ROW));
   return { put, remove: [], manifests: new Set() };
 }
 
@@ -80,7 +81,7 @@ function rowKey({ repository, root }: RootAt, content: Content, { denied }: Root
   return denied ? keys.denied(repository, content, root) : keys.reach(repository, content, root);
 }
 
-function rowsOf(at: RootAt, content: Content, row: RootReachRecord): readonly Put[] {
+function putsOf(at: RootAt, content: Content, row: RootReachRecord): readonly Put[] {
   const { denied: _denied, ...shown } = row;
   return [
     { key: keys.rootReach(at.repository, at.root, content), value: row },
@@ -111,7 +112,7 @@ export async function rootsOf(needs: Needs, repository: RepositoryName, manifest
   const roots = new Set<Digest>();
   const content = { kind: "manifest", digest: manifest } as const;
   for (const family of [keys.reaches(repository, content), keys.denials(repository, content)]) {
-    for await (const { key } of allRows(needs, family)) roots.add(digestSchema.parse(key[4]));
+    for await (const { key } of rowsOf(needs, [under(family, PAGE)])) roots.add(digestSchema.parse(key[4]));
   }
   return roots;
 }
@@ -212,7 +213,7 @@ function servedReferrers(repository: RepositoryName, closure: Closure): Put[] {
 /** What every statement about a manifest consists of: of its chain, and of its approvals. */
 async function statementsOf(needs: Needs, repository: RepositoryName, manifest: Digest): Promise<readonly Content[]> {
   const contents: Content[] = [];
-  for await (const { value } of allRows(needs, keys.statements(repository, manifest))) {
+  for await (const { value } of rowsOf(needs, [under(keys.statements(repository, manifest), PAGE)])) {
     const statement = statementRecord.parse(value);
     contents.push(...statementContents(repository, statement));
   }
@@ -220,20 +221,9 @@ async function statementsOf(needs: Needs, repository: RepositoryName, manifest: 
 }
 
 async function* currentRows(needs: Needs, { repository, root }: RootAt): AsyncGenerator<{ content: Content; row: RootReachRecord }> {
-  for await (const { key, value } of allRows(needs, keys.rootReaches(repository, root))) {
+  for await (const { key, value } of rowsOf(needs, [under(keys.rootReaches(repository, root), PAGE)])) {
     const content = { kind: contentKindSchema.parse(key[3]), digest: digestSchema.parse(key[4]) };
     yield { content, row: rootReachRecord.parse(value) };
-  }
-}
-
-async function* allRows({ metadata }: Needs, prefix: Key): AsyncGenerator<Entry> {
-  let after: readonly (string | number)[] = [];
-  for (;;) {
-    const page = await metadata.list(under(prefix, PAGE, after));
-    yield* page;
-    const last = page.at(-1);
-    if (last === undefined || page.length < PAGE) return;
-    after = last.key.slice(prefix.length);
   }
 }
 

@@ -1,10 +1,11 @@
 import { digestSchema } from "../oci/digest.ts";
 import { repositoryNameSchema } from "../oci/reference.ts";
 import { keys, under } from "../storage/keys.ts";
-import type { Entry, Key, MetadataStore, Put } from "../storage/metadata-store.ts";
+import type { Put } from "../storage/metadata-store.ts";
 import { type IdentityRecord, contentKindSchema, credentialRecord, identityRecord } from "../storage/records.ts";
 import { auditEvent } from "./audit-event.ts";
 import { credentialsOf } from "./credential-rows.ts";
+import { rowsOf } from "./ordered-rows.ts";
 import type { Services } from "./ports.ts";
 import { pendingFolder } from "./runtime-folders.ts";
 import { SYSTEM } from "./system-actor.ts";
@@ -18,7 +19,8 @@ const PAGE = 100;
  * without one; they are the operator's to look through.
  */
 export async function endSessions(services: Needs): Promise<void> {
-  for await (const { value } of rowsUnder(services.metadata, keys.identities())) await endSessionsOf(services, identityRecord.parse(value));
+  for await (const { value } of rowsOf(services, [under(keys.identities(), PAGE)]))
+    await endSessionsOf(services, identityRecord.parse(value));
 }
 
 async function endSessionsOf(services: Needs, identity: IdentityRecord): Promise<void> {
@@ -52,7 +54,7 @@ export async function orderFolders(services: Needs): Promise<void> {
     if (puts.length > 0) await services.metadata.commit({ expect: [], put: puts, remove: [], audit: [] });
     puts = [];
   };
-  for await (const { key } of rowsUnder(services.metadata, keys.allReaches())) {
+  for await (const { key } of rowsOf(services, [under(keys.allReaches(), PAGE)])) {
     const [, repository, kind, digest] = key;
     const name = `${repository}@${digest}`;
     if (contentKindSchema.parse(kind) !== "manifest" || name === last) continue;
@@ -62,15 +64,4 @@ export async function orderFolders(services: Needs): Promise<void> {
     if (puts.length >= PAGE) await write();
   }
   await write();
-}
-
-async function* rowsUnder(metadata: MetadataStore, prefix: Key): AsyncGenerator<Entry> {
-  let after: readonly (string | number)[] = [];
-  for (;;) {
-    const page = await metadata.list(under(prefix, PAGE, after));
-    yield* page;
-    const last = page.at(-1);
-    if (last === undefined || page.length < PAGE) return;
-    after = last.key.slice(prefix.length);
-  }
 }

@@ -1,27 +1,23 @@
-import type { Actor, AuditEvent } from "../audit/event.ts";
+import type { AuditEvent } from "../audit/event.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { CredentialRecord } from "../storage/records.ts";
-import { auditEvent } from "./audit-event.ts";
 import { callerOf } from "./authenticate.ts";
-import { decideAndCommit } from "./commit.ts";
-import { credentialKeys, credentialPuts, credentialsOf, freshCredential } from "./credential-rows.ts";
+import { credentialsOf } from "./credential-rows.ts";
 import { noteUse } from "./credential-use.ts";
 import { revokeCredential } from "./credentials.ts";
-import { type CredentialRefusal, type LiveCredential, endOf, findById, findSession } from "./find-credential.ts";
+import { type CredentialRefusal, findById, findSession } from "./find-credential.ts";
 import { type ListedCredential, withUse } from "./list-credentials.ts";
+import { type LoginKind, createLoginCredential } from "./login-credential.ts";
 import { type LoginRefusal, Logins, type Origin, actorOf } from "./logins.ts";
 import type { Caller, Services } from "./ports.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "newId" | "random" | "secretFor" | "log" | "settings">;
 
 const MINUTE = 60_000;
-/** A session ends when nobody used it for so long, and after so long in any case (identity.md §10). */
-const IDLE = 30 * MINUTE;
-const LIFETIME = 12 * 60 * MINUTE;
+/** A session ends when nobody used it for half an hour, and after half a day in any case (identity.md §10). */
+const SESSION: LoginKind = { kind: "session", idle: 30 * MINUTE, lifetime: 12 * 60 * MINUTE, most: 20 };
 /** How exactly its last use is known: an idle session ends that much too early at most. */
 const USE_INTERVAL = MINUTE;
-/** Sessions of one identity at a time; the oldest gives way. */
-const MAX_SESSIONS = 20;
 
 /** A session in use: who it is, and when it ends whatever is done with it, in epoch milliseconds. */
 export interface OpenSession {
@@ -49,35 +45,10 @@ export class SignIn {
     before: string | undefined,
   ): Promise<string | LoginRefusal> {
     const login = await this.#logins.logIn({ kind: "api-key", name: offered.name, secret: offered.key, by: "header" }, origin);
-    return "refusal" in login ? login : this.#open(login, origin, before);
-  }
-
-  async #open({ credential, identity }: LiveCredential, origin: Origin, before: string | undefined): Promise<string> {
-    const services = this.#services;
-    const now = services.clock();
-    const { record, secret } = freshCredential(services, {
-      kind: "session",
-      identity: identity.name,
-      createdBy: identity.name,
-      expiresAt: Math.min(now + LIFETIME, credential.expiresAt ?? Infinity),
-      idleMilliseconds: IDLE,
-      parent: credential.id,
-      epoch: identity.epoch,
-    });
-    const actor: Actor = actorOf({ principal: identity.name, kind: identity.kind, credential: credential.id }, origin);
-    return decideAndCommit(services, async () => {
-      const removed = [...(await superseded(services, identity.name)), ...(await sessionWith(services, before))];
-      const event = auditEvent(services, actor, {
-        type: "auth.session.create",
-        target: { kind: "credential", name: record.id },
-        after: { identity: record.identity, expiresAt: record.expiresAt, parent: record.parent },
-        ...(removed.length === 0 ? {} : { before: { removed: removed.map(({ id }) => id) } }),
-      });
-      return {
-        change: { expect: [], put: credentialPuts(record), remove: removed.flatMap(credentialKeys), audit: [event] },
-        result: secret,
-      };
-    });
+    if ("refusal" in login) return login;
+    const { credential, identity } = login;
+    const actor = actorOf({ principal: identity.name, kind: identity.kind, credential: credential.id }, origin);
+    return createLoginCredential(this.#services, { ...login, actor }, SESSION, () => sessionWith(this.#services, before));
   }
 }
 
@@ -107,15 +78,6 @@ export async function endSession(services: Needs, caller: Caller, id: string): P
 /** Ends all of the caller's own sessions. */
 export async function endSessions(services: Needs, caller: Caller): Promise<void> {
   for (const { record } of await ownSessions(services, caller)) await revokeCredential(services, caller, record.id);
-}
-
-/** Sessions that have ended, and the oldest beyond the bound. */
-async function superseded(services: Needs, identity: string): Promise<readonly CredentialRecord[]> {
-  const now = services.clock();
-  const sessions = (await credentialsOf(services, identity)).filter(({ kind }) => kind === "session");
-  const live = sessions.filter((each) => endOf(each, now) === undefined);
-  const ended = sessions.filter((each) => endOf(each, now) !== undefined);
-  return [...ended, ...live.slice(0, Math.max(0, live.length - MAX_SESSIONS + 1))];
 }
 
 /** Whose session it was does not matter: whoever holds the id may end it. */
