@@ -110,15 +110,18 @@ export class BackupFolder {
     for (const name of await readdir(join(this.#path, METADATA))) {
       if (/^[0-9a-f-]{36}$/.test(name) && name !== metadata) await rm(join(this.#path, METADATA, name), { recursive: true, force: true });
     }
-    for await (const digest of this.#blobs()) if (!(await isKept(digest))) await rm(this.blobPath(digest), { force: true });
+    for await (const { path, digest } of this.#files()) {
+      // One without a digest was being copied when a backup was killed.
+      if (!isDigest(digest) || !(await isKept(digest))) await rm(path, { force: true });
+    }
   }
 
-  async *#blobs(): AsyncIterable<Digest> {
+  /** The files below `blobs`, each by what would be its digest. */
+  async *#files(): AsyncIterable<{ readonly path: string; readonly digest: string }> {
     for (const algorithm of DIGEST_ALGORITHMS) {
       const folder = join(this.#path, "blobs", algorithm);
       for (const prefix of (await readdir(folder).catch(noneWhenMissing)) ?? []) {
-        const digests = (await readdir(join(folder, prefix))).map((encoded) => `${algorithm}:${encoded}`);
-        yield* digests.filter(isDigest);
+        for (const name of await readdir(join(folder, prefix))) yield { path: join(folder, prefix, name), digest: `${algorithm}:${name}` };
       }
     }
   }

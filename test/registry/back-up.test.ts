@@ -1,7 +1,7 @@
 import { chmod, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { createLogger } from "../../src/log.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
@@ -79,6 +79,15 @@ test("a second backup into the same folder copies what is new alone, and drops w
   expect([second.copied, second.blobs.count]).toEqual([1, first.blobs.count]);
   await expect(stat(bytesOf(digestOf("{}")))).rejects.toThrow("ENOENT");
   expect(await readdir(join(folder, "backup", "metadata-copies"))).toHaveLength(2);
+  await checkBackup(backup, PASSPHRASE);
+});
+
+test("what a backup that was killed had half copied goes with the next one", async () => {
+  await backUp(registry.services, backup, PASSPHRASE);
+  const half = join(dirname(bytesOf(WEIGHTS)), `.${randomUUID()}`);
+  await writeFile(half, "wei");
+  await backUp(registry.services, backup, PASSPHRASE);
+  await expect(stat(half)).rejects.toThrow("ENOENT");
   await checkBackup(backup, PASSPHRASE);
 });
 
