@@ -1,11 +1,9 @@
-import { readFile, readdir } from "node:fs/promises";
-import { join } from "node:path";
 import type { Digest } from "../oci/digest.ts";
 import { type BackupContent, BackupError, type BackupFolder } from "../storage/backup-folder.ts";
 import { hasCode } from "../storage/claim.ts";
 import type { DataDirectory } from "../storage/data-directory.ts";
-import { openLmdb } from "../storage/lmdb.ts";
 import type { MetadataStore } from "../storage/metadata-store.ts";
+import { type SecretFiles, readSecretFiles } from "../storage/secret-files.ts";
 import { type KeptBlob, isKept, keptBlobs } from "./kept-blobs.ts";
 import type { Services } from "./ports.ts";
 import { auditHead } from "./read-audit.ts";
@@ -30,10 +28,10 @@ const MAX_TRIES = 8;
 export async function backUp(needs: Needs, folder: BackupFolder, passphrase: string): Promise<BackupReport> {
   let copied = 0;
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
-    const secrets = await readSecrets(needs.paths);
-    const { folder: id, path } = await folder.addMetadata(needs.paths.metadata);
-    if (!isSame(secrets, await readSecrets(needs.paths))) continue;
-    const metadata = await openLmdb(path);
+    const secrets = await readSecretFiles(needs.paths);
+    const id = await folder.addMetadata(needs.paths.metadata);
+    if (!isSame(secrets, await readSecretFiles(needs.paths))) continue;
+    const metadata = await folder.openMetadata(id);
     try {
       const blobs = await copyBlobs(needs, folder, metadata);
       copied += blobs.copied;
@@ -104,16 +102,6 @@ async function copyBlob(
   return "lost";
 }
 
-type Secrets = BackupContent["secrets"];
-
-/** Those that the metadata rest on: without them no key would be known, and nothing be signed. */
-async function readSecrets({ root, credentials }: DataDirectory["paths"]): Promise<Secrets> {
-  const names = (await readdir(credentials)).filter((name) => !name.startsWith(".")).toSorted();
-  const paths = [join("metadata", "secret"), ...names.map((name) => join("credentials", name))];
-  const read = async (path: string): Promise<readonly [string, string]> => [path, await readFile(join(root, path), "base64")];
-  return Object.fromEntries(await Promise.all(paths.map(read)));
-}
-
-function isSame(one: Secrets, other: Secrets): boolean {
+function isSame(one: SecretFiles, other: SecretFiles): boolean {
   return JSON.stringify(one) === JSON.stringify(other);
 }

@@ -1,16 +1,7 @@
-import { copyFile, mkdir, readdir, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
-import { type Digest, algorithmOf } from "../oci/digest.ts";
+import type { Digest } from "../oci/digest.ts";
 import { type BackupContent, BackupError, type BackupFolder } from "../storage/backup-folder.ts";
-import { noneWhenMissing } from "../storage/claim.ts";
-import { copyVerified, fileDigest } from "../storage/copy-verified.ts";
-import { openDataDirectory } from "../storage/data-directory.ts";
-import { blobPath, openFilesystem } from "../storage/filesystem.ts";
-import { openLinkedTree } from "../storage/linked-tree.ts";
-import { openLmdb } from "../storage/lmdb.ts";
 import type { MetadataStore } from "../storage/metadata-store.ts";
-import { writeOwnFile } from "../storage/secret-file.ts";
-import { syncPath } from "../storage/sync.ts";
+import { RestoredDirectory } from "../storage/restored-directory.ts";
 import { auditEvent } from "./audit-event.ts";
 import { soundHead } from "./back-up.ts";
 import { keptBlobs } from "./kept-blobs.ts";
@@ -34,8 +25,6 @@ export interface Restoration {
 /** What a backup is, for who asked. */
 export type RestoreReport = Pick<BackupContent, "takenAt" | "audit" | "blobs" | "lost">;
 
-const DATA = "data.mdb";
-
 /**
  * Makes a data directory of a backup. All of it is held to its digests, and the audit chain proven, before the metadata get their name in one
  * step; what is there when that fails is no registry. Every login since ends by it, and the audit log says that this was a restore.
@@ -43,36 +32,25 @@ const DATA = "data.mdb";
 export async function restore(needs: Needs, { folder, passphrase, into, atLeast }: Restoration): Promise<RestoreReport> {
   const content = await folder.read(passphrase);
   refuseOlder(content, atLeast);
-  const inside = await readdir(into).catch(noneWhenMissing);
-  if (inside !== undefined && inside.length > 0)
-    throw new BackupError(`${into} is not empty: a backup is restored into an empty data directory only`);
-  for (const [path, text] of Object.entries(content.secrets)) await writeOwnFile(join(into, path), Buffer.from(text, "base64"));
-  // Nobody starts over it meanwhile.
-  const directory = await openDataDirectory(into);
+  const directory = await RestoredDirectory.begin(folder, content, into);
   try {
-    const staging = join(directory.paths.metadata, "restoring");
-    await takeMetadata(folder, content, staging);
-    await takeContent(needs, { folder, content, staging, root: directory.paths.root });
-    await rename(join(staging, DATA), join(directory.paths.metadata, DATA));
-    await rm(staging, { recursive: true });
-    await syncPath(directory.paths.metadata);
-    return content;
-  } finally {
-    await directory.release();
+    await takeContent(needs, directory, content);
+  } catch (error) {
+    await directory.abandon();
+    throw error;
   }
+  await directory.complete();
+  return content;
 }
 
 /** Holds every byte of a backup to its digest, and proves its audit chain. */
 export async function checkBackup(folder: BackupFolder, passphrase: string): Promise<RestoreReport> {
   const content = await folder.read(passphrase);
-  const metadata = await openLmdb(folder.metadataPath(content.metadata.folder));
+  const metadata = await folder.openMetadata(content.metadata.folder);
   try {
     await soundContent(metadata, content);
     const lost = new Set<string>(content.lost);
-    for await (const { digest } of keptBlobs(metadata)) {
-      const actual = lost.has(digest) ? digest : await fileDigest(folder.blobPath(digest), algorithmOf(digest)).catch(noneWhenMissing);
-      if (actual !== digest) throw wrongBytes(digest);
-    }
+    for await (const { digest } of keptBlobs(metadata)) if (!lost.has(digest) && !(await folder.holds(digest))) throw wrongBytes(digest);
     return content;
   } finally {
     await metadata.close();
@@ -95,37 +73,15 @@ function refuseOlder({ audit }: BackupContent, atLeast: number): void {
   );
 }
 
-async function takeMetadata(folder: BackupFolder, { metadata }: BackupContent, staging: string): Promise<void> {
-  await mkdir(staging, { mode: 0o700 });
-  await copyFile(join(folder.metadataPath(metadata.folder), DATA), join(staging, DATA));
-  if ((await fileDigest(join(staging, DATA))) !== metadata.digest)
-    throw new BackupError("the metadata of the backup changed while they were read");
-}
-
-interface Taking {
-  readonly folder: BackupFolder;
-  readonly content: BackupContent;
-  readonly staging: string;
-  readonly root: string;
-}
-
-async function takeContent(needs: Needs, { folder, content, staging, root }: Taking): Promise<void> {
-  const services = { ...needs, metadata: await openLmdb(staging), blobs: await openFilesystem(root), tree: await openLinkedTree(root) };
-  try {
-    await soundContent(services.metadata, content);
-    const lost = new Set<string>(content.lost);
-    for await (const { digest } of keptBlobs(services.metadata)) {
-      const target = blobPath(join(root, "blobs"), digest);
-      if (!lost.has(digest) && !(await copyVerified(folder.blobPath(digest), target, digest).catch(noneWhenMissing))) {
-        throw wrongBytes(digest);
-      }
-    }
-    await recordRestore(services, content);
-    // Out of service, as every damaged blob is, until somebody pushes the right bytes.
-    for (const digest of content.lost) await verifyBlob(services, digest);
-  } finally {
-    await services.metadata.close();
-  }
+async function takeContent(needs: Needs, directory: RestoredDirectory, content: BackupContent): Promise<void> {
+  const services = { ...needs, ...directory.stores };
+  await soundContent(services.metadata, content);
+  const lost = new Set<string>(content.lost);
+  for await (const { digest } of keptBlobs(services.metadata))
+    if (!lost.has(digest) && !(await directory.takeBlob(digest))) throw wrongBytes(digest);
+  await recordRestore(services, content);
+  // Out of service, as every damaged blob is, until somebody pushes the right bytes.
+  for (const digest of content.lost) await verifyBlob(services, digest);
 }
 
 type Restored = Needs & Pick<Services, "metadata" | "tree">;

@@ -2,11 +2,13 @@ import { randomUUID } from "node:crypto";
 import { mkdir, readFile, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { type Digest, digestSchema, isDigest } from "../oci/digest.ts";
+import { type Digest, algorithmOf, digestSchema, isDigest } from "../oci/digest.ts";
 import { hasCode, noneWhenMissing } from "./claim.ts";
 import { copyVerified, fileDigest } from "./copy-verified.ts";
 import { blobPath } from "./filesystem.ts";
 import { copyLmdb } from "./lmdb-copy.ts";
+import { openLmdb } from "./lmdb.ts";
+import type { MetadataStore } from "./metadata-store.ts";
 import { InUseError, type ProcessLock, lockDirectory } from "./process-lock.ts";
 import { seal, unseal } from "./sealed.ts";
 import { writeOwnFile } from "./secret-file.ts";
@@ -69,11 +71,16 @@ export class BackupFolder {
     return new BackupFolder(path, lock);
   }
 
-  /** Copies the metadata as they are now; where the copy is, until `finish`. */
-  async addMetadata(directory: string): Promise<{ readonly folder: string; readonly path: string }> {
+  /** Copies the metadata as they are now; the folder of the copy, which `finish` takes. */
+  async addMetadata(directory: string): Promise<string> {
     const folder = randomUUID();
-    await copyLmdb(directory, join(this.#path, METADATA, folder));
-    return { folder, path: join(this.#path, METADATA, folder) };
+    await copyLmdb(directory, this.metadataPath(folder));
+    return folder;
+  }
+
+  /** Opens a copy of the metadata, to be closed by the caller. */
+  async openMetadata(folder: string): Promise<MetadataStore> {
+    return openLmdb(this.metadataPath(folder));
   }
 
   /** The folder of a copy of the metadata. */
@@ -88,6 +95,11 @@ export class BackupFolder {
 
   async hasBlob(digest: Digest, size: number): Promise<boolean> {
     return (await stat(this.blobPath(digest)).catch(noneWhenMissing))?.size === size;
+  }
+
+  /** Are the bytes here those of the digest? Reads all of them. */
+  async holds(digest: Digest): Promise<boolean> {
+    return (await fileDigest(this.blobPath(digest), algorithmOf(digest)).catch(noneWhenMissing)) === digest;
   }
 
   /** Takes a blob in, if its bytes are those of its digest. */

@@ -1,0 +1,91 @@
+import { copyFile, mkdir, readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Digest } from "../oci/digest.ts";
+import { type BackupContent, BackupError, type BackupFolder } from "./backup-folder.ts";
+import type { BlobStore } from "./blob-store.ts";
+import { noneWhenMissing } from "./claim.ts";
+import { copyVerified, fileDigest } from "./copy-verified.ts";
+import { type DataDirectory, openDataDirectory } from "./data-directory.ts";
+import { blobPath, openFilesystem } from "./filesystem.ts";
+import { openLinkedTree } from "./linked-tree.ts";
+import { openLmdb } from "./lmdb.ts";
+import type { MetadataStore } from "./metadata-store.ts";
+import type { RuntimeTree } from "./runtime-tree.ts";
+import { writeSecretFiles } from "./secret-files.ts";
+import { syncPath } from "./sync.ts";
+
+const DATA = "data.mdb";
+
+interface Stores {
+  readonly metadata: MetadataStore;
+  readonly blobs: BlobStore;
+  readonly tree: RuntimeTree;
+}
+
+/** A data directory that is being made of a backup: it is no registry until `complete` gives its metadata their name, in one step. */
+export class RestoredDirectory {
+  readonly stores: Stores;
+  readonly #directory: DataDirectory;
+  readonly #folder: BackupFolder;
+
+  private constructor(stores: Stores, directory: DataDirectory, folder: BackupFolder) {
+    this.stores = stores;
+    this.#directory = directory;
+    this.#folder = folder;
+  }
+
+  /** Takes secrets and metadata over into a directory that is empty or not there, and holds it, so that nobody starts over it meanwhile. */
+  static async begin(folder: BackupFolder, content: BackupContent, into: string): Promise<RestoredDirectory> {
+    const inside = await readdir(into).catch(noneWhenMissing);
+    if (inside !== undefined && inside.length > 0)
+      throw new BackupError(`${into} is not empty: a backup is restored into an empty data directory only`);
+    await writeSecretFiles(into, content.secrets);
+    const directory = await openDataDirectory(into);
+    try {
+      const { root, metadata } = directory.paths;
+      await takeMetadata(folder, content, stagingIn(metadata));
+      const blobs = await openFilesystem(root);
+      const tree = await openLinkedTree(root);
+      return new RestoredDirectory({ metadata: await openLmdb(stagingIn(metadata)), blobs, tree }, directory, folder);
+    } catch (error) {
+      await directory.release();
+      throw error;
+    }
+  }
+
+  /** Takes the bytes of a blob over; false when the backup does not have those of its digest. */
+  async takeBlob(digest: Digest): Promise<boolean> {
+    const target = blobPath(this.#directory.paths.blobs, digest);
+    return (await copyVerified(this.#folder.blobPath(digest), target, digest).catch(noneWhenMissing)) ?? false;
+  }
+
+  /** Makes it a registry. */
+  async complete(): Promise<void> {
+    const { metadata } = this.#directory.paths;
+    await this.stores.metadata.close();
+    try {
+      await rename(join(stagingIn(metadata), DATA), join(metadata, DATA));
+      await rm(stagingIn(metadata), { recursive: true });
+      await syncPath(metadata);
+    } finally {
+      await this.#directory.release();
+    }
+  }
+
+  /** Leaves it as it is: no registry. */
+  async abandon(): Promise<void> {
+    await this.stores.metadata.close();
+    await this.#directory.release();
+  }
+}
+
+function stagingIn(metadata: string): string {
+  return join(metadata, "restoring");
+}
+
+async function takeMetadata(folder: BackupFolder, { metadata }: BackupContent, staging: string): Promise<void> {
+  await mkdir(staging, { mode: 0o700 });
+  await copyFile(join(folder.metadataPath(metadata.folder), DATA), join(staging, DATA));
+  if ((await fileDigest(join(staging, DATA))) !== metadata.digest)
+    throw new BackupError("the metadata of the backup changed while they were read");
+}
