@@ -32,12 +32,21 @@ const FIXED_BYTES: readonly (number | undefined)[] = [1, 1, 2, 2, 4, 4, 4, 1, un
 /** The fewest bytes that one item takes, by its type: a string's length, or an array's type and length. */
 const LEAST_BYTES: readonly (number | undefined)[] = FIXED_BYTES.map((bytes, type) => bytes ?? (type === STRING ? 8 : 12));
 
-/** Reads the key-value pairs of a GGUF header, from their count on. Throws `FormatError`. */
-export function readMetadata(cursor: ByteCursor): GgufMetadata {
+/** Where a value of the metadata stands in the file, once it was found to be one: from `start`, up to `end`. */
+export interface PlacedValue {
+  readonly key: string;
+  /** Its number. */
+  readonly type: number;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Reads the key-value pairs of a GGUF header, from their count on, and tells of each where it is. Throws `FormatError`. */
+export function readMetadata(cursor: ByteCursor, note: (value: PlacedValue) => void = () => undefined): GgufMetadata {
   const count = cursor.u64(MAX_KEYS, "the number of metadata keys");
   cursor.expect(count * LEAST_ENTRY_BYTES);
   const keys = new Set<string>();
-  const found: { architecture?: string; fileType?: number; alignment?: number } = {};
+  const found: Found = {};
   let bytes = 0;
   for (let at = 0; at < count; at += 1) {
     const key = readKey(cursor);
@@ -46,13 +55,26 @@ export function readMetadata(cursor: ByteCursor): GgufMetadata {
     if (keys.has(key)) throw new FormatError(`the metadata key ${shown(key)} comes twice`);
     keys.add(key);
     const type = cursor.u32();
-    if (key === "general.architecture" && type === STRING) found.architecture = readArchitecture(cursor);
-    else if (key === "general.alignment") found.alignment = readAlignment(cursor, type);
-    else if (key === "general.file_type" && type === U32) found.fileType = cursor.u32();
-    else skipValue(cursor, type, { key, depth: 0 });
+    const start = cursor.position;
+    readValue(cursor, { key, type }, found);
+    note({ key, type, start, end: cursor.position });
   }
   const { architecture, fileType, alignment = DEFAULT_ALIGNMENT } = found;
   return { architecture, fileType, alignment };
+}
+
+interface Found {
+  architecture?: string;
+  fileType?: number;
+  alignment?: number;
+}
+
+/** Keeps what is asked for, and passes over all else. */
+function readValue(cursor: ByteCursor, { key, type }: Pick<PlacedValue, "key" | "type">, found: Found): void {
+  if (key === "general.architecture" && type === STRING) found.architecture = readArchitecture(cursor);
+  else if (key === "general.alignment") found.alignment = readAlignment(cursor, type);
+  else if (key === "general.file_type" && type === U32) found.fileType = cursor.u32();
+  else skipValue(cursor, type, { key, depth: 0 });
 }
 
 function readKey(cursor: ByteCursor): string {

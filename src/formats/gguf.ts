@@ -2,7 +2,7 @@ import { ByteCursor } from "./byte-cursor.ts";
 import { type ByteSource, checkSize } from "./byte-source.ts";
 import { FormatError, shown } from "./format-error.ts";
 import { type TensorType, ggmlType } from "./ggml-type.ts";
-import { readMetadata } from "./gguf-metadata.ts";
+import { type PlacedValue, readMetadata } from "./gguf-metadata.ts";
 import { MAX_TENSORS, type ModelFile, type Tensor, checkName, elementsOf } from "./model-file.ts";
 
 const MAGIC = 0x46554747;
@@ -23,16 +23,16 @@ export function isGguf(head: Uint8Array): boolean {
 
 /**
  * Reads the header of a GGUF file, version 2 or 3, by the rules that llama.cpp refuses a file by, and stricter ones where it is lax.
- * The data is not read. Throws `FormatError`.
+ * The data is not read. `note` is told where each value of the metadata is. Throws `FormatError`.
  */
-export function readGguf(source: ByteSource): ModelFile {
+export function readGguf(source: ByteSource, note?: (value: PlacedValue) => void): ModelFile {
   checkSize(source);
   if (source.size < FIXED_BYTES) throw new FormatError("the file is shorter than a GGUF header");
   const cursor = new ByteCursor(source, headerRegion(source.size));
   if (cursor.u32() !== MAGIC) throw new FormatError("the file does not begin with GGUF");
   checkVersion(cursor.u32());
   const tensorCount = cursor.u64(MAX_TENSORS, "the number of tensors");
-  const metadata = readMetadata(cursor);
+  const metadata = readMetadata(cursor, note);
   const tensors = readTensors(cursor, tensorCount, { fileSize: source.size, alignment: metadata.alignment });
   const dataStart = tensors.length === 0 ? cursor.position : roundUp(cursor.position, metadata.alignment);
   checkData(tensors, { dataStart, fileSize: source.size, alignment: metadata.alignment });

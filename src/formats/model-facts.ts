@@ -1,6 +1,7 @@
 import type { ByteSource } from "./byte-source.ts";
 import { FormatError } from "./format-error.ts";
 import { isGguf, readGguf } from "./gguf.ts";
+import type { PlacedValue } from "./gguf-metadata.ts";
 import type { ModelFile, ModelFormat, Tensor } from "./model-file.ts";
 import { isSafetensors, readSafetensors } from "./safetensors.ts";
 
@@ -23,17 +24,23 @@ export interface Unreadable {
   readonly unreadable: string;
 }
 
+/** Is told of a file's metadata while its header is read, as its format keeps it: GGUF as bytes, safetensors as text. */
+export interface MetadataNotes {
+  readonly placed: (value: PlacedValue) => void;
+  readonly text: (key: string, value: string) => void;
+}
+
 /**
  * Reads the header of a model file. Its bytes say which format it has; `name` only, what is wrong with one that has none of them.
- * Throws `FormatError`.
+ * `notes` are told of its metadata. Throws `FormatError`.
  */
-export function readModelFile(source: ByteSource, name: string): ModelFile {
+export function readModelFile(source: ByteSource, name: string, notes?: MetadataNotes): ModelFile {
   const head = new Uint8Array(Math.min(source.size, 16));
   if (head.length > 0) source.read(0, head);
   const ending = name.toLowerCase();
-  if (isGguf(head)) return readGguf(source);
-  if (isSafetensors(head) || ending.endsWith(".safetensors")) return readSafetensors(source);
-  if (ending.endsWith(".gguf")) return readGguf(source);
+  if (isGguf(head)) return readGguf(source, notes?.placed);
+  if (isSafetensors(head) || ending.endsWith(".safetensors")) return readSafetensors(source, notes?.text);
+  if (ending.endsWith(".gguf")) return readGguf(source, notes?.placed);
   throw new FormatError("the file is neither GGUF nor safetensors");
 }
 

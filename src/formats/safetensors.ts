@@ -29,14 +29,15 @@ export function isSafetensors(head: Uint8Array): boolean {
 
 /**
  * Reads the header of a safetensors file by the rules of the reference implementation, and stricter ones where readers could disagree.
- * Of the data, only first and last bytes are looked at, for another file hidden in it. Throws `FormatError`.
+ * Of the data, only first and last bytes are looked at, for another file hidden in it. `note` is told each entry of the metadata. Throws
+ * `FormatError`.
  */
-export function readSafetensors(source: ByteSource): ModelFile {
+export function readSafetensors(source: ByteSource, note: (key: string, value: string) => void = () => undefined): ModelFile {
   checkSize(source);
   const dataStart = LENGTH_BYTES + headerLength(source);
   const cursor = new ByteCursor(source, { start: LENGTH_BYTES, end: dataStart, beyond: "the header ends inside its JSON text" });
   if (cursor.peek() !== OPEN_BRACE) throw new FormatError("the header does not begin with {");
-  const header = readHeader(cursor, source.size);
+  const header = readHeader(cursor, source.size, note);
   while (cursor.remaining > 0) {
     if (cursor.u8() !== SPACE) throw new FormatError("something other than spaces follows the header's JSON text");
   }
@@ -65,24 +66,25 @@ interface Header {
   readonly suspicions: readonly string[];
 }
 
-function readHeader(cursor: ByteCursor, fileSize: number): Header {
+function readHeader(cursor: ByteCursor, fileSize: number, note: (key: string, value: string) => void): Header {
   const json = new JsonReader(cursor);
   const tensors: Tensor[] = [];
   let metadata: Omit<Header, "tensors"> = { architecture: undefined, suspicions: [] };
   for (const name of json.members(MAX_TENSORS + 1)) {
-    if (name === "__metadata__") metadata = readMetadata(json);
+    if (name === "__metadata__") metadata = readMetadata(json, note);
     else tensors.push(tensorOf(name, json.value(), fileSize));
   }
   return { tensors, ...metadata };
 }
 
-/** Text by key, of which nothing is kept but the architecture. */
-function readMetadata(json: JsonReader): Omit<Header, "tensors"> {
+/** Text by key, of which nothing is kept here but the architecture. */
+function readMetadata(json: JsonReader, note: (key: string, value: string) => void): Omit<Header, "tensors"> {
   const found = new Map<string, string>();
   const suspicions = new MetadataSuspicions();
   for (const key of json.members(MAX_METADATA_KEYS)) {
     const value = json.text();
     suspicions.look(key, value);
+    note(key, value);
     if (ARCHITECTURE_KEYS.includes(key)) found.set(key, value);
   }
   const architecture = ARCHITECTURE_KEYS.map((key) => found.get(key)).find((value) => value !== undefined && isName(value));

@@ -75,6 +75,7 @@ export function measuredInspector(inspector: Inspector, meter: Meter): Inspector
   };
   return {
     facts: (...args) => timed("header", inspector.facts(...args)),
+    details: (...args) => timed("details", inspector.details(...args)),
     generate: (...args) => timed("tensor-manifest", inspector.generate(...args)),
     verify: (...args) => timed("tensor-verification", inspector.verify(...args)),
     diff: (...args) => timed("tensor-diff", inspector.diff(...args)),

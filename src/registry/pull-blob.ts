@@ -28,7 +28,9 @@ export interface PulledBlob {
   readonly isAllowed: () => Promise<boolean>;
   /** Sees to it that the blob stays for whoever may push here and asks whether it is there, since it will not be uploaded then. */
   readonly keep: () => Promise<void>;
-  /** The bytes, or a part of them; a read of untrusted content is an event (RULES 29). */
+  /** Tells the audit that the caller reads it: a read of untrusted content is an event (RULES 29). */
+  readonly noteRead: () => void;
+  /** The bytes, or a part of them, with a note of that. */
   readonly open: (range?: ByteRange) => Promise<PulledBytes>;
 }
 
@@ -46,6 +48,9 @@ export async function pullBlob(services: Needs, caller: Caller, repository: Repo
     throw new RegistryError("DENIED", serving.reason);
   }
   if (serving.effect === "absent" || blob === undefined) throw new RegistryError("BLOB_UNKNOWN");
+  const noteRead = (): void => {
+    if (!trusted) services.refusals.note(auditEvent(services, caller.actor, { type: "blob.read", target }));
+  };
   return {
     size: blob.record.size,
     held: serving.held,
@@ -56,8 +61,9 @@ export async function pullBlob(services: Needs, caller: Caller, repository: Repo
       const isThere = await decideAndCommit(services, () => renewLink(services, repository, digest));
       if (!isThere) throw new RegistryError("BLOB_UNKNOWN");
     },
+    noteRead,
     open: (range) => {
-      if (!trusted) services.refusals.note(auditEvent(services, caller.actor, { type: "blob.read", target }));
+      noteRead();
       return services.blobs.open(digest, range);
     },
   };

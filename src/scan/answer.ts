@@ -1,7 +1,8 @@
 import { z } from "zod";
+import { MAX_LISTED_ENTRIES, MAX_LISTED_TENSORS, MAX_SHOWN_VALUE } from "../formats/model-details.ts";
 
 /** What a process is asked to do. */
-export type Task = "facts" | "generate" | "verify" | "diff";
+export type Task = "facts" | "details" | "generate" | "verify" | "diff";
 
 const reason = z.string().max(1_024);
 const line = z.string().max(8_192);
@@ -15,6 +16,22 @@ const factsSchema = z.strictObject({
   tensorCount: count,
   suspicions: z.array(reason).max(64).readonly(),
 });
+
+const hash = z.string().regex(/^(?:[0-9a-f]{64})?$/);
+const detailsSchema = z.strictObject({
+  facts: factsSchema,
+  metadata: z
+    .array(z.strictObject({ key: reason, type: z.string().max(32), value: z.string().max(MAX_SHOWN_VALUE), hash }))
+    .max(MAX_LISTED_ENTRIES)
+    .readonly(),
+  metadataCount: count,
+  tensors: z
+    .array(z.strictObject({ name: line, type: z.string().max(32), shape: z.array(count).max(32).readonly() }))
+    .max(MAX_LISTED_TENSORS)
+    .readonly(),
+  tensorsHash: hash,
+});
+
 /** Does a file have the tensors of a manifest? `lines` tell at most so many of `count` mismatches. */
 export const manifestCheckSchema = z.strictObject({
   outcome: z.enum(["match", "mismatch", "cannot-check"]),
@@ -39,6 +56,7 @@ export const manifestDiffSchema = z.strictObject({
 /** What it answers: one line, which is not believed before it has this form, since whoever made the file may have taken the process over. */
 const answerSchema = z.discriminatedUnion("answer", [
   z.strictObject({ answer: z.literal("facts"), facts: factsSchema }),
+  z.strictObject({ answer: z.literal("details"), details: detailsSchema }),
   /** The manifest was written to the pipe. */
   z.strictObject({ answer: z.literal("generated") }),
   z.strictObject({ answer: z.literal("checked"), check: manifestCheckSchema }),

@@ -15,6 +15,7 @@ const MAX_REASON = 1_024;
 /** From a task's name and that of the file to the answer. */
 async function answer(task: string, name: string): Promise<Answer> {
   if (task === "facts") return facts(name);
+  if (task === "details") return details(name);
   // Loaded when there is need: most files are asked for nothing but facts, and this brings the schemas with it.
   const { compare, generate, verify } = await import("./manifest-tasks.ts");
   if (task === "generate") return generate(name);
@@ -26,6 +27,14 @@ function facts(name: string): Answer {
   const found = factsOf(readModelFile(source, name));
   source.checkUnchanged();
   return { answer: "facts", facts: found };
+}
+
+async function details(name: string): Promise<Answer> {
+  const { readDetails } = await import("../formats/model-details.ts");
+  const source = new FileSource(FIRST);
+  const found = readDetails(source, name);
+  source.checkUnchanged();
+  return { answer: "details", details: found };
 }
 
 async function attempt(work: () => Promise<Answer>): Promise<Answer> {

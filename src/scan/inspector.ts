@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { availableParallelism } from "node:os";
+import type { ModelDetails } from "../formats/model-details.ts";
 import type { ModelFacts, Unreadable } from "../formats/model-facts.ts";
 import type { ManifestCheck } from "../formats/tensor-manifest-check.ts";
 import type { ManifestDiff } from "../formats/tensor-manifest-diff.ts";
@@ -17,6 +18,8 @@ import { Slots } from "./slots.ts";
 export interface Inspector {
   /** What the header of a model file tells, or why it tells nothing. Rejects with `InspectionError` when that could not be found out. */
   facts(path: string, name: string, signal?: AbortSignal): Promise<ModelFacts | Unreadable>;
+  /** The same with the metadata and the tensors themselves, as far as they can be listed. */
+  details(path: string, name: string, signal?: AbortSignal): Promise<ModelDetails | Unreadable>;
   /** The manifest of a model file's tensors, as text; the file is read whole. */
   generate(path: string, name: string, options?: ReadingOptions): Promise<{ readonly manifest: Uint8Array } | Unreadable>;
   /** Holds a model file, which is read whole, against a manifest: its text, or the path of it. */
@@ -46,6 +49,7 @@ export interface InspectorOptions {
 }
 
 const HEADER_MILLISECONDS = 60_000;
+const READS_HEADER: ReadonlySet<string> = new Set(["facts", "details"]);
 const LEAST_RATE = 10 * 1024 * 1024;
 /** Room for the descriptions of the most tensors that are read, in a file and in a manifest. */
 const HEAP_MEGABYTES = 512;
@@ -73,6 +77,13 @@ class ProcessInspector implements Inspector {
   async facts(path: string, name: string, signal?: AbortSignal): Promise<ModelFacts | Unreadable> {
     const { answer, reason } = await this.#inspect([path], { task: "facts", name, signal });
     if (answer?.answer === "facts") return answer.facts;
+    if (answer?.answer === "failed") throw new InspectionError(answer.reason);
+    return { unreadable: whyNot(answer, reason) };
+  }
+
+  async details(path: string, name: string, signal?: AbortSignal): Promise<ModelDetails | Unreadable> {
+    const { answer, reason } = await this.#inspect([path], { task: "details", name, signal });
+    if (answer?.answer === "details") return answer.details;
     if (answer?.answer === "failed") throw new InspectionError(answer.reason);
     return { unreadable: whyNot(answer, reason) };
   }
@@ -112,7 +123,7 @@ class ProcessInspector implements Inspector {
       await using files = new AsyncDisposableStack();
       const handles: FileHandle[] = [];
       for (const path of paths) handles.push(files.use(await openRegular(path)));
-      const size = inspection.task === "facts" ? 0 : ((await handles[0]?.stat())?.size ?? 0);
+      const size = READS_HEADER.has(inspection.task) ? 0 : ((await handles[0]?.stat())?.size ?? 0);
       const milliseconds = this.#headerMilliseconds + (size / this.#leastRate) * 1000;
       const limits = { milliseconds, heapMegabytes: this.#heapMegabytes };
       return this.#logged(await inspect({ ...inspection, files: handles.map(({ fd }) => fd), limits }));

@@ -1,5 +1,6 @@
 import type { State } from "../lifecycle/state.ts";
 import { type Html, html } from "./html.ts";
+import { insidePath } from "./inside.ts";
 import { type ArtifactName, artifactPath, digestLink, shortDigest } from "./links.ts";
 import { stateBadge } from "./state.ts";
 import { facts, table } from "./table.ts";
@@ -13,6 +14,8 @@ export interface ManifestEntry {
   readonly size: number;
   /** The file name that it is given. */
   readonly title: string | undefined;
+  /** Is it a model file whose header can be read? */
+  readonly isModelFile: boolean;
   /** Of a manifest that the viewer may see. */
   readonly state: State | undefined;
 }
@@ -45,13 +48,14 @@ export function contentsTab({ artifact, entries, from, total, annotations, moreA
     ${moreAnnotations > 0 && html`<p>${moreAnnotations} more are in the manifest.</p>`}`;
 }
 
-function row({ repository }: ArtifactName, { role, digest, mediaType, size, title, state }: ManifestEntry): readonly (string | Html)[] {
+function row(artifact: ArtifactName, entry: ManifestEntry): readonly (string | Html)[] {
+  const { role, digest, mediaType, size, title, isModelFile, state } = entry;
   const isSeen = state !== undefined;
   return [
     html`${role} ${isSeen && stateBadge(state)}`,
-    title === undefined ? "" : foreign(title),
+    html`${title !== undefined && foreign(title)} ${isModelFile && html`<a href="${insidePath(artifact, digest)}">Look inside</a>`}`,
     foreign(mediaType, 120),
     sizeText(size),
-    isSeen ? digestLink({ repository, digest }, shortDigest(digest)) : html`<code>${shortDigest(digest)}</code>`,
+    isSeen ? digestLink({ repository: artifact.repository, digest }, shortDigest(digest)) : html`<code>${shortDigest(digest)}</code>`,
   ];
 }

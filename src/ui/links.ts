@@ -5,6 +5,7 @@ export const TABS = [
   { name: "trust", title: "Trust" },
   { name: "timeline", title: "Timeline" },
   { name: "contents", title: "Contents" },
+  { name: "card", title: "Model card" },
   { name: "referrers", title: "Referrers" },
   { name: "access", title: "Access" },
   { name: "raw", title: "Raw" },

@@ -53,6 +53,8 @@ button:disabled { cursor: not-allowed; color: var(--soft); border-style: dashed;
 .filters { display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: 0 1rem; align-items: end; }
 .act { border: 1px solid var(--line); border-radius: .25rem; padding: 0 1rem 1rem; margin: 1rem 0; }
 .whole { user-select: all; }
+.card { border: 1px solid var(--line); border-radius: .25rem; padding: 0 1rem; overflow-wrap: anywhere; }
+.card blockquote { margin: 1rem 0; padding: 0 1rem; border-left: .3rem solid var(--line); }
 @media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .5rem; } }
 @media (prefers-reduced-motion: no-preference) { a, button { transition: background-color .1s; } }
 `;

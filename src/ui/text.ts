@@ -9,10 +9,20 @@ const MAX_TEXT = 300;
  */
 const DECEIVING = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}]/gu;
 
-/** A text from others as people may read it: what deceives is named, and what is too long is cut (`max` is in UTF-16 units). */
+/**
+ * A text from others as people may read it: what deceives is named, and what is too long is cut (`max` is in UTF-16 units). What is named
+ * makes it twice as long at most.
+ */
 export function readable(text: string, max = MAX_TEXT): string {
-  const cut = text.length > max ? `${text.slice(0, max).replace(/[\uD800-\uDBFF]$/, "")}…` : text;
-  return cut.replace(DECEIVING, (character) => `[U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}]`);
+  const named = shortened(text, max).replace(
+    DECEIVING,
+    (character) => `[U+${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}]`,
+  );
+  return shortened(named, 2 * max + 1);
+}
+
+function shortened(text: string, max: number): string {
+  return text.length > max ? `${text.slice(0, max).replace(/[\uD800-\uDBFF]$/, "")}…` : text;
 }
 
 /** The same as markup, isolated so that its direction of writing does not reach what stands beside it. */

@@ -64,6 +64,16 @@ function commandOf(pid: number): string {
   }
 }
 
+test("details are read from a header, and why there are none", async () => {
+  const found = await inspector.details(golden, "golden.gguf");
+  expect(found).toMatchObject({ facts: FACTS });
+  expect(found).toHaveProperty("tensorsHash", expect.stringMatching(/^[0-9a-f]{64}$/));
+  expect(found).toHaveProperty("tensors.length", 3);
+  expect(await inspector.details(await file("none.txt", "nothing"), "none.txt")).toEqual({
+    unreadable: "the file is neither GGUF nor safetensors",
+  });
+});
+
 describe("facts", () => {
   test("are read from a header", async () => {
     expect(await inspector.facts(golden, "golden.gguf")).toEqual(FACTS);

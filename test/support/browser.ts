@@ -132,7 +132,9 @@ function unescaped(text: string): string {
 }
 
 /** Elements without an end. */
-const VOID = new Set(["meta", "link", "input", "br"]);
+const VOID = new Set(["meta", "link", "input", "br", "hr"]);
+/** How a model card may lead elsewhere. */
+const LINK_ELSEWHERE = /^\s+href="https:\/\/[^"<>\s]+" rel="noopener nofollow noreferrer"$/;
 
 const TAG = /<(\/?)([a-z][a-z0-9]*)((?:\s+[a-z-]+(?:="[^"<>]*")?)*)\s*\/?>|<[^]{0,40}/g;
 
@@ -153,7 +155,9 @@ export function faultsOfPage(text: string): readonly string[] {
 function faultsOfElement(name: string, attributes: string): readonly string[] {
   const faults = [...attributes.matchAll(/\s([a-z-]+)(?:="([^"]*)")?/g)].flatMap(([, attribute = "", value = ""]) => [
     ...(attribute.startsWith("on") || attribute === "style" ? [`the attribute ${attribute}`] : []),
-    ...(/^(?:href|action|src)$/.test(attribute) && !/^(?:#main|\/ui\/)/.test(value) ? [`leads to ${value}`] : []),
+    ...(/^(?:href|action|src)$/.test(attribute) && !/^(?:#main|\/ui\/)/.test(value) && !LINK_ELSEWHERE.test(attributes)
+      ? [`leads to ${value}`]
+      : []),
   ]);
   return /^(?:script|iframe|object|embed|base|img|svg|style)$/.test(name) ? [`the element ${name}`, ...faults] : faults;
 }

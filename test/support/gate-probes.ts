@@ -206,6 +206,8 @@ const READ: Readonly<Record<string, string | undefined>> = {
   "": undefined,
   "/timeline": undefined,
   "/contents": "What its manifest names",
+  [`/contents?inside=${digestOf("one")}`]: "Inside ",
+  "/card": "It has no model card",
   "/referrers": undefined,
   "/access": undefined,
   "/raw": "schemaVersion",

@@ -20,6 +20,7 @@ export function inspectorHere(inspector: Inspector): Inspector {
         throw error;
       }
     },
+    details: (...args) => inspector.details(...args),
     generate: (...args) => inspector.generate(...args),
     verify: (...args) => inspector.verify(...args),
     diff: (...args) => inspector.diff(...args),

@@ -10,7 +10,8 @@ import type { ArtifactHead } from "../../ui/artifact.ts";
 import type { Ask } from "../route.ts";
 
 /** What the pages of artifacts need. */
-export type ArtifactPageServices = DeletionServices & Pick<Services, "secretFor"> & { readonly refusals: Pick<RefusalLog, "note"> };
+export type ArtifactPageServices = DeletionServices &
+  Pick<Services, "secretFor" | "inspector" | "log"> & { readonly refusals: Pick<RefusalLog, "note"> };
 
 /** One look at a tab. */
 export interface Look {

@@ -10,7 +10,10 @@ import type { Html } from "../../ui/html.ts";
 import { rawTab, withheld } from "../../ui/raw.ts";
 import { type Referrer, referrersTab } from "../../ui/referrers.ts";
 import { decisionAnswer } from "../../api/decision.ts";
+import type { ModelInsides } from "../../registry/model-insides.ts";
+import { cardTab } from "../../ui/card.ts";
 import type { ArtifactPageServices, Look } from "./artifact-at.ts";
+import { cardOf, insideOf, isModelFile, titleOf, wholeNumber } from "./artifact-files.ts";
 
 const MAX_ENTRIES = 60;
 const MAX_ANNOTATIONS = 20;
@@ -55,11 +58,20 @@ export async function rawOf(services: ArtifactPageServices, look: Look): Promise
   });
 }
 
-/** What the manifest names. */
-export async function contentsOf(services: ArtifactPageServices, look: Look): Promise<Html> {
+/** What its publisher says of it. */
+export async function cardTabOf(services: ArtifactPageServices, look: Look): Promise<Html> {
+  const content = await contentFor(services, look);
+  if (typeof content === "string") return withheld("Model card", content);
+  return cardTab(await cardOf(services, look, parseManifest(content.bytes, content.mediaType)));
+}
+
+/** What the manifest names, or what is in one of the files. */
+export async function contentsOf(services: ArtifactPageServices, look: Look, insides: ModelInsides): Promise<Html> {
   const content = await contentFor(services, look);
   if (typeof content === "string") return withheld("Contents", content);
   const manifest = parseManifest(content.bytes, content.mediaType);
+  const inside = await insideOf(services, insides, look, manifest);
+  if (inside !== undefined) return inside;
   const all = entriesOf(manifest);
   const from = Math.min(wholeNumber(look.c.req.query("from")), all.length);
   const annotations = Object.entries(manifest.annotations);
@@ -74,10 +86,6 @@ export async function contentsOf(services: ArtifactPageServices, look: Look): Pr
   });
 }
 
-function wholeNumber(text: string | undefined): number {
-  return /^\d{1,6}$/.test(text ?? "") ? Number(text) : 0;
-}
-
 type Named = Omit<ManifestEntry, "state"> & { readonly descriptor: Descriptor };
 
 function entriesOf({ config, layers, blobs, manifests }: Manifest): readonly Named[] {
@@ -90,9 +98,9 @@ function entriesOf({ config, layers, blobs, manifests }: Manifest): readonly Nam
 }
 
 function named(role: ManifestEntry["role"], descriptor: Descriptor): Named {
-  const { digest, mediaType, size, annotations } = descriptor;
-  const title = annotations && Object.hasOwn(annotations, TITLE) ? annotations[TITLE] : undefined;
-  return { role, digest, mediaType, size, title, descriptor };
+  const { digest, mediaType, size } = descriptor;
+  const isFile = role === "layer" || role === "blob";
+  return { role, digest, mediaType, size, title: titleOf(descriptor), isModelFile: isFile && isModelFile(descriptor), descriptor };
 }
 
 /** What an index holds has states of its own, which the caller sees where it sees the artifact. */

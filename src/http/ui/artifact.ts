@@ -3,6 +3,7 @@ import type { Realm } from "../../identity/realm.ts";
 import { stateSchema } from "../../lifecycle/state.ts";
 import { namespaceOf } from "../../oci/reference.ts";
 import { groundOf, possibleChanges } from "../../registry/possible-changes.ts";
+import { ModelInsides } from "../../registry/model-insides.ts";
 import type { Caller } from "../../registry/ports.ts";
 import { artifactHistory } from "../../registry/show-artifact.ts";
 import { accessTab } from "../../ui/access.ts";
@@ -13,16 +14,17 @@ import { timelineTab } from "../../ui/timeline.ts";
 import { trustTab } from "../../ui/trust.ts";
 import type { Ask, Door } from "../route.ts";
 import { ARTIFACT, type ArtifactPageServices, type Look, artifactAt, headOf, shownArtifact } from "./artifact-at.ts";
-import { contentsOf, rawOf, referrersOf } from "./artifact-content.ts";
+import { cardTabOf, contentsOf, rawOf, referrersOf } from "./artifact-content.ts";
 import { type Pages, redirect } from "./page.ts";
 import { viewerOf } from "./session-gate.ts";
 
-type Tab = (services: ArtifactPageServices, look: Look) => Promise<Html>;
+type Tab = (services: ArtifactPageServices, look: Look, insides: ModelInsides) => Promise<Html>;
 
 const TAB_CONTENTS: Readonly<Record<TabName, Tab>> = {
   trust: trustOf,
   timeline: timelineOf,
   contents: contentsOf,
+  card: cardTabOf,
   referrers: referrersOf,
   access: accessOf,
   raw: rawOf,
@@ -35,12 +37,13 @@ export function artifactPageDoors(
   services: ArtifactPageServices,
   { pages, realm }: { readonly pages: Pages; readonly realm: (host: string | undefined) => Realm },
 ): readonly Door[] {
+  const insides = new ModelInsides(services);
   const show = async (c: Ask, caller: Caller, tab: TabName): Promise<Response> => {
     const artifact = await artifactAt(services, c, caller);
     const shown = await shownArtifact(services, artifact);
     if (artifact.refTag !== undefined) return redirect(c, artifactPath(shown, tab));
     const head = headOf(artifact, shown, realm(c.req.header("host")));
-    const content = await TAB_CONTENTS[tab](services, { c, caller, artifact, shown, head });
+    const content = await TAB_CONTENTS[tab](services, { c, caller, artifact, shown, head }, insides);
     return pages.show(c, { title: `${shown.repository} · ${tab}`, main: artifactPage(head, tab, c.req.query("done"), content) });
   };
   return [

@@ -1,0 +1,127 @@
+import { buffer } from "node:stream/consumers";
+import type { Descriptor } from "../../oci/descriptor.ts";
+import { isDigest } from "../../oci/digest.ts";
+import { RegistryError } from "../../oci/errors.ts";
+import type { Manifest } from "../../oci/manifest.ts";
+import { formatOf } from "../../oci/model-name.ts";
+import type { ModelInsides } from "../../registry/model-insides.ts";
+import { type PulledBlob, pullBlob } from "../../registry/pull-blob.ts";
+import type { Card } from "../../ui/card.ts";
+import { type LookInside, type ShownInside, insideTab } from "../../ui/inside.ts";
+import type { Html } from "../../ui/html.ts";
+import type { ArtifactPageServices, Look } from "./artifact-at.ts";
+
+/** Where a file's name stands in a layer: as OCI clients write it, and as ModelPack does. */
+const TITLES = ["org.opencontainers.image.title", "org.cncf.model.filepath"] as const;
+const DESCRIPTION = "org.opencontainers.image.description";
+/** Types of layers that are archives, and so hold their files packed. */
+const ARCHIVE = /(?:[.+](?:tar|zip|gzip|zstd))+$/;
+const MODEL_TYPE = /gguf|safetensors/;
+const KIT_DOCS = "application/vnd.kitops.modelkit.docs.";
+const MODELPACK_DOC = "application/vnd.cncf.model.doc.";
+/** Of a card so many bytes are read. */
+const MAX_CARD = 65_536;
+
+/** The name of a layer's file; undefined when it has none. */
+export function titleOf({ annotations }: Descriptor): string | undefined {
+  const title = TITLES.find((key) => annotations && Object.hasOwn(annotations, key));
+  return title === undefined ? undefined : annotations?.[title];
+}
+
+/** Can the header of a layer be read, as far as its name and type say? */
+export function isModelFile(descriptor: Descriptor): boolean {
+  if (ARCHIVE.test(descriptor.mediaType)) return false;
+  const title = titleOf(descriptor);
+  return MODEL_TYPE.test(descriptor.mediaType) || (title !== undefined && formatOf(title) !== undefined);
+}
+
+/** The blob by the question that a pull asks; or why the caller, who reads the manifest, does not get it. */
+async function blobFor(services: ArtifactPageServices, look: Look, { digest }: Descriptor): Promise<PulledBlob | string> {
+  try {
+    return await pullBlob(services, look.caller, look.artifact.repository, digest);
+  } catch (error) {
+    if (!(error instanceof RegistryError)) throw error;
+    if (error.code === "DENIED") return error.message;
+    if (error.code === "BLOB_UNKNOWN") return "its bytes are not here, or not for you to read";
+    throw error;
+  }
+}
+
+/** The header of the file that the address names; undefined where it names none of this artifact. */
+export async function insideOf(
+  services: ArtifactPageServices,
+  insides: ModelInsides,
+  look: Look,
+  manifest: Manifest,
+): Promise<Html | undefined> {
+  const asked = look.c.req.query("inside");
+  const layer = [...manifest.layers, ...manifest.blobs].find(({ digest }) => digest === asked);
+  if (asked === undefined || layer === undefined || !isDigest(asked)) return undefined;
+  return insideTab({
+    artifact: look.shown,
+    digest: asked,
+    title: titleOf(layer),
+    inside: await shownInside(services, insides, look, layer),
+    metadataFrom: wholeNumber(look.c.req.query("metadata")),
+    tensorsFrom: wholeNumber(look.c.req.query("tensors")),
+  });
+}
+
+async function shownInside(
+  services: ArtifactPageServices,
+  insides: ModelInsides,
+  look: Look,
+  layer: Descriptor,
+): Promise<LookInside["inside"]> {
+  const blob = await blobFor(services, look, layer);
+  if (typeof blob === "string") return { why: blob };
+  blob.noteRead();
+  const inside = await insides.of(layer.digest, titleOf(layer) ?? "");
+  if (inside === "under-way") return inside;
+  if ("unreadable" in inside) return { why: inside.unreadable };
+  const { facts, metadata, metadataCount, tensors } = inside;
+  const { format, architecture, quantization, parameters, tensorCount, suspicions } = facts;
+  const shown: ShownInside = { format, architecture, quantization, parameters, tensorCount, suspicions, metadata, metadataCount, tensors };
+  return shown;
+}
+
+/** A place in a list, as an address says it. */
+export function wholeNumber(text: string | undefined): number {
+  return /^\d{1,6}$/.test(text ?? "") ? Number(text) : 0;
+}
+
+/** The model card of an artifact: its README, else what an annotation says of it. */
+export async function cardOf(services: ArtifactPageServices, look: Look, manifest: Manifest): Promise<Card> {
+  const { repository, digest, host } = look.head;
+  const layers = [...manifest.layers, ...manifest.blobs];
+  const readme = layers.filter(isReadme).toSorted((a, b) => (titleOf(a)?.length ?? 0) - (titleOf(b)?.length ?? 0))[0];
+  if (readme !== undefined) {
+    const command = `oras blob fetch --output README.md ${host}/${repository}@${readme.digest}`;
+    return cardIn(await blobFor(services, look, readme), { from: titleOf(readme) ?? "README.md", command });
+  }
+  const description = Object.hasOwn(manifest.annotations, DESCRIPTION) ? manifest.annotations[DESCRIPTION] : undefined;
+  if (description !== undefined && description.trim() !== "") {
+    return { kind: "card", text: description, from: `the annotation ${DESCRIPTION}`, isCut: false, command: undefined };
+  }
+  const packed = layers.filter(({ mediaType }) => isDocument(mediaType) && ARCHIVE.test(mediaType)).length;
+  if (packed === 0) return { kind: "none" };
+  const isKit = layers.some(({ mediaType }) => mediaType.startsWith(KIT_DOCS));
+  return { kind: "packed", layers: packed, command: `${isKit ? "kit unpack --filter=docs" : "oras pull"} ${host}/${repository}@${digest}` };
+}
+
+function isReadme(descriptor: Descriptor): boolean {
+  const title = titleOf(descriptor) ?? "";
+  return !ARCHIVE.test(descriptor.mediaType) && /(?:^|\/)readme(?:\.md|\.markdown|\.txt)?$/i.test(title);
+}
+
+function isDocument(mediaType: string): boolean {
+  return mediaType.startsWith(KIT_DOCS) || mediaType.startsWith(MODELPACK_DOC);
+}
+
+async function cardIn(blob: PulledBlob | string, { from, command }: { readonly from: string; readonly command: string }): Promise<Card> {
+  if (typeof blob === "string") return { kind: "unreadable", from, why: blob };
+  const bytes = blob.size === 0 ? Buffer.alloc(0) : await buffer(await blob.open({ start: 0, end: Math.min(blob.size, MAX_CARD) - 1 }));
+  const isCut = blob.size > MAX_CARD;
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes, { stream: isCut });
+  return { kind: "card", text, from, isCut, command };
+}

@@ -1,0 +1,128 @@
+import { type Html, html } from "./html.ts";
+import { type ArtifactName, artifactPath, shortDigest } from "./links.ts";
+import { facts, table } from "./table.ts";
+import { foreign } from "./text.ts";
+
+/** What the header of a model file says, a part of it. */
+export interface ShownInside {
+  readonly format: string;
+  readonly architecture: string | undefined;
+  readonly quantization: string | undefined;
+  readonly parameters: number;
+  readonly tensorCount: number;
+  readonly suspicions: readonly string[];
+  readonly metadata: readonly { readonly key: string; readonly type: string; readonly value: string; readonly hash: string }[];
+  readonly metadataCount: number;
+  readonly tensors: readonly { readonly name: string; readonly type: string; readonly shape: readonly number[] }[];
+}
+
+/** A file that somebody looks into. */
+export interface LookInside {
+  readonly artifact: ArtifactName;
+  readonly digest: string;
+  readonly title: string | undefined;
+  /** Why there is nothing to show, in a sentence; or that a process is still reading it. */
+  readonly inside: ShownInside | { readonly why: string } | "under-way";
+  /** Where the shown parts of the lists begin. */
+  readonly metadataFrom: number;
+  readonly tensorsFrom: number;
+}
+
+const METADATA_PAGE = 25;
+const TENSOR_PAGE = 40;
+const MAX_SUSPICIONS = 8;
+
+/** Where the header of a file of an artifact is shown. */
+export function insidePath(artifact: ArtifactName, digest: string, more = ""): string {
+  return artifactPath(artifact, `contents?inside=${digest}${more}`);
+}
+
+/** The header of a model file: what it says of itself, its metadata and its tensors, a page of each. */
+export function insideTab(look: LookInside): Html {
+  const { artifact, digest, title, inside } = look;
+  return html`<h2>Inside ${title === undefined ? html`<code>${shortDigest(digest)}</code>` : foreign(title, 200)}</h2>
+    <p><a href="${artifactPath(artifact, "contents")}">All that the artifact consists of</a></p>
+    ${
+      inside === "under-way"
+        ? html`<p class="notice" role="status">
+            It is being read. <a href="${insidePath(artifact, digest)}">Look again</a> in some seconds.
+          </p>`
+        : "why" in inside
+          ? html`<p class="notice bad">It could not be read: ${foreign(inside.why, 1024)}.</p>`
+          : header(look, inside)
+    }`;
+}
+
+function header(look: LookInside, inside: ShownInside): Html {
+  return html`<p class="soft">
+      Read from the header of the file, as whoever made it wrote it; the registry checked that it keeps the rules of the format.
+    </p>
+    ${facts([
+      ["Format", inside.format],
+      ["Architecture", inside.architecture === undefined ? "it names none" : foreign(inside.architecture)],
+      ["Most weights", inside.quantization ?? "it has none"],
+      ["Parameters", grouped(inside.parameters)],
+      ["Tensors", grouped(inside.tensorCount)],
+    ])}
+    ${
+      inside.suspicions.length > 0 &&
+      html`<div class="notice bad">
+        <p>A person should look at this:</p>
+        <ul>
+          ${inside.suspicions.slice(0, MAX_SUSPICIONS).map((suspicion) => html`<li>${foreign(suspicion, 200)}</li>`)}
+        </ul>
+      </div>`
+    }
+    ${metadataTable(look, inside)} ${tensorTable(look, inside)}`;
+}
+
+function metadataTable({ artifact, digest, metadataFrom: from }: LookInside, { metadata, metadataCount }: ShownInside): Html {
+  const shown = metadata.slice(from, from + METADATA_PAGE);
+  return html`${table({
+    caption: captionOf("Metadata", { from, shown: shown.length, total: metadataCount }),
+    columns: ["Key", "Type", "Value"],
+    rows: shown.map(({ key, type, value, hash }) => [
+      foreign(key, 80),
+      type,
+      html`${foreign(value, 160)}${hash !== "" && html`<br /><span class="soft">SHA-256 of all of it: <code>${hash.slice(0, 16)}…</code></span>`}`,
+    ]),
+    empty: "The file has no metadata.",
+  })}
+  ${pager({ from, size: METADATA_PAGE, listed: metadata.length, total: metadataCount }, (at) => insidePath(artifact, digest, `&metadata=${at}`))}`;
+}
+
+function tensorTable({ artifact, digest, tensorsFrom: from }: LookInside, { tensors, tensorCount }: ShownInside): Html {
+  const shown = tensors.slice(from, from + TENSOR_PAGE);
+  return html`${table({
+    caption: captionOf("Tensors", { from, shown: shown.length, total: tensorCount }),
+    columns: ["Name", "Type", "Shape"],
+    rows: shown.map(({ name, type, shape }) => [foreign(name, 100), type, shape.length === 0 ? "scalar" : shape.join(" × ")]),
+    empty: "The file has no tensors.",
+  })}
+  ${pager({ from, size: TENSOR_PAGE, listed: tensors.length, total: tensorCount }, (at) => insidePath(artifact, digest, `&tensors=${at}`))}`;
+}
+
+function captionOf(
+  what: string,
+  { from, shown, total }: { readonly from: number; readonly shown: number; readonly total: number },
+): string {
+  return shown === total ? `${what}: ${grouped(total)}` : `${what} ${from + 1} to ${from + shown} of ${grouped(total)}`;
+}
+
+interface Place {
+  readonly from: number;
+  readonly size: number;
+  readonly listed: number;
+  readonly total: number;
+}
+
+function pager({ from, size, listed, total }: Place, pathOf: (from: number) => string): Html {
+  const next = from + size;
+  return html`${from > 0 && html`<p><a rel="prev" href="${pathOf(Math.max(0, from - size))}">Earlier ones</a></p>`}
+  ${next < listed && html`<p><a rel="next" href="${pathOf(next)}">Next ones</a></p>`}
+  ${next >= listed && listed < total && html`<p class="soft">${grouped(total - listed)} more are in the file: no more are listed.</p>`}`;
+}
+
+function grouped(count: number): string {
+  return String(count).replaceAll(/\B(?=(?:\d{3})+$)/g, ",");
+}
