@@ -1,6 +1,6 @@
 import { namespacesWith } from "./authorize.ts";
 import { isIdentityName, isReservedIdentity } from "./name.ts";
-import type { Binding, Principal } from "./principal.ts";
+import { type Binding, type Principal, ROLES, type Role } from "./principal.ts";
 import { GRANTABLE_BY_OWNER, NAMESPACE_ROLES, REGISTRY_ROLES } from "./role.ts";
 
 /** `forbidden`: the caller may not do it. `invalid`: nobody may. */
@@ -25,6 +25,15 @@ export function decideGrant(caller: Principal, name: string, binding: Binding, k
   const countsAs = owns(caller, binding.namespace) ? caller.countsAs : name;
   if (known === undefined) return { effect: "permit", countsAs };
   return decideForKnown(caller, name, binding, known);
+}
+
+/** The roles that the caller grants, and where; undefined for who grants none. */
+export function grantsOf(caller: Principal): { readonly roles: readonly Role[]; readonly namespaces: "*" | readonly string[] } | undefined {
+  if (caller.access !== undefined) return undefined;
+  if (isOperator(caller)) return { roles: ROLES, namespaces: "*" };
+  const namespaces = [...new Set(caller.bindings.filter(({ role }) => role === "owner").map(({ namespace }) => namespace))];
+  const owned = namespaces.filter((namespace) => owns(caller, namespace)).toSorted();
+  return owned.length === 0 ? undefined : { roles: ROLES.filter((role) => GRANTABLE_BY_OWNER.has(role)), namespaces: owned };
 }
 
 /** May the caller see, rotate and revoke the keys of an identity? Everybody may do that with their own. */

@@ -27,13 +27,21 @@ export interface KeyRequest {
   readonly binding: Binding;
   /** Seconds. */
   readonly lifetime: number;
+  /** The version of the identity for which somebody decided it: only while it still has that is there another key. */
+  readonly restsOn?: number | "absent" | undefined;
 }
 
 /** Makes a service identity with exactly one role, and a key for it (RULES 17); or another key, when it exists with that role. */
-export async function createKey(services: Needs, caller: Caller, { name, binding, lifetime }: KeyRequest): Promise<FreshCredential> {
+export async function createKey(
+  services: Needs,
+  caller: Caller,
+  { name, binding, lifetime, restsOn }: KeyRequest,
+): Promise<FreshCredential> {
   return decideAndCommit(services, async () => {
     const found = await findIdentity(services, name.slice(0, 64));
+    const version = found?.version ?? "absent";
     const grant = permitted(decideGrant(caller.principal, name, binding, found?.record));
+    demandUnchanged(restsOn, version);
     await checkNamespace(services, binding);
     const identity = found?.record ?? newIdentity(services, caller, { name, binding, countsAs: grant.countsAs });
     const key = freshKey(services, identity, { createdBy: caller.principal.name, lifetime, parent: null });
@@ -43,8 +51,9 @@ export async function createKey(services: Needs, caller: Caller, { name, binding
       after: { role: binding.role, namespace: binding.namespace, countsAs: identity.countsAs },
     });
     const change = {
-      expect: [{ key: keys.identity(name), version: found?.version ?? "absent" }],
-      put: [...(found === undefined ? identityPuts(identity) : []), ...credentialPuts(key.record)],
+      expect: [{ key: keys.identity(name), version }],
+      // What rested on a version of the identity raises it: the same request again makes no other key.
+      put: [...(found === undefined || restsOn !== undefined ? identityPuts(identity) : []), ...credentialPuts(key.record)],
       remove: await endedBeyondBound(services, name),
       audit: [
         ...(found === undefined ? [made] : []),
@@ -55,15 +64,24 @@ export async function createKey(services: Needs, caller: Caller, { name, binding
   });
 }
 
+/** How a key is followed by another one; both times in seconds. */
+interface Rotation {
+  readonly lifetime: number;
+  readonly overlap: number;
+  /** The version of the key for which somebody decided it. */
+  readonly restsOn?: number | undefined;
+}
+
 /** Makes a successor of a key; the old one lives on for `overlap` seconds at most. */
 export async function rotateKey(
   services: Needs,
   caller: Caller,
   id: string,
-  { lifetime, overlap }: { readonly lifetime: number; readonly overlap: number },
+  { lifetime, overlap, restsOn }: Rotation,
 ): Promise<FreshCredential> {
   return decideAndCommit(services, async () => {
     const { record: old, version, identity } = await administered(services, caller, id);
+    demandUnchanged(restsOn, version);
     if (old.kind !== "api-key") throw new RegistryError("CONFLICT", "a refresh token is not rotated; log in again");
     const now = services.clock();
     const ended = endOf(old, now);
@@ -116,6 +134,11 @@ async function administered(services: Needs, { principal }: Caller, id: string):
   if (entry === undefined || record === undefined || identity === undefined) throw unknownCredential();
   if (!administersKeysOf(principal, identity.record.name, identity.record)) throw unknownCredential();
   return { record, version: entry.version, identity };
+}
+
+function demandUnchanged(restsOn: number | "absent" | undefined, version: number | "absent"): void {
+  if (restsOn === undefined || restsOn === version) return;
+  throw new RegistryError("CONFLICT", "the identity or its key has changed since it was looked at: no key was made; look at it again");
 }
 
 function unknownCredential(): RegistryError {

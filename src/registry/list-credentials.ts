@@ -39,8 +39,8 @@ export async function listCredentials(
   return listed(services, page);
 }
 
-/** The identities whose keys the caller may administer, from this one on. */
-async function namesAfter(services: Needs, principal: Principal, from: string | undefined): Promise<readonly string[]> {
+/** The names of the identities whose keys the caller may administer without being an operator, from this one on. */
+export async function namesAfter(services: Needs, principal: Principal, from: string | undefined): Promise<readonly string[]> {
   const made = await services.metadata.list(under(keys.personIdentities(principal.countsAs), MAX_IDENTITIES));
   const names = [...new Set([principal.name, ...made.map(({ key }) => String(key[2]))])].filter(
     (name) => from === undefined || name >= from,

@@ -35,3 +35,8 @@ export function shortDigest(digest: string): string {
   const at = digest.indexOf(":") + 1;
   return `${digest.slice(0, at + SHOWN_DIGITS)}…`;
 }
+
+/** The page of an identity. */
+export function identityPath(name: string): string {
+  return `/ui/identities/${encodeURIComponent(name)}`;
+}

@@ -11,10 +11,10 @@ import { quarantine } from "../../registry/quarantine.ts";
 import { equalInConstantTime } from "../../registry/find-credential.ts";
 import { revokeAndFollow } from "../../registry/revoke-everywhere.ts";
 import { artifactPath } from "../../ui/links.ts";
-import { EXPECTED_FIELD, GROUND_FIELD, REASON_FIELD } from "../../ui/trust.ts";
+import { EXPECTED_FIELD, GROUND_FIELD } from "../../ui/trust.ts";
 import type { Ask, Door } from "../route.ts";
 import { ARTIFACT, type ArtifactPageServices, artifactAt } from "./artifact-at.ts";
-import { field } from "./form.ts";
+import { field, reasonIn } from "./form.ts";
 import { redirect } from "./page.ts";
 import { formOf } from "./session-gate.ts";
 
@@ -28,7 +28,6 @@ interface Asked {
 
 type Act = (services: ArtifactPageServices, caller: Caller, artifact: FoundArtifact, asked: Asked) => Promise<unknown>;
 
-const MAX_REASON = 1024;
 const EXPECTED = z.object({ expected: digestSchema });
 
 const ACTS = {
@@ -64,10 +63,8 @@ export function artifactActDoors(services: ArtifactPageServices): readonly Door[
 }
 
 function askedBy(form: URLSearchParams): Asked {
-  const reason = (field(form, REASON_FIELD) ?? "").trim();
-  if (reason.length > MAX_REASON) throw new RegistryError("INVALID", `a reason has at most ${MAX_REASON} characters`);
   return {
-    reason: reason === "" ? null : reason,
+    reason: reasonIn(form),
     expected: field(form, EXPECTED_FIELD),
     isPermanent: field(form, "permanent") === "yes",
   };

@@ -5,6 +5,7 @@ import type { ArtifactPageServices } from "./artifact-at.ts";
 import { assetDoors } from "./assets.ts";
 import { auditPageDoors } from "./audit.ts";
 import { exploreDoors } from "./explore.ts";
+import { identityDoors } from "./identities.ts";
 import { reviewDoors } from "./review.ts";
 import { sessionDoors } from "./sessions.ts";
 import { type SignInOptions, signInDoors } from "./sign-in.ts";
@@ -23,6 +24,7 @@ export function pageDoors(services: Needs, options: SignInOptions): readonly Doo
     ...exploreDoors(services, pages),
     ...artifactPageDoors(services, { pages, realm }),
     ...artifactActDoors(services),
+    ...identityDoors(services, pages),
     ...auditPageDoors(services, pages),
     ...sessionDoors(services, pages),
   ];

@@ -1,4 +1,5 @@
 import { RegistryError } from "../../oci/errors.ts";
+import { REASON_FIELD } from "../../ui/trust.ts";
 import { wholeBody } from "../body.ts";
 import type { Ask } from "../route.ts";
 
@@ -17,4 +18,20 @@ export function field(form: URLSearchParams, name: string): string | undefined {
   const [value, ...more] = form.getAll(name);
   if (more.length > 0) throw new RegistryError("INVALID", `the form has the field ${name} twice`);
   return value;
+}
+
+const MAX_REASON = 1024;
+
+/** The reason that a form gives; null where it gives none. Throws INVALID for one that is too long. */
+export function reasonIn(form: URLSearchParams): string | null {
+  const reason = (field(form, REASON_FIELD) ?? "").trim();
+  if (reason.length > MAX_REASON) throw new RegistryError("INVALID", `a reason has at most ${MAX_REASON} characters`);
+  return reason === "" ? null : reason;
+}
+
+/** The reason that a form has to give. */
+export function demandedReason(form: URLSearchParams): string {
+  const reason = reasonIn(form);
+  if (reason === null) throw new RegistryError("INVALID", "say why: the reason is kept with what is done; nothing was changed");
+  return reason;
 }
