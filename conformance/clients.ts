@@ -5,7 +5,7 @@ import { parseArgs } from "node:util";
 import { Report, type Row, differences, withTable } from "./client-report.ts";
 import { withoutVersions } from "./clients/floating.ts";
 import { runReplays } from "./clients/replays/run-replays.ts";
-import { compiledBelow, runPage } from "./clients/run-page.ts";
+import { runPage } from "./clients/run-page.ts";
 import { type Clients, type TriedClient, installClients } from "./clients/tried-clients.ts";
 import { CHECKOUT } from "./registry-process.ts";
 
@@ -70,7 +70,7 @@ try {
   const clients = await installClients(folder);
   const replays = new Report((text) => void process.stdout.write(text));
   if (positionals.length === 0 || positionals.includes("replays")) {
-    await runReplays(replays, compiledBelow(folder)).catch((error: unknown) => replays.fail(`replays: ${String(error)}`));
+    await runReplays(replays).catch((error: unknown) => replays.fail(`replays: ${String(error)}`));
   }
   const chosen = clients.tried.filter(({ client }) => positionals.length === 0 || positionals.includes(client.name));
   const reports = [...(await tryAll(clients, chosen, folder)), replays];

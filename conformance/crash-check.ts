@@ -5,7 +5,7 @@ import { z } from "zod";
 import { stateSchema } from "../src/lifecycle/state.ts";
 import type { AuditReader } from "./crash-audit.ts";
 import { readAsRuntime } from "./crash-client.ts";
-import { ACTORS, type RepositoryTruth, type Seen, textOf } from "./crash-truth.ts";
+import { ACTORS, type RepositoryTruth, STATUS, type Seen, textOf } from "./crash-truth.ts";
 import { resume } from "./crash-uploads.ts";
 import { must } from "./must.ts";
 import type { Wire } from "./wire.ts";
@@ -79,7 +79,7 @@ async function checkRuntimeView(truth: RepositoryTruth, wire: Wire): Promise<voi
     if (known !== undefined) await readAsRuntime(truth, wire, known);
   }
   for (const [tag, digest] of repository.promoted) {
-    const status = { allow: 200, absent: 404, denied: 403 }[model.manifest(ACTORS.runtime, repository, digest)];
+    const status = STATUS[model.manifest(ACTORS.runtime, repository, digest)];
     const got = await wire.ask("runtime", "GET", `/v2/${name}/manifests/${tag}`);
     must(got.status === status, `the runtime got ${got.status} instead of ${status} for ${name}:${tag}`);
     must(

@@ -1,6 +1,6 @@
 import type { Digest } from "../src/oci/digest.ts";
 import { type Content, type Model, contentNamed, modelOf } from "./crash-content.ts";
-import { ACTORS, type Deed, type RepositoryTruth } from "./crash-truth.ts";
+import { ACTORS, type Deed, type RepositoryTruth, STATUS } from "./crash-truth.ts";
 import { UploadingClient } from "./crash-uploads.ts";
 import { must } from "./must.ts";
 import type { Chance } from "./seeded-chance.ts";
@@ -222,8 +222,6 @@ export class CrashClient {
     await readAsRuntime(this.truth, wire, model);
   }
 }
-
-const STATUS = { allow: 200, absent: 404, denied: 403 } as const;
 
 /** Pulls a model as a runtime does, and throws unless it gets exactly what the truth says. */
 export async function readAsRuntime(truth: RepositoryTruth, wire: Wire, { definition, manifest, blobs }: Model): Promise<void> {

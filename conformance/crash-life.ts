@@ -22,16 +22,14 @@ const COLLECTING = { REGISTRY_GC_INTERVAL: "1s", REGISTRY_GC_GRACE: "60s", REGIS
 /** One data directory, from its first start on, and everything that was acknowledged about it. */
 export class CrashLife {
   readonly #folder: string;
-  readonly #codeCache: string;
   readonly #chance: Chance;
   readonly #clients: readonly CrashClient[];
   readonly #audit = new AuditReader();
   readonly #counted = { kills: 0, killedStarts: 0, starts: 0, startMs: 0, checkMs: 0, done: 0, notDone: 0, uploadsResumed: 0, settled: 0 };
   #site: Site | undefined;
 
-  constructor(folder: string, codeCache: string, chance: Chance) {
+  constructor(folder: string, chance: Chance) {
     this.#folder = folder;
-    this.#codeCache = codeCache;
     this.#chance = chance;
     this.#clients = Array.from({ length: CLIENTS }, (_, at) => new CrashClient(new RepositoryTruth(`models/crash-${at}`), chance.fork()));
   }
@@ -43,12 +41,17 @@ export class CrashLife {
   /** The first start, which is killed as well before it has come to its end. */
   async begin(): Promise<void> {
     await mkdir(this.#folder, { recursive: true });
-    this.#site = await siteAt(this.#folder, this.#codeCache);
+    this.#site = await siteAt(this.#folder);
     await this.#killedStart();
   }
 
+  /** Kills under load so far. */
+  get rounds(): number {
+    return this.#counted.kills;
+  }
+
   /** Starts, checks what was acknowledged before, drives, kills. */
-  async round(number: number): Promise<void> {
+  async round(): Promise<void> {
     if (this.#chance.inHundred(KILLED_STARTS)) await this.#killedStart();
     const server = await this.#start(COLLECTING);
     try {
@@ -61,12 +64,12 @@ export class CrashLife {
       await server.kill();
     }
     this.#counted.kills += 1;
-    if (number % SETTLING === SETTLING - 1) await this.#settle();
+    if (this.rounds % SETTLING === 0) await this.#settle();
   }
 
   /** The last check, and an end in order. */
   async end(): Promise<void> {
-    await this.#settle();
+    if (this.rounds % SETTLING > 0) await this.#settle();
     await rm(this.#folder, { recursive: true, force: true });
   }
 

@@ -10,13 +10,11 @@ export interface Site {
   readonly dataDirectory: string;
   /** The same at every start, as a service manager would have it. */
   readonly port: number;
-  /** Of compiled code: most of a start is reading the program, which a kill does not change. */
-  readonly codeCache: string;
 }
 
 /** A place for a server over a data directory, on a port that is free now. */
-export async function siteAt(dataDirectory: string, codeCache: string): Promise<Site> {
-  return { dataDirectory, codeCache, port: await freePort() };
+export async function siteAt(dataDirectory: string): Promise<Site> {
+  return { dataDirectory, port: await freePort() };
 }
 
 const IDENTITIES = ["operator", "publisher", "runtime"] as const;
@@ -41,8 +39,8 @@ export class KillableServer {
 
   /** Starts it; `untilReady` waits until it serves. */
   constructor(site: Site, env: Readonly<Record<string, string>> = {}) {
-    const { dataDirectory, port, codeCache } = site;
-    const settings = { BIND_ADDR: `127.0.0.1:${port}`, REGISTRY_DIR: dataDirectory, NODE_COMPILE_CACHE: codeCache, ...env };
+    const { dataDirectory, port } = site;
+    const settings = { BIND_ADDR: `127.0.0.1:${port}`, REGISTRY_DIR: dataDirectory, ...env };
     this.#site = site;
     this.url = `http://127.0.0.1:${port}`;
     this.#child = spawn(process.execPath, ["src/main.ts"], {

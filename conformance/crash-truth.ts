@@ -10,6 +10,9 @@ export const ACTORS = {
   runtime: { ...READER, name: "runtime" },
 } as const satisfies Record<string, Actor>;
 
+/** What is answered by each effect of the serving decision. */
+export const STATUS = { allow: 200, absent: 404, denied: 403 } as const;
+
 /** One way that a repository may be, and what the audit then has to tell since it was looked at last. */
 interface World {
   readonly model: ReferenceModel;

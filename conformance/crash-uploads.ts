@@ -1,5 +1,5 @@
 import type { Content } from "./crash-content.ts";
-import { ACTORS, type OpenUpload, type RepositoryTruth } from "./crash-truth.ts";
+import { ACTORS, type OpenUpload, type RepositoryTruth, STATUS } from "./crash-truth.ts";
 import { must } from "./must.ts";
 import type { Chance } from "./seeded-chance.ts";
 import { type Wire, type WireAnswer, wordsOf } from "./wire.ts";
@@ -117,8 +117,7 @@ export async function resume(truth: RepositoryTruth, wire: Wire, upload: OpenUpl
   const { content, location, acknowledged, sent, closing } = upload;
   const answer = await wire.ask("publisher", "GET", location);
   if (answer.status === 404 && closing) {
-    const blob = await wire.ask("publisher", "HEAD", `/v2/${truth.name}/blobs/${content.digest}`);
-    must(blob.status === 200, `an upload to ${truth.name} is gone, and its blob ${content.digest} was answered ${wordsOf(blob)}`);
+    await checkClosed(truth, wire, content);
     forget(truth, upload);
     return undefined;
   }
@@ -129,6 +128,21 @@ export async function resume(truth: RepositoryTruth, wire: Wire, upload: OpenUpl
   forget(truth, upload);
   truth.uploads = [...truth.uploads, now];
   return now;
+}
+
+/** The blob of an upload that is gone is there, and its publisher is told so unless all that names it was revoked. */
+async function checkClosed(truth: RepositoryTruth, wire: Wire, { digest, bytes }: Content): Promise<void> {
+  const { name, model, repository } = truth;
+  const path = `/v2/${name}/blobs/${digest}`;
+  model.pushBlob(ACTORS.publisher, repository, digest);
+  const wanted = STATUS[model.blob(ACTORS.publisher, repository, digest)];
+  const told = await wire.ask("publisher", "HEAD", path);
+  must(told.status === wanted, `an upload is gone, and HEAD ${path} was answered ${told.status} instead of ${wanted}`);
+  const blob = await wire.ask("operator", "GET", path);
+  must(
+    blob.status === 200 && blob.body.equals(bytes),
+    `an upload is gone, and GET ${path} was answered ${blob.status}, or with other bytes`,
+  );
 }
 
 /** How many bytes an upload has, by `Range: 0-<last>` of an answer about it. */

@@ -28,9 +28,9 @@ export interface WorkerKills {
  * Kills one worker at a time while clients drive all of them. Throws when a client of another worker notices, when what was acknowledged is
  * not there, or when the worker is not replaced.
  */
-export async function killWorkers(folder: string, codeCache: string, chance: Chance, kills: number): Promise<WorkerKills> {
+export async function killWorkers(folder: string, chance: Chance, kills: number): Promise<WorkerKills> {
   await mkdir(folder, { recursive: true });
-  const site = await siteAt(folder, codeCache);
+  const site = await siteAt(folder);
   const server = new KillableServer(site);
   const clients = Array.from({ length: CLIENTS }, (_, at) => new CrashClient(new RepositoryTruth(`models/worker-${at}`), chance.fork()));
   const truths = clients.map(({ truth }) => truth);

@@ -19,10 +19,12 @@ acknowledged is there, that nothing untrusted is served, and that what nobody ne
 
 /** Kills of one data directory; then another one begins with a first start that is killed as well. */
 const LIFE = 200;
-/** Rounds between two reports. */
+/** Rounds of a data directory between two reports. */
 const REPORT = 10;
-/** Kills of one worker alone, after all others. */
+/** Kills of one worker alone, beside all others. */
 const WORKERS = 6;
+/** Registries that are killed at the same time: a start is one process at first, which leaves a core to the other. */
+const LANES = ["left", "right"] as const;
 
 const { values } = parseArgs({
   options: {
@@ -43,31 +45,32 @@ async function crash(rounds: number, seconds: number, seed: number): Promise<voi
   const began = performance.now();
   const chance = new Chance(seed);
   const folder = await mkdtemp(join(tmpdir(), "ai-model-registry-crash-"));
-  const isMore = (round: number): boolean => round < rounds || performance.now() - began < seconds * 1000;
-  let round = 0;
-  try {
-    while (isMore(round)) {
-      const life = new CrashLife(join(folder, `life-${round}`), join(folder, "code"), chance.fork());
+  let next = 0;
+  const takeRound = (): number | undefined => (next < rounds || performance.now() - began < seconds * 1000 ? (next += 1) : undefined);
+  const lane = async (name: string, ofLane: Chance): Promise<void> => {
+    const tell = (life: CrashLife): unknown => process.stdout.write(`${name}, ${secondsSince(began)} s: ${life.figures()}\n`);
+    for (let round = takeRound(), lives = 1; round !== undefined; lives += 1) {
+      const life = new CrashLife(join(folder, `${name}-${lives}`), ofLane.fork());
       await life.begin();
-      const report = (done: number): unknown => done % REPORT === 0 && tell(`${done} rounds, ${secondsSince(began)} s: ${life.figures()}`);
-      for (const end = round + LIFE; round < end && isMore(round); round += 1) {
-        await life.round(round);
-        report(round + 1);
+      for (; round !== undefined && life.rounds < LIFE; round = takeRound()) {
+        await life.round();
+        if (life.rounds % REPORT === 0) tell(life);
       }
       await life.end();
-      tell(`${round} rounds, ${secondsSince(began)} s: ${life.figures()}`);
+      tell(life);
     }
-    const { kills, cut, undisturbed } = await killWorkers(join(folder, "workers"), join(folder, "code"), chance.fork(), WORKERS);
+  };
+  try {
+    const workers = killWorkers(join(folder, "workers"), chance.fork(), WORKERS);
+    await Promise.all([...LANES.map((name) => lane(name, chance.fork())), workers]);
+    const { kills, cut, undisturbed } = await workers;
     process.stdout.write(`${kills} workers killed while the others served: ${cut} clients cut, ${undisturbed} noticed nothing\n`);
+    process.stdout.write(`${next} rounds in ${secondsSince(began)} s\n`);
   } catch (error) {
-    process.stdout.write(`FAILED in round ${round} of seed ${seed}: the data stay in ${folder}\n`);
+    process.stdout.write(`FAILED with seed ${seed}: the data stay in ${folder}\n`);
     throw error;
   }
   await rm(folder, { recursive: true, force: true });
-}
-
-function tell(line: string): void {
-  process.stdout.write(`${line}\n`);
 }
 
 function secondsSince(began: number): number {

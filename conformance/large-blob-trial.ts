@@ -45,7 +45,7 @@ export class LargeBlobTrial {
   async run(): Promise<void> {
     const data = join(this.#folder, "data");
     await mkdir(data);
-    this.#site = await siteAt(data, join(this.#folder, "code"));
+    this.#site = await siteAt(data);
     try {
       await this.#start();
       const digest = await this.#timed("digest", async () => this.#content.digest());

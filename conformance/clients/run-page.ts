@@ -18,21 +18,13 @@ interface Scene {
   readonly folder: string;
   /** Folders of programs, first the one that comes first. */
   readonly path: readonly string[];
-  /** Where Node keeps compiled code between processes. */
-  readonly compiled: string;
-}
-
-/** Where all processes of a run keep compiled code: most of what securectl and a start of the registry cost is to compile their own. */
-export function compiledBelow(folder: string): string {
-  return join(folder, "compiled");
 }
 
 /** Runs all commands of a client's page against a registry of their own, and reports every section of it as a case. */
 export async function runPage(tried: TriedClient, parent: string, path: readonly string[], report: Report): Promise<void> {
   const cases = casesOf(await readFile(join(CHECKOUT, "docs", "clients", tried.page), "utf8"));
   const folder = await mkdtemp(join(parent, `${tried.page}-`));
-  const compiled = compiledBelow(parent);
-  const { begun, ran } = await inScene(tried, { folder, path, compiled }, (scene) => runCases(cases, tried, scene));
+  const { begun, ran } = await inScene(tried, { folder, path }, (scene) => runCases(cases, tried, scene));
   for (const [at, { title, expected }] of cases.entries()) {
     await report.row(tried.client, title, expected, async () => {
       if (at >= begun) throw new Error("what comes before it failed");
@@ -47,7 +39,7 @@ async function inScene<T>(tried: TriedClient, where: Omit<Scene, "registry">, ha
   const port = await freePort();
   const front = tried.tls === true ? await startTlsFront(where.folder, port) : undefined;
   try {
-    const registry = await startRegistry({ BIND_ADDR: `127.0.0.1:${port}`, NODE_COMPILE_CACHE: where.compiled, ...front?.settings });
+    const registry = await startRegistry({ BIND_ADDR: `127.0.0.1:${port}`, ...front?.settings });
     try {
       return await happen({ ...where, registry, ...(front === undefined ? {} : { front }) });
     } finally {
@@ -72,7 +64,7 @@ async function runCases(cases: readonly Case[], tried: TriedClient, scene: Scene
 }
 
 /** A home of its own, so that no client finds or leaves anything in that of whoever runs this. */
-async function environment({ registry, front, folder, path, compiled }: Scene): Promise<Readonly<Record<string, string>>> {
+async function environment({ registry, front, folder, path }: Scene): Promise<Readonly<Record<string, string>>> {
   const [home, storage] = [join(folder, "home"), join(folder, "storage.conf")];
   await mkdir(home);
   const [kept, running] = [join(folder, "containers"), join(folder, "running")];
@@ -80,7 +72,6 @@ async function environment({ registry, front, folder, path, compiled }: Scene): 
   return {
     PATH: path.join(":"),
     HOME: home,
-    NODE_COMPILE_CACHE: compiled,
     TMPDIR: folder,
     DOCKER_CONFIG: join(home, ".docker"),
     REGISTRY_AUTH_FILE: join(home, "auth.json"),

@@ -5,9 +5,9 @@ import { WEIGHTS_SIZE, digestOf, newWeights } from "./content.ts";
 import { REPLAYS, type Replay } from "./replays.ts";
 import { Refused, Wire } from "./wire.ts";
 
-/** Replays the requests of every client that cannot be had, as publisher and as runtime, and reports each step as a case; `compiled` is a folder for compiled code. */
-export async function runReplays(report: Report, compiled: string): Promise<void> {
-  const registry = await startRegistry({ NODE_COMPILE_CACHE: compiled });
+/** Replays the requests of every client that cannot be had, as publisher and as runtime, and reports each step as a case. */
+export async function runReplays(report: Report): Promise<void> {
+  const registry = await startRegistry();
   try {
     for (const [at, replay] of REPLAYS.entries()) await runReplay(registry, replay, `models/replay-${at}`, report);
     await askWithoutCredential(registry, report);

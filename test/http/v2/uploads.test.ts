@@ -107,6 +107,18 @@ describe("POST and PUT", () => {
     expect([got.status, got.headers["content-length"], got.body.length]).toEqual([200, "0", 0]);
   });
 
+  test("take again what is revoked here; its publisher is denied it as before, and who reviews is not", async () => {
+    const digest = await pushBlob(registry, "team/m", HELLO);
+    await registry.change(revokedRows("team/m", digest));
+    const location = await beginUpload(registry, "team/m");
+    expect((await ask(registry, "PUT", withDigest(location, digest), { body: HELLO })).status).toBe(201);
+    expect((await ask(registry, "GET", location)).status).toBe(404);
+    const path = `/v2/team/m/blobs/${digest}`;
+    expect((await ask(registry, "HEAD", path)).status).toBe(403);
+    expect((await ask(registry, "GET", path)).code).toBe("DENIED");
+    expect((await ask(registry, "GET", path, { as: "ops" })).body).toEqual(HELLO);
+  });
+
   test("record the link, the blob, the repository and one event in one change", async () => {
     const digest = await pushBlob(registry, "team/m", HELLO);
     const [event, ...others] = await registry.events();
