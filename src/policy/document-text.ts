@@ -34,21 +34,22 @@ function readJson(bytes: Uint8Array): unknown {
 }
 
 function readYaml(bytes: Uint8Array): unknown {
-  const document = parsed(bytes);
+  const { document, text } = parsed(bytes);
   const [problem] = [...document.errors, ...document.warnings];
   if (problem !== undefined) {
     // Its first line: the parser may go on with what it was reading.
     const [message = ""] = problem.message.split("\n");
-    throw invalid(message.slice(0, 200).toWellFormed(), problem);
+    const line = text.slice(0, problem.pos[0]).split("\n").length;
+    throw invalid(`line ${line}: ${message.slice(0, 200).toWellFormed()}`, problem);
   }
   return valueOf(document.contents, { depth: 0, left: { values: MAX_VALUES } });
 }
 
-function parsed(bytes: Uint8Array): ReturnType<typeof parseDocument> {
+function parsed(bytes: Uint8Array): { readonly document: ReturnType<typeof parseDocument>; readonly text: string } {
   try {
     const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
     // Its own search for keys that come twice takes the square of their number.
-    return parseDocument(text, { schema: "core", uniqueKeys: false, prettyErrors: false, logLevel: "error" });
+    return { document: parseDocument(text, { schema: "core", uniqueKeys: false, prettyErrors: false, logLevel: "error" }), text };
   } catch (error) {
     throw invalid("it cannot be read as YAML", error);
   }

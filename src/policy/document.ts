@@ -16,6 +16,7 @@ const MAX_LISTED = 64;
 /** More approvals or signers than anybody asks for. */
 const MAX_PEOPLE = 16;
 const MAX_FAULTS = 10;
+const MAX_TOLD_FAULTS = 50;
 
 const repositoriesSchema = z
   .string()
@@ -108,10 +109,23 @@ export type TrustPolicy = z.infer<typeof trustPolicySchema>;
 /** Reads a policy. Throws INVALID with every place and rule that it breaks, at most 10. */
 export function parsePolicy(bytes: Uint8Array, notation: Notation): TrustPolicy {
   const parsed = trustPolicySchema.safeParse(readPolicyText(bytes, notation));
-  if (!parsed.success) throw new RegistryError("INVALID", `the policy is invalid: ${faultText(parsed.error)}`);
+  if (!parsed.success) throw new RegistryError("INVALID", `the policy is invalid: ${faultsOf(parsed.error, MAX_FAULTS).join("; ")}`);
   if (canonical(parsed.data).length > MAX_POLICY_BYTES)
     throw new RegistryError("INVALID", "the policy is invalid: it is too large with its defaults");
   return parsed.data;
+}
+
+/** Every place of a text and the rule that it breaks there, at most 50; none where it is a policy. */
+export function policyFaults(bytes: Uint8Array, notation: Notation): readonly string[] {
+  try {
+    const { error } = trustPolicySchema.safeParse(readPolicyText(bytes, notation));
+    if (error !== undefined) return faultsOf(error, MAX_TOLD_FAULTS);
+    parsePolicy(bytes, notation);
+    return [];
+  } catch (error) {
+    if (error instanceof RegistryError && error.code === "INVALID") return [error.message];
+    throw error;
+  }
 }
 
 function canonical(policy: TrustPolicy): Buffer {
@@ -132,12 +146,10 @@ export function matchesRepository(patterns: readonly string[], repository: strin
   return patterns.some((pattern) => matchesGlob(pattern, repository));
 }
 
-function faultText(error: z.ZodError): string {
+function faultsOf(error: z.ZodError, most: number): readonly string[] {
   const issues = error.issues.flatMap((issue) => issuesIn(issue));
-  const told = issues
-    .slice(0, MAX_FAULTS)
-    .map(({ path, message }) => (path.length === 0 ? message : `${z.core.toDotPath(path)}: ${message}`));
-  return [...told, ...(issues.length > MAX_FAULTS ? [`and ${issues.length - MAX_FAULTS} more`] : [])].join("; ");
+  const told = issues.slice(0, most).map(({ path, message }) => (path.length === 0 ? message : `${z.core.toDotPath(path)}: ${message}`));
+  return [...told, ...(issues.length > most ? [`and ${issues.length - most} more`] : [])];
 }
 
 /** Of several forms that a value may have, it is told of that one which it comes closest to. */

@@ -37,10 +37,19 @@ export interface Policy {
 export interface SentPolicy {
   readonly bytes: Uint8Array;
   readonly notation: Notation;
+  /** What somebody was shown who decided to put it in force: nothing changes where it is another one by now. */
+  readonly restsOn?: { readonly document: string; readonly inForce: string | null } | undefined;
+}
+
+/** How a policy is ended. */
+export interface EndedPolicy {
+  readonly reason: string | null;
+  /** The digest of the version that somebody decided to end; undefined: whichever is in force. */
+  readonly restsOn?: string | undefined;
 }
 
 /** Puts a policy in force from the next decision on. The same document again changes nothing. Throws INVALID with the path and the rule. */
-export async function putPolicy(services: Needs, caller: Caller, name: string, { bytes, notation }: SentPolicy): Promise<Policy> {
+export async function putPolicy(services: Needs, caller: Caller, name: string, { bytes, notation, restsOn }: SentPolicy): Promise<Policy> {
   const document = parsePolicy(bytes, notation);
   if (document.metadata.name !== name) {
     throw new RegistryError(
@@ -50,9 +59,23 @@ export async function putPolicy(services: Needs, caller: Caller, name: string, {
   }
   return decideAndCommit(services, async () => {
     const last = await findPolicy(services, name);
+    if (restsOn !== undefined) demandShown(restsOn, { document: policyDigest(document), inForce: inForceOf(last?.record) });
     const roots = await rootExpectations(services, document);
     return decidePut(services, caller, { document, last, roots });
   });
+}
+
+function inForceOf(record: PolicyRecord | undefined): Digest | null {
+  return record?.inForce === true ? record.digest : null;
+}
+
+type Shown = NonNullable<SentPolicy["restsOn"]>;
+
+function demandShown(shown: Shown, is: Shown): void {
+  if (shown.document !== is.document)
+    throw new RegistryError("CONFLICT", "this is not the document that was tried: nothing was changed; try it as it is now");
+  if (shown.inForce !== is.inForce)
+    throw new RegistryError("CONFLICT", "another version is in force than when it was tried: nothing was changed; try it again");
 }
 
 interface PutPolicy {
@@ -72,7 +95,7 @@ async function decidePut(services: Needs, caller: Caller, { document, last, root
   const record: PolicyRecord = { v: 1, version, digest, repositories: document.spec.match.repositories, inForce: true, ...said };
   const written: PolicyVersionRecord = { v: 1, digest, text: canonicalJson(document), ...said };
   const rows = version === before?.version ? [] : [{ key: keys.policyVersion(name, version), value: written }];
-  const change = await changeOf(services, caller, { name, last, record });
+  const change = await changeOf(services, caller, { name, last, record, reason: null });
   return {
     change: { ...change, expect: [...change.expect, ...roots], put: [...change.put, ...rows] },
     result: { name, version, digest, inForce: true, text: written.text, ...said },
@@ -85,12 +108,22 @@ export function nextVersion(last: PolicyRecord | undefined, digest: Digest): num
 }
 
 /** Ends a policy from the next decision on; its versions stay. Throws NOT_FOUND when none of this name is in force. */
-export async function deletePolicy(services: Needs, caller: Caller, name: string): Promise<Policy> {
+export async function deletePolicy(
+  services: Needs,
+  caller: Caller,
+  name: string,
+  { reason, restsOn }: EndedPolicy = { reason: null },
+): Promise<Policy> {
   return decideAndCommit(services, async () => {
     const last = await findPolicy(services, name);
     if (last === undefined || !last.record.inForce) throw unknownPolicy();
+    if (restsOn !== undefined && restsOn !== last.record.digest)
+      throw new RegistryError("CONFLICT", "another version is in force than was looked at: nothing was changed; look at it again");
     const record: PolicyRecord = { ...last.record, inForce: false, by: caller.principal.name, at: services.clock() };
-    return { change: await changeOf(services, caller, { name, last, record }), result: await versionOf(services, name, record) };
+    return {
+      change: await changeOf(services, caller, { name, last, record, reason }),
+      result: await versionOf(services, name, record),
+    };
   });
 }
 
@@ -141,8 +174,11 @@ function unknownPolicy(): RegistryError {
   return new RegistryError("NOT_FOUND", "there is no such policy in force, or no such version of it");
 }
 
-/** A policy rests on its trust roots: without them nothing would ever meet it. */
-async function rootExpectations(needs: Pick<Services, "metadata">, { spec: { trustRoots } }: TrustPolicy): Promise<readonly Expectation[]> {
+/** A policy rests on its trust roots: without them nothing would ever meet it. Throws INVALID for one that is not there. */
+export async function rootExpectations(
+  needs: Pick<Services, "metadata">,
+  { spec: { trustRoots } }: TrustPolicy,
+): Promise<readonly Expectation[]> {
   const expect: Expectation[] = [];
   for (const [as, named] of Object.entries(trustRoots)) {
     const at = `the policy is invalid: spec.trustRoots.${as}`;
@@ -181,12 +217,15 @@ async function checkRoom(needs: Pick<Services, "metadata">): Promise<void> {
   );
 }
 
+interface ChangedPolicy {
+  readonly name: string;
+  readonly last: FoundPolicy | undefined;
+  readonly record: PolicyRecord;
+  readonly reason: string | null;
+}
+
 /** Changes of policies come one after the other, so that a decision need rest on one row alone. Each is a signed statement. */
-async function changeOf(
-  services: Needs,
-  caller: Caller,
-  { name, last, record }: { readonly name: string; readonly last: FoundPolicy | undefined; readonly record: PolicyRecord },
-): Promise<Change> {
+async function changeOf(services: Needs, caller: Caller, { name, last, record, reason }: ChangedPolicy): Promise<Change> {
   const epoch = await services.metadata.get(keys.policyEpoch());
   const change: Change = {
     expect: [
@@ -202,13 +241,14 @@ async function changeOf(
       auditEvent(services, caller.actor, {
         type: record.inForce ? "policy.put" : "policy.delete",
         target: { kind: "policy", name, digest: record.digest },
+        ...(reason !== null && { reason }),
         before: toldOf(last?.record),
         after: toldOf(record),
       }),
     ],
   };
   const { version, digest, inForce, by: actor, at } = record;
-  const said = { kind: "policy", subjects: [{ name, digest }], at, actor, reason: null, says: { inForce, version } } as const;
+  const said = { kind: "policy", subjects: [{ name, digest }], at, actor, reason, says: { inForce, version } } as const;
   return (await stated(services, said, () => change)).change;
 }
 

@@ -61,7 +61,7 @@ function byDigest(one: Entry, other: Entry): number {
 }
 
 /** The ranges that hold every repository of a scope: those below what its patterns begin with, none within another. */
-function repositoryRanges({ patterns, within }: ReplayScope, after: ReplayPlace | undefined): readonly KeyRange[] {
+export function repositoryRanges({ patterns, within }: ReplayScope, after: ReplayPlace | undefined): readonly KeyRange[] {
   const prefixes = patterns.flatMap((pattern) => within.flatMap((other) => commonPrefix(literalPrefix(pattern), literalPrefix(other))));
   const [family] = keys.repositories();
   return outermost(prefixes)

@@ -13,6 +13,7 @@ const SECTIONS = [
   { path: "/ui/", name: "Start" },
   { path: "/ui/review", name: "Review queue" },
   { path: "/ui/explore", name: "Explore" },
+  { path: "/ui/policies", name: "Policies" },
   { path: "/ui/identities", name: "Identities" },
   { path: "/ui/audit", name: "Audit" },
   { path: "/ui/sessions", name: "Your sessions" },

@@ -40,3 +40,8 @@ export function shortDigest(digest: string): string {
 export function identityPath(name: string): string {
   return `/ui/identities/${encodeURIComponent(name)}`;
 }
+
+/** The page of a policy, or below it. */
+export function policyPath(name: string, below = ""): string {
+  return `/ui/policies/${encodeURIComponent(name)}${below}`;
+}

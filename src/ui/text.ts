@@ -30,6 +30,20 @@ export function foreign(text: string, max = MAX_TEXT): Html {
   return html`<bdi>${readable(text, max)}</bdi>`;
 }
 
+/** JSON with what would deceive written out, so that it may be shown to be changed and still says the same. */
+export function plainJson(value: unknown): string {
+  return JSON.stringify(value, null, 2).replace(DECEIVING, (character) =>
+    character === "\n"
+      ? character
+      : Array.from({ length: character.length }, (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`).join(""),
+  );
+}
+
+/** How many characters a text has as markup. */
+export function markupLength(text: string): number {
+  return html`${text}`.toString().length;
+}
+
 const UNITS = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"] as const;
 
 /** A number of bytes as people read it. */

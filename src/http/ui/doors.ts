@@ -6,10 +6,12 @@ import { assetDoors } from "./assets.ts";
 import { auditPageDoors } from "./audit.ts";
 import { exploreDoors } from "./explore.ts";
 import { identityDoors } from "./identities.ts";
+import { policyPageDoors } from "./policies.ts";
 import { reviewDoors } from "./review.ts";
 import { sessionDoors } from "./sessions.ts";
 import { type SignInOptions, signInDoors } from "./sign-in.ts";
 import { startDoors } from "./start.ts";
+import { trustPageDoors } from "./trust-roots.ts";
 
 type Needs = ArtifactPageServices & Parameters<typeof signInDoors>[0];
 
@@ -25,6 +27,8 @@ export function pageDoors(services: Needs, options: SignInOptions): readonly Doo
     ...artifactPageDoors(services, { pages, realm }),
     ...artifactActDoors(services),
     ...identityDoors(services, pages),
+    ...policyPageDoors(services, pages),
+    ...trustPageDoors(services, pages),
     ...auditPageDoors(services, pages),
     ...sessionDoors(services, pages),
   ];
