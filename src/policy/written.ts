@@ -1,5 +1,5 @@
 import type { Digest } from "../oci/digest.ts";
-import type { Candidate, Skipped } from "../trust/candidate.ts";
+import type { FoundCandidate, Skipped } from "../trust/candidate.ts";
 import { bySigner } from "../trust/distinct-signers.ts";
 import type { Reason } from "../trust/reason.ts";
 import { type Signer, type Verdict, signerId } from "../trust/verdict.ts";
@@ -140,7 +140,7 @@ export function foundEvidence(considered: number, notConsidered: number, skipped
 }
 
 /** What is wrong with a candidate before anybody verifies it; undefined: nothing. */
-export function objectionTo(candidate: Candidate, { evidence }: Requirement): RejectedEvidence | undefined {
+export function objectionTo(candidate: FoundCandidate, { evidence }: Requirement): RejectedEvidence | undefined {
   const isTaken =
     "formats" in evidence ? (evidence.formats as readonly string[]).includes(candidate.format) : candidate.format === "bundle";
   return isTaken ? undefined : rejected(candidate, null, "format-not-accepted");
@@ -158,7 +158,7 @@ export interface JudgedBy {
 
 /** Does a candidate with this verdict count for a requirement? */
 export function judge(
-  candidate: Candidate,
+  candidate: FoundCandidate,
   verdict: Verdict,
   { requirement, authority, now, revocations }: JudgedBy,
 ): AcceptedEvidence | RejectedEvidence {
@@ -190,7 +190,7 @@ export function judge(
   };
 }
 
-function rejected({ manifest, blob }: Candidate, authority: string | null, code: Objection, where = ""): RejectedEvidence {
+function rejected({ manifest, blob }: FoundCandidate, authority: string | null, code: Objection, where = ""): RejectedEvidence {
   return { authority, manifest, blob, code, message: `${OBJECTIONS[code]}${where}` };
 }
 

@@ -1,26 +1,16 @@
-import { buffer } from "node:stream/consumers";
-import type { Descriptor } from "../oci/descriptor.ts";
-import { type Digest, algorithmOf, digestOf, digestSchema } from "../oci/digest.ts";
+import { type Digest, digestSchema } from "../oci/digest.ts";
 import { evidenceTags } from "../oci/evidence-tag.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import { STATEMENT_RANK } from "../oci/referrer.ts";
 import type { RepositoryName } from "../oci/reference.ts";
-import {
-  type Candidate,
-  MAX_REFERRERS,
-  type Read,
-  type Skipped,
-  candidatesOf,
-  evidenceLayers,
-  ownCandidatesOf,
-  ownSignatureLayers,
-} from "../trust/candidate.ts";
+import { MAX_REFERRERS, type Skipped } from "../trust/candidate.ts";
 import { type ReadOf, inTurns } from "../trust/candidate-turns.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { Expectation } from "../storage/metadata-store.ts";
-import { type ManifestRecord, blobRecord } from "../storage/records.ts";
-import { isRevoked, loadManifest } from "./closure.ts";
+import type { ManifestRecord } from "../storage/records.ts";
+import { isRevoked } from "./closure.ts";
 import { byTurns } from "./covers.ts";
+import { EvidenceReader, type HeldCandidate } from "./evidence-reader.ts";
 import type { Services } from "./ports.ts";
 import { type FoundManifest, findManifest } from "./serving.ts";
 import { pushedPointer } from "./tags.ts";
@@ -30,13 +20,10 @@ type Needs = Pick<Services, "metadata" | "blobs">;
 /** Rows of referrers that are looked at; the rest is reported as not considered. */
 const MAX_SCANNED = 5_000;
 const PAGE = 500;
-/** Bytes that are read of one manifest's evidence, and of all of it: nobody's large junk may take the place of others' evidence. */
-const MAX_BYTES_OF_ONE = 4 * 1_048_576;
-const MAX_BYTES = 64 * 1_048_576;
 
-/** What may be evidence about an artifact, read but not verified. */
+/** What may be evidence about an artifact. */
 export interface GatheredEvidence {
-  readonly candidates: readonly Candidate[];
+  readonly candidates: readonly HeldCandidate[];
   readonly skipped: readonly Skipped[];
   /** Manifests that were left out by the bounds: at least so many. */
   readonly notConsidered: number;
@@ -59,26 +46,24 @@ export async function gatherEvidence(
   const { record, manifest } = artifact;
   const attached = await attachedTo(needs, repository, record, first);
   const chosen = byTurns(attached.found, attached.named).slice(0, MAX_REFERRERS);
-  const reading = new EvidenceReader(needs, repository);
-  const own = reading.add(
-    ownCandidatesOf({ digest: record.digest, manifest, blobs: await reading.load(record.digest, ownSignatureLayers(manifest)) }),
-  );
+  const reader = new EvidenceReader(needs, repository);
+  const own = await reader.readOwn(record, manifest);
+  const skipped = [...own.skipped];
   const isNamed = new Set<string>(attached.named);
-  const named: Candidate[] = [];
-  const others: ReadOf[] = [];
+  const named: HeldCandidate[] = [];
+  const others: ReadOf<HeldCandidate>[] = [];
   for (const { record: of, version } of chosen) {
-    const content = await loadManifest(needs, repository, of);
-    if (content === undefined) continue;
-    reading.expect(of.digest, { key: keys.manifest(repository, of.digest), version });
-    for (const expectation of attached.tags.get(of.digest) ?? []) reading.expect(of.digest, expectation);
-    const blobs = await reading.load(of.digest, evidenceLayers(content));
-    const candidates = reading.add(candidatesOf({ digest: of.digest, manifest: content, blobs }));
-    if (isNamed.has(of.digest)) named.push(...candidates);
-    else others.push({ pusher: of.pushedBy, candidates });
+    const read = await reader.read(of);
+    if (read === undefined) continue;
+    reader.expect(of.digest, { key: keys.manifest(repository, of.digest), version });
+    for (const expectation of attached.tags.get(of.digest) ?? []) reader.expect(of.digest, expectation);
+    skipped.push(...read.skipped);
+    if (isNamed.has(of.digest)) named.push(...read.candidates);
+    else others.push({ pusher: of.pushedBy, candidates: read.candidates });
   }
-  const candidates = [...own, ...named, ...inTurns(others)];
+  const candidates = [...own.candidates, ...named, ...inTurns(others)];
   const notConsidered = attached.found.length - chosen.length + attached.beyond;
-  return { candidates, skipped: reading.skipped, notConsidered, grounds: reading.grounds };
+  return { candidates, skipped, notConsidered, grounds: reader.grounds };
 }
 
 interface Attached {
@@ -144,55 +129,4 @@ async function referrersOf(
     }
   }
   return { digests: digests.slice(0, MAX_SCANNED), beyond: Math.max(0, digests.length - MAX_SCANNED) };
-}
-
-/** Reads evidence within the bounds of one decision. */
-class EvidenceReader {
-  readonly skipped: Skipped[] = [];
-  readonly grounds = new Map<Digest, Expectation[]>();
-  readonly #needs: Needs;
-  readonly #repository: RepositoryName;
-  #left = MAX_BYTES;
-
-  constructor(needs: Needs, repository: RepositoryName) {
-    this.#needs = needs;
-    this.#repository = repository;
-  }
-
-  /** Keeps what is no evidence; what may be is handed back. */
-  add({ candidates, skipped }: Read): readonly Candidate[] {
-    this.skipped.push(...skipped);
-    return candidates;
-  }
-
-  expect(manifest: Digest, expectation: Expectation): void {
-    this.grounds.set(manifest, [...(this.grounds.get(manifest) ?? []), expectation]);
-  }
-
-  /** The bytes of those of a manifest's layers that the repository has, intact and as large as they are said to be. */
-  async load(manifest: Digest, layers: readonly Descriptor[]): Promise<ReadonlyMap<Digest, Uint8Array>> {
-    const loaded = new Map<Digest, Uint8Array>();
-    let left = MAX_BYTES_OF_ONE;
-    for (const { digest, size } of layers) {
-      if (loaded.has(digest) || size > Math.min(left, this.#left)) continue;
-      const bytes = await this.#bytesOf(manifest, digest, size);
-      if (bytes === undefined) continue;
-      left -= size;
-      this.#left -= size;
-      loaded.set(digest, bytes);
-    }
-    return loaded;
-  }
-
-  async #bytesOf(manifest: Digest, digest: Digest, size: number): Promise<Uint8Array | undefined> {
-    const { metadata, blobs } = this.#needs;
-    const [link, blob] = [await metadata.get(keys.link(this.#repository, digest)), await metadata.get(keys.blob(digest))];
-    if (link === undefined || blob === undefined) return undefined;
-    const { damaged, status, size: stored } = blobRecord.parse(blob.value);
-    if (damaged || status !== "present" || stored !== size) return undefined;
-    this.expect(manifest, { key: link.key, version: link.version });
-    // Of a stream of unknown length the store reads far more at a time than evidence has.
-    const bytes = await buffer(await blobs.open(digest, { start: 0, end: Math.max(0, size - 1) }));
-    return digestOf(bytes, algorithmOf(digest)) === digest ? bytes : undefined;
-  }
 }

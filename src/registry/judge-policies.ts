@@ -20,17 +20,20 @@ import {
   scanRequirement,
   signedRequirement,
 } from "../policy/written.ts";
-import type { Candidate } from "../trust/candidate.ts";
+import type { Authority } from "../trust/authority.ts";
+import { REASONS } from "../trust/reason.ts";
 import type { AuthorityRevocation } from "../trust/revoked-authority.ts";
 import { type Subject, subjectOf } from "../trust/subject.ts";
+import type { Grounds, Verdict } from "../trust/verdict.ts";
 import { keys } from "../storage/keys.ts";
 import type { Expectation } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";
+import type { HeldCandidate } from "./evidence-reader.ts";
 import { type GatheredEvidence, gatherEvidence } from "./find-evidence.ts";
 import { policiesFor } from "./policies-in-force.ts";
 import type { Services } from "./ports.ts";
 import { authorityRevocations } from "./authority-revocations.ts";
-import { verdictOn } from "./verdict-cache.ts";
+import { rememberedVerdict, verdictKey, verdictOn } from "./verdict-cache.ts";
 
 type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "settings">;
 
@@ -110,7 +113,7 @@ class Judging {
   readonly #subject: Subject;
   readonly #artifact: JudgedArtifact;
   readonly #found: GatheredEvidence;
-  readonly #candidates: readonly Candidate[];
+  readonly #candidates: readonly HeldCandidate[];
   /** Whole seconds: what a decision says of times, it says in them. */
   readonly #now: number;
   readonly #revocations: readonly AuthorityRevocation[];
@@ -172,7 +175,7 @@ class Judging {
   async #judgeCandidate(
     policy: WrittenPolicy,
     requirement: Requirement,
-    candidate: Candidate,
+    candidate: HeldCandidate,
   ): Promise<readonly (AcceptedEvidence | RejectedEvidence)[]> {
     const objection = objectionTo(candidate, requirement);
     if (objection !== undefined) return [objection];
@@ -183,7 +186,7 @@ class Judging {
     const rejected: RejectedEvidence[] = [];
     for (const authority of spec.authorities.filter(({ name }) => anyOf.includes(name))) {
       if ((this.#done += 1) % BATCH === 0) await setImmediate();
-      const verdict = verdictOn(candidate, authority, grounds);
+      const verdict = await verdictOf(candidate, authority, grounds);
       const judged = judge(candidate, verdict, {
         requirement,
         authority: authority.name,
@@ -196,3 +199,15 @@ class Judging {
     return rejected;
   }
 }
+
+/** The verdict that is known by the digests of all that it follows from, or what is found now. */
+async function verdictOf(held: HeldCandidate, authority: Authority, grounds: Grounds): Promise<Verdict> {
+  const key = verdictKey(held, authority, grounds);
+  const known = key && (rememberedVerdict(key) ?? held.verdicts.get(key));
+  if (known !== undefined) return known;
+  const candidate = await held.claimed();
+  return candidate === undefined ? GONE : verdictOn(candidate, authority, grounds);
+}
+
+/** It was there when the evidence was gathered, and is not any more. */
+const GONE: Verdict = { ok: false, code: "blob-missing", message: REASONS["blob-missing"] };

@@ -45,6 +45,7 @@ export function contentKeys({ repository, record, manifest }: WrittenManifest): 
   const referrer = referrerRow({ repository, record, manifest });
   return [
     keys.manifestContent(repository, digest),
+    keys.reading(repository, digest),
     ...edgesOf({ repository, record, manifest }).flatMap((child) => [
       keys.edge(repository, child, digest),
       keys.deadEdge(repository, child, digest),

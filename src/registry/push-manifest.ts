@@ -10,6 +10,7 @@ import { auditEvent } from "./audit-event.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
 import { renewLink } from "./link-use.ts";
 import { newManifestRows } from "./manifest-rows.ts";
+import { lookAtEvidence } from "./look-at-evidence.ts";
 import type { Caller, Services } from "./ports.ts";
 import { ensureRepository } from "./repository.ts";
 import { demandRoom } from "./reserve.ts";
@@ -21,6 +22,7 @@ import { linkRow, nextLink } from "./statements.ts";
 import { demandRoomForTags, movePointer, pushedPointer } from "./tags.ts";
 
 type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "settings">;
+type PushNeeds = Needs & Pick<Services, "log">;
 
 /** Identities that may have put one artifact; more are refused, so that its record stays small. */
 const MAX_UPLOADERS = 256;
@@ -46,7 +48,7 @@ export interface PushedManifest {
 }
 
 /** Takes a manifest in as `acquired` (distribution-spec §Pushing Manifests). What it names may be missing; promotion asks for it. */
-export async function pushManifest(services: Needs, caller: Caller, push: ManifestPush): Promise<PushedManifest> {
+export async function pushManifest(services: PushNeeds, caller: Caller, push: ManifestPush): Promise<PushedManifest> {
   refuseDigestLikeName(push);
   await demandRoom(services);
   const manifest = parseManifest(push.bytes, push.contentType);
@@ -56,11 +58,13 @@ export async function pushManifest(services: Needs, caller: Caller, push: Manife
   if (named !== (algorithmOf(named) === "sha256" ? sha256 : sha512)) {
     throw new RegistryError("DIGEST_INVALID", "the manifest's bytes do not have the digest in the path", { detail: { digest: named } });
   }
-  return decideAndCommit(services, async () => {
+  const pushed = await decideAndCommit(services, async () => {
     const free = [...(await refuseReservedTag(services, push)), ...(await refuseRevival(services, push.repository, sha256))];
     const { change, result } = await decideManifest(services, caller, { push, manifest, named, sha256, sha512 });
     return change === undefined ? { result } : { change: { ...change, expect: [...change.expect, ...free] }, result };
   });
+  if (pushed.isNew && pushed.subject !== undefined) await lookAtEvidence(services, push.repository, sha256);
+  return pushed;
 }
 
 export interface CheckedPush {

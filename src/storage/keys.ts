@@ -41,6 +41,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   covers/<repo>/<m>                 what the promotion of a root covers
  *   referrer/<repo>/<d>/<rank>/<m>    referrers of a subject, evidence first
  *   referrer-served/<repo>/<d>/<rank>/<m>  those that readers see: covered, trusted, or the registry's own
+ *   reading/<repo>/<m>              * what was read in a referrer when it was attached, with the verdicts that were found then
  *   link/<repo>/<d>                   the repository's own link to a blob
  *   link-use/<repo>/<d>             * when somebody last relied on a link that was no longer new
  *   blob-repository/<d>/<repo>        the same, by blob
@@ -95,6 +96,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
 const OPERATIONAL: ReadonlySet<string> = new Set([
   "usage",
   "usage-counted",
+  "reading",
   "credential-use",
   "lockout",
   "link-use",
@@ -216,6 +218,7 @@ export const keys = {
     manifest,
   ],
   referrersServed: (repository: RepositoryName, subject: Digest): Key => ["referrer-served", repository, subject],
+  reading: (repository: RepositoryName, manifest: Digest): Key => ["reading", repository, manifest],
   link: (repository: RepositoryName, blob: Digest): Key => ["link", repository, blob],
   links: (repository: RepositoryName): Key => ["link", repository],
   linkUse: (repository: RepositoryName, blob: Digest): Key => ["link-use", repository, blob],

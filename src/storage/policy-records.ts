@@ -82,6 +82,21 @@ export const revokedAuthorityRecord = z.strictObject({
 });
 export type RevokedAuthorityRecord = z.infer<typeof revokedAuthorityRecord>;
 
+/** A layer that was read, with the bytes that it has. */
+const readLayer = z.strictObject({ digest: digestSchema, size: z.number().int().nonnegative() });
+/** What `trust/` makes of evidence under certain demands; `verdict` is JSON of its own. */
+const readVerdict = z.strictObject({ of: digestSchema, verdict: z.string() });
+
+/** What was read in a referrer when it was attached, by which reader, all its layers being there. */
+export const readingRecord = z.strictObject({
+  v: z.literal(1),
+  verifier: z.string(),
+  layers: z.array(readLayer),
+  candidates: z.array(z.strictObject({ format: z.string(), blob: digestSchema, id: digestSchema, verdicts: z.array(readVerdict) })),
+  skipped: z.array(z.strictObject({ blob: digestSchema.nullable(), code: z.string(), message: z.string() })),
+});
+export type ReadingRecord = z.infer<typeof readingRecord>;
+
 /** Somebody who signed evidence. */
 export const signerRecord = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("key"), fingerprint: digestSchema }),

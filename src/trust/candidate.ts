@@ -15,17 +15,22 @@ export const MAX_EVIDENCE_LAYERS = 64;
 const MAX_OWN_SIGNATURES = 4;
 
 /** How a candidate is packed, as policies name it. */
-type EvidenceFormat = "bundle" | "cosign-legacy" | "notation";
+export const EVIDENCE_FORMATS = ["bundle", "cosign-legacy", "notation"] as const;
+type EvidenceFormat = (typeof EVIDENCE_FORMATS)[number];
 
-/** Something that may be evidence, read but not verified: who made it and whether it is true is open. */
-export interface Candidate {
+/** Where something that may be evidence was found, and how it is packed. */
+export interface FoundCandidate {
   readonly format: EvidenceFormat;
   /** The manifest and the blob that it was found in. */
   readonly manifest: Digest;
   readonly blob: Digest;
-  readonly claim: Claim;
-  /** SHA-256 over all that the claim was read from: the same for the same claim, wherever it is attached. */
+  /** SHA-256 over all that the claim is read from: the same for the same claim, wherever it is attached. */
   readonly id: Digest;
+}
+
+/** Something that may be evidence, read but not verified: who made it and whether it is true is open. */
+export interface Candidate extends FoundCandidate {
+  readonly claim: Claim;
 }
 
 /** What the signature of a candidate is over. */

@@ -1,5 +1,6 @@
-import type { Digest } from "../oci/digest.ts";
-import type { Reason } from "./reason.ts";
+import { z } from "zod";
+import { type Digest, digestSchema } from "../oci/digest.ts";
+import { REASONS, type Reason } from "./reason.ts";
 import type { Subject } from "./subject.ts";
 import type { TrustRoots } from "./trust-root.ts";
 
@@ -51,6 +52,32 @@ interface Refused {
 }
 
 export type Verdict = Verified | Refused;
+
+/** What reads and verifies evidence: to be raised with whatever changes a verdict, so that nobody relies on those of an earlier one. */
+export const VERIFIER = "1: bundle 5.0.1, core 4.0.1, protobuf-specs 0.5.2, verify 4.1.3";
+
+const reasons = Object.keys(REASONS).filter((code): code is Reason => Object.hasOwn(REASONS, code));
+const signerSchema = z.discriminatedUnion("type", [
+  z.strictObject({ type: z.literal("key"), id: z.string(), fingerprint: digestSchema }),
+  z.strictObject({ type: z.literal("identity"), issuer: z.string(), subject: z.string() }),
+  z.strictObject({ type: z.literal("certificate"), subject: z.string(), root: digestSchema }),
+]);
+/** The code of a reason. */
+export const reasonSchema = z.enum(reasons);
+/** A verdict as it is written down. */
+export const verdictSchema: z.ZodType<Verdict> = z.discriminatedUnion("ok", [
+  z.strictObject({
+    ok: z.literal(true),
+    kind: z.enum(["signature", "attestation", "oms"]),
+    signer: signerSchema,
+    key: digestSchema,
+    predicateType: z.string().nullable(),
+    predicate: z.unknown(),
+    signed: digestSchema,
+    at: z.string().nullable(),
+  }),
+  z.strictObject({ ok: z.literal(false), code: reasonSchema, message: z.string() }),
+]);
 
 /** By what a signer is looked up: equal for two signatures in one name. Thresholds count what `bySigner` tells apart. */
 export function signerId(signer: SignerIdentity): string {
