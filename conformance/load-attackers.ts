@@ -13,7 +13,11 @@ export interface Target {
 /** What became of connections: how many by the status that they were answered, `open` for those that were let be, `cut` for the rest. */
 export type Fates = Readonly<Record<string, number>>;
 
+/** The namespace that they push to. */
+export const ATTACKED = "attacked";
 const HOST = "127.0.0.1";
+/** All of loopback's addresses are this machine's, so that those who misbehave come from another one than the others. */
+const OWN_ADDRESS = "127.0.0.2";
 /** Connections that are opened at a time. */
 const BATCH = 200;
 const DRIP_MS = 500;
@@ -58,8 +62,10 @@ export async function sendSlowHeaders({ port }: Target, count: number, until: Ab
 
 /** Bodies of uploads that were admitted, a few bytes now and then. */
 export async function sendSlowBodies(target: Target, count: number, until: AbortSignal): Promise<Fates> {
-  const bodies: Sent[] = [];
-  for (let at = 0; at < count; at += 1) bodies.push(new Sent(target, "PATCH", await begunUpload(target), {}));
+  const locations: string[] = [];
+  // Before any of them arrives: an identity that has too many under way begins no more.
+  while (locations.length < count) locations.push(await begunUpload(target));
+  const bodies = locations.map((location) => new Sent(target, "PATCH", location, {}));
   while (!until.aborted && bodies.some(({ fate }) => fate === "open")) {
     for (const body of bodies) body.write(Buffer.alloc(8));
     await sleep(DRIP_MS);
@@ -75,7 +81,7 @@ export async function sendHugeBodies(target: Target, until: AbortSignal): Promis
   const places: readonly (readonly [name: string, Omit<Huge, "isChunked">])[] = [
     [
       "manifest",
-      { method: "PUT", path: "/v2/models/huge/manifests/v1", type: "application/vnd.oci.image.manifest.v1+json", authorization },
+      { method: "PUT", path: `/v2/${ATTACKED}/huge/manifests/v1`, type: "application/vnd.oci.image.manifest.v1+json", authorization },
     ],
     ["token request", { method: "POST", path: "/auth/token", type: "application/x-www-form-urlencoded", authorization }],
     ["JSON", { method: "POST", path: "/v1/namespaces", type: "application/json", authorization: operator }],
@@ -110,7 +116,7 @@ async function sendHuge({ port }: Target, { method, path, type, authorization, i
 }
 
 async function begunUpload({ port, authorization }: Target): Promise<string> {
-  const answer = await fetch(`http://${HOST}:${port}/v2/models/slow/blobs/uploads/`, { method: "POST", headers: { authorization } });
+  const answer = await fetch(`http://${HOST}:${port}/v2/${ATTACKED}/slow/blobs/uploads/`, { method: "POST", headers: { authorization } });
   if (answer.status !== 202) throw new Error(`an upload was refused: ${answer.status}`);
   return answer.headers.get("location") ?? "";
 }
@@ -123,7 +129,7 @@ class Watched {
   isOpen = true;
 
   constructor(port: number) {
-    this.#socket = connect(port, HOST);
+    this.#socket = connect({ port, host: HOST, localAddress: OWN_ADDRESS });
     this.connected = new Promise((resolve) => this.#socket.once("connect", resolve).once("close", () => resolve()));
     this.#socket
       .setEncoding("latin1")
@@ -160,7 +166,15 @@ class Sent {
     path: string,
     headers: Readonly<Record<string, string>>,
   ) {
-    this.#request = request({ host: HOST, port, method, path, agent: false, headers: { authorization, ...headers } });
+    this.#request = request({
+      host: HOST,
+      port,
+      localAddress: OWN_ADDRESS,
+      method,
+      path,
+      agent: false,
+      headers: { authorization, ...headers },
+    });
     this.answered = new Promise((resolve) => {
       const settle = (fate: string): void => {
         if (this.fate === "open") this.fate = fate;

@@ -5,8 +5,10 @@ import { Agent, request } from "node:http";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { z } from "zod";
+import { createdCredentialView } from "../src/api/credentials.ts";
 import { digestOf } from "../src/oci/digest.ts";
-import { type RunningRegistry, startRegistry } from "./registry-process.ts";
+import { ATTACKED } from "./load-attackers.ts";
+import { type RunningRegistry, createNamespace, startRegistry } from "./registry-process.ts";
 
 /**
  * Measures what the registry makes of clients that misbehave: thousands of idle connections, headers and bodies that drip, bodies far too
@@ -40,7 +42,7 @@ const endedSchema = z.object({
 type Ended = z.infer<typeof endedSchema>;
 
 /** So that what is too slow is over before the measurement is. */
-const SETTINGS = { REGISTRY_HEADERS_TIMEOUT: "4s", REGISTRY_UPLOAD_WINDOW: "4s", REGISTRY_QUOTA_UPLOADS: "100000" };
+const SETTINGS = { REGISTRY_HEADERS_TIMEOUT: "4s", REGISTRY_UPLOAD_WINDOW: "4s" };
 const MOST = 2;
 /** One measurement can be spoilt by whatever else the machine does; the least of so many counts. */
 const ROUNDS = 3;
@@ -103,10 +105,23 @@ interface Round {
   readonly ended: Ended;
 }
 
-/** Authorization headers. */
+/** Authorization headers of those who misbehave: of a publisher to a namespace of its own, and of an operator. */
 interface Callers {
   readonly authorization: string;
   readonly operator: string;
+}
+
+/** What one identity, namespace or address may take of the registry is not to be taken from the others. */
+async function attackersOf(registry: RunningRegistry): Promise<Callers> {
+  await createNamespace(registry, ATTACKED);
+  const operator = `Bearer ${await registry.key("operator")}`;
+  const answer = await fetch(`${registry.url}/v1/credentials`, {
+    method: "POST",
+    headers: { authorization: operator, "content-type": "application/json" },
+    body: JSON.stringify({ name: "attacker", role: "publisher", namespace: ATTACKED }),
+  });
+  if (answer.status !== 201) throw new Error(`a key was refused: ${answer.status} ${await answer.text()}`);
+  return { authorization: `Bearer ${createdCredentialView.parse(await answer.json()).key}`, operator };
 }
 
 /** Measures without those who misbehave, with them, and without them again. */
@@ -175,8 +190,8 @@ function residentOf(registry: RunningRegistry): readonly number[] {
 async function main(): Promise<number> {
   const registry = await startRegistry(SETTINGS);
   try {
-    const who = { authorization: `Bearer ${await registry.key("publisher")}`, operator: `Bearer ${await registry.key("operator")}` };
-    const others = new Others(registry, who.authorization);
+    const who = await attackersOf(registry);
+    const others = new Others(registry, `Bearer ${await registry.key("publisher")}`);
     await others.push(BLOB);
     await others.measure(2000);
     const rounds: Round[] = [];
