@@ -3,6 +3,7 @@ import { type Html, html } from "./html.ts";
 /** The tabs of an artifact's page, each a page of its own. */
 export const TABS = [
   { name: "trust", title: "Trust" },
+  { name: "changes", title: "Changes" },
   { name: "timeline", title: "Timeline" },
   { name: "contents", title: "Contents" },
   { name: "card", title: "Model card" },

@@ -204,6 +204,7 @@ export function recordProbes(place: string, what: What | Subject): Probe[] {
 /** What the tabs of an artifact's page show that is read from its manifest; undefined where that is nothing. */
 const READ: Readonly<Record<string, string | undefined>> = {
   "": undefined,
+  "/changes": "Compared to",
   "/timeline": undefined,
   "/contents": "What its manifest names",
   [`/contents?inside=${digestOf("one")}`]: "Inside ",

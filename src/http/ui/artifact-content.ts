@@ -1,5 +1,6 @@
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { RegistryError } from "../../oci/errors.ts";
+import { isModelFile, titleOf } from "../../oci/layer-file.ts";
 import { type Manifest, parseManifest } from "../../oci/manifest.ts";
 import { findArtifact } from "../../registry/find-artifact.ts";
 import { listReferrers } from "../../registry/list-referrers.ts";
@@ -13,7 +14,7 @@ import { decisionAnswer } from "../../api/decision.ts";
 import type { ModelInsides } from "../../registry/model-insides.ts";
 import { cardTab } from "../../ui/card.ts";
 import type { ArtifactPageServices, Look } from "./artifact-at.ts";
-import { cardOf, insideOf, isModelFile, titleOf, wholeNumber } from "./artifact-files.ts";
+import { cardOf, insideOf, wholeNumber } from "./artifact-files.ts";
 
 const MAX_ENTRIES = 60;
 const MAX_ANNOTATIONS = 20;

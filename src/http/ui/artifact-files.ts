@@ -2,8 +2,8 @@ import { buffer } from "node:stream/consumers";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { isDigest } from "../../oci/digest.ts";
 import { RegistryError } from "../../oci/errors.ts";
+import { isArchive, titleOf } from "../../oci/layer-file.ts";
 import type { Manifest } from "../../oci/manifest.ts";
-import { formatOf } from "../../oci/model-name.ts";
 import type { ModelInsides } from "../../registry/model-insides.ts";
 import { type PulledBlob, pullBlob } from "../../registry/pull-blob.ts";
 import type { Card } from "../../ui/card.ts";
@@ -11,29 +11,11 @@ import { type LookInside, type ShownInside, insideTab } from "../../ui/inside.ts
 import type { Html } from "../../ui/html.ts";
 import type { ArtifactPageServices, Look } from "./artifact-at.ts";
 
-/** Where a file's name stands in a layer: as OCI clients write it, and as ModelPack does. */
-const TITLES = ["org.opencontainers.image.title", "org.cncf.model.filepath"] as const;
 const DESCRIPTION = "org.opencontainers.image.description";
-/** Types of layers that are archives, and so hold their files packed. */
-const ARCHIVE = /(?:[.+](?:tar|zip|gzip|zstd))+$/;
-const MODEL_TYPE = /gguf|safetensors/;
 const KIT_DOCS = "application/vnd.kitops.modelkit.docs.";
 const MODELPACK_DOC = "application/vnd.cncf.model.doc.";
 /** Of a card so many bytes are read. */
 const MAX_CARD = 65_536;
-
-/** The name of a layer's file; undefined when it has none. */
-export function titleOf({ annotations }: Descriptor): string | undefined {
-  const title = TITLES.find((key) => annotations && Object.hasOwn(annotations, key));
-  return title === undefined ? undefined : annotations?.[title];
-}
-
-/** Can the header of a layer be read, as far as its name and type say? */
-export function isModelFile(descriptor: Descriptor): boolean {
-  if (ARCHIVE.test(descriptor.mediaType)) return false;
-  const title = titleOf(descriptor);
-  return MODEL_TYPE.test(descriptor.mediaType) || (title !== undefined && formatOf(title) !== undefined);
-}
 
 /** The blob by the question that a pull asks; or why the caller, who reads the manifest, does not get it. */
 async function blobFor(services: ArtifactPageServices, look: Look, { digest }: Descriptor): Promise<PulledBlob | string> {
@@ -103,7 +85,7 @@ export async function cardOf(services: ArtifactPageServices, look: Look, manifes
   if (description !== undefined && description.trim() !== "") {
     return { kind: "card", text: description, from: `the annotation ${DESCRIPTION}`, isCut: false, command: undefined };
   }
-  const packed = layers.filter(({ mediaType }) => isDocument(mediaType) && ARCHIVE.test(mediaType)).length;
+  const packed = layers.filter((layer) => isDocument(layer.mediaType) && isArchive(layer)).length;
   if (packed === 0) return { kind: "none" };
   const isKit = layers.some(({ mediaType }) => mediaType.startsWith(KIT_DOCS));
   return { kind: "packed", layers: packed, command: `${isKit ? "kit unpack --filter=docs" : "oras pull"} ${host}/${repository}@${digest}` };
@@ -111,7 +93,7 @@ export async function cardOf(services: ArtifactPageServices, look: Look, manifes
 
 function isReadme(descriptor: Descriptor): boolean {
   const title = titleOf(descriptor) ?? "";
-  return !ARCHIVE.test(descriptor.mediaType) && /(?:^|\/)readme(?:\.md|\.markdown|\.txt)?$/i.test(title);
+  return !isArchive(descriptor) && /(?:^|\/)readme(?:\.md|\.markdown|\.txt)?$/i.test(title);
 }
 
 function isDocument(mediaType: string): boolean {

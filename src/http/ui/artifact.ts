@@ -14,6 +14,7 @@ import { timelineTab } from "../../ui/timeline.ts";
 import { trustTab } from "../../ui/trust.ts";
 import type { Ask, Door } from "../route.ts";
 import { ARTIFACT, type ArtifactPageServices, type Look, artifactAt, headOf, shownArtifact } from "./artifact-at.ts";
+import { changesOf } from "./artifact-changes.ts";
 import { cardTabOf, contentsOf, rawOf, referrersOf } from "./artifact-content.ts";
 import { type Pages, redirect } from "./page.ts";
 import { viewerOf } from "./session-gate.ts";
@@ -23,6 +24,7 @@ type Tab = (services: ArtifactPageServices, look: Look, insides: ModelInsides) =
 const TAB_CONTENTS: Readonly<Record<TabName, Tab>> = {
   trust: trustOf,
   timeline: timelineOf,
+  changes: changesOf,
   contents: contentsOf,
   card: cardTabOf,
   referrers: referrersOf,

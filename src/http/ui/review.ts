@@ -1,14 +1,23 @@
 import { stateSchema } from "../../lifecycle/state.ts";
-import type { Services } from "../../registry/ports.ts";
+import { compareToTrusted } from "../../registry/compare-artifacts.ts";
+import type { Caller } from "../../registry/ports.ts";
+import { trustedBase } from "../../registry/trusted-base.ts";
 import { type WaitingArtifact, waitingArtifacts } from "../../registry/waiting-artifacts.ts";
+import { repositoryNameSchema } from "../../oci/reference.ts";
+import { summaryOf } from "../../ui/changes.ts";
 import { type QueuedArtifact, reviewPage } from "../../ui/review.ts";
 import type { Door } from "../route.ts";
 import type { Pages } from "./page.ts";
 
+type Needs = Parameters<typeof compareToTrusted>[0];
+
 const MAX_SHOWN = 60;
+/** Of so many the difference is told, where both manifests have at most so many bytes: a page of many is not to read megabytes. */
+const MAX_COMPARED = 30;
+const MAX_MANIFEST = 65_536;
 
 /** The page of what waits for a decision. */
-export function reviewDoors(services: Pick<Services, "metadata" | "clock">, pages: Pages): readonly Door[] {
+export function reviewDoors(services: Needs, pages: Pages): readonly Door[] {
   return [
     {
       method: "GET",
@@ -16,7 +25,11 @@ export function reviewDoors(services: Pick<Services, "metadata" | "clock">, page
       action: "session",
       handle: async (c, caller) => {
         const { artifacts, isComplete } = await waitingArtifacts(services, caller);
-        const queued = artifacts.slice(0, MAX_SHOWN).map((each) => shown(each, services.clock()));
+        const queued: QueuedArtifact[] = [];
+        for (const each of artifacts.slice(0, MAX_SHOWN)) {
+          const difference = queued.length < MAX_COMPARED ? await differenceOf(services, caller, each) : undefined;
+          queued.push({ ...shown(each, services.clock()), difference });
+        }
         const main = reviewPage({ artifacts: queued, more: artifacts.length - queued.length, isComplete });
         return pages.show(c, { title: "Review queue", section: "/ui/review", main });
       },
@@ -24,7 +37,16 @@ export function reviewDoors(services: Pick<Services, "metadata" | "clock">, page
   ];
 }
 
-function shown({ artifact, refusedAt }: WaitingArtifact, now: number): QueuedArtifact {
+/** The difference to what is trusted, in a line. */
+async function differenceOf(services: Needs, caller: Caller, { artifact }: WaitingArtifact): Promise<string | undefined> {
+  const repository = repositoryNameSchema.parse(artifact.repository);
+  const base = await trustedBase(services, repository, artifact.digest);
+  if (base === undefined) return "nothing is trusted there yet";
+  const compared = await compareToTrusted(services, caller, { repository, digest: artifact.digest, base }, MAX_MANIFEST);
+  return compared && summaryOf(compared.counts, compared);
+}
+
+function shown({ artifact, refusedAt }: WaitingArtifact, now: number): Omit<QueuedArtifact, "difference"> {
   return {
     repository: artifact.repository,
     digest: artifact.digest,
