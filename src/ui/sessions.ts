@@ -18,7 +18,7 @@ export interface ShownSession {
 export function sessionsPage(viewer: Viewer, sessions: readonly ShownSession[]): Html {
   return html`<h1>Your sessions</h1>
     <p>A session ends after half an hour without use, after twelve hours, and together with the API key that opened it.</p>
-    <div class="wide">
+    <div class="wide" role="region" aria-label="Your sessions" tabindex="0">
       <table>
         <caption>
           Sessions of ${foreign(viewer.name)}

@@ -26,7 +26,7 @@ caption { text-align: left; font-weight: bold; padding: .25rem 0; }
 th, td { text-align: left; vertical-align: top; padding: .4rem .6rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 code, pre { font-family: ui-monospace, monospace; font-size: .9rem; overflow-wrap: anywhere; }
 pre { background: var(--panel); border: 1px solid var(--line); padding: .75rem; overflow-x: auto; white-space: pre-wrap; }
-dl { display: grid; grid-template-columns: minmax(8rem, max-content) 1fr; gap: .25rem 1rem; }
+dl { display: grid; grid-template-columns: minmax(8rem, max-content) minmax(0, 1fr); gap: .25rem 1rem; }
 dt { color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; }
 label { display: block; font-weight: bold; margin-top: .75rem; }
@@ -55,6 +55,7 @@ button:disabled { cursor: not-allowed; color: var(--soft); border-style: dashed;
 .whole { user-select: all; }
 .card { border: 1px solid var(--line); border-radius: .25rem; padding: 0 1rem; overflow-wrap: anywhere; }
 .card blockquote { margin: 1rem 0; padding: 0 1rem; border-left: .3rem solid var(--line); }
-@media (max-width: 40rem) { dl { grid-template-columns: 1fr; } dd { margin-bottom: .5rem; } }
+main { overflow-wrap: anywhere; }
+@media (max-width: 40rem) { dl { grid-template-columns: minmax(0, 1fr); } dd { margin-bottom: .5rem; } }
 @media (prefers-reduced-motion: no-preference) { a, button { transition: background-color .1s; } }
 `;

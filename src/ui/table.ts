@@ -12,7 +12,7 @@ export interface Table {
 /** A table, or what to do where it would be empty. */
 export function table({ caption, columns, rows, empty }: Table): Html {
   if (rows.length === 0) return html`<p class="notice">${empty}</p>`;
-  return html`<div class="wide">
+  return html`<div class="wide" role="region" aria-label="${caption}" tabindex="0">
     <table>
       <caption>
         ${caption}
