@@ -3,14 +3,16 @@ import type { Serving } from "../lifecycle/serving.ts";
 import type { Digest } from "../oci/digest.ts";
 import { type RepositoryName, isRepositoryName } from "../oci/reference.ts";
 import { keys, under } from "../storage/keys.ts";
+import { rowsOf } from "./ordered-rows.ts";
 import type { Caller, Services } from "./ports.ts";
 import { readerOf, serveBlob } from "./serving.ts";
 
 type Needs = Pick<Services, "metadata">;
 
-/** RULES 3: how many readable repositories are tried without a name, and how many rows are looked at to find them. */
+/** RULES 3: how many readable repositories are tried without a name, and how many rows are looked at to find them, a few at a time. */
 const MAX_SOURCES = 32;
 const MAX_ROWS = 256;
+const PAGE = 16;
 
 /** A repository in which the caller is served a blob in a way that will do; undefined when none of the first ones is. */
 export async function readableRepository(
@@ -19,10 +21,16 @@ export async function readableRepository(
   digest: Digest,
   willDo: (serving: Serving) => boolean,
 ): Promise<RepositoryName | undefined> {
-  const rows = await needs.metadata.list(under(keys.blobRepositories(digest), MAX_ROWS));
-  const candidates = rows.map(({ key }) => String(key[2])).filter(isRepositoryName);
-  const readable = candidates.filter((repository) => mayReadSome(caller, repository)).slice(0, MAX_SOURCES);
-  for (const repository of readable) if (willDo(await servingTo(needs, caller, repository, digest))) return repository;
+  let [rows, tried] = [0, 0];
+  for await (const { key } of rowsOf(needs, [under(keys.blobRepositories(digest), PAGE)])) {
+    const repository = String(key[2]);
+    if (isRepositoryName(repository) && mayReadSome(caller, repository)) {
+      if (willDo(await servingTo(needs, caller, repository, digest))) return repository;
+      tried += 1;
+    }
+    rows += 1;
+    if (rows === MAX_ROWS || tried === MAX_SOURCES) return undefined;
+  }
   return undefined;
 }
 
