@@ -62,7 +62,7 @@ export async function pullBlob(services: Needs, caller: Caller, repository: Repo
       if (!isThere) throw new RegistryError("BLOB_UNKNOWN");
     },
     noteRead,
-    open: (range) => {
+    open: (range = { start: 0, end: Math.max(0, blob.record.size - 1) }) => {
       noteRead();
       return services.blobs.open(digest, range);
     },

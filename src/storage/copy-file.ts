@@ -1,4 +1,3 @@
-import type { FileHandle } from "node:fs/promises";
 import type { Writable } from "node:stream";
 import type { ByteRange } from "./blob-store.ts";
 
@@ -9,22 +8,25 @@ const MAX_FREE = 32;
 
 const free: Buffer[] = [];
 
+/** Reads at most `length` bytes of a file from `position` into a buffer; how many, none at the end of the file. */
+type ReadAt = (into: Buffer, length: number, position: number) => Promise<number>;
+
 /**
  * Writes a part of a file to a sink, which stays open; how many bytes. While one piece is written the next one is read, by turns into the
  * same two buffers: a stream that takes fresh memory for each piece spends more on collecting garbage than on the bytes.
  */
-export async function copyFile(handle: FileHandle, sink: Writable, { start, end }: ByteRange): Promise<number> {
+export async function copyFile(read: ReadAt, sink: Writable, { start, end }: ByteRange): Promise<number> {
   const writer = new PieceWriter(sink);
   let [next, other] = [takeBuffer(), takeBuffer()];
   let position = start;
   let writing = Promise.resolve();
   try {
     while (position <= end) {
-      const { bytesRead } = await handle.read(next, 0, Math.min(PIECE, end - position + 1), position);
-      if (bytesRead === 0) break;
-      position += bytesRead;
+      const bytes = await read(next, Math.min(PIECE, end - position + 1), position);
+      if (bytes === 0) break;
+      position += bytes;
       await writing;
-      writing = writer.write(next.subarray(0, bytesRead));
+      writing = writer.write(next.subarray(0, bytes));
       // It is awaited, though not before the next piece was read.
       writing.catch(() => undefined);
       [next, other] = [other, next];
