@@ -28,11 +28,16 @@ export interface Outlook {
 /** The promotion that a page offers: the tags of the digest that are promoted nowhere, the evidence that is there, and no word of a scan. */
 export const requestOfPage: PromotionRequest = { refTag: undefined, tags: [], covers: [], evidence: [], scan: NO_SCAN_EVIDENCE };
 
-/** Tells beforehand which changes a caller could make, and what stands in the way of the others, by the rules of the changes themselves. */
-export async function possibleChanges(needs: Needs, caller: Caller, artifact: FoundArtifact): Promise<Outlook> {
+/** Tells beforehand which changes a caller could make, a promotion as it is asked for, and what stands in the way of the others, by the rules of the changes themselves. */
+export async function possibleChanges(
+  needs: Needs,
+  caller: Caller,
+  artifact: FoundArtifact,
+  request: PromotionRequest = requestOfPage,
+): Promise<Outlook> {
   const { repository, record, rights } = artifact;
   const isAsked = rights.has("pull:any") && record.state !== "deleted";
-  const evaluated = isAsked ? await evaluatePromotion(needs, repository, artifact, requestOfPage) : undefined;
+  const evaluated = isAsked ? await evaluatePromotion(needs, repository, artifact, request) : undefined;
   return {
     decision: evaluated?.decision,
     hindrances: {

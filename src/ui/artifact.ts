@@ -36,12 +36,20 @@ const DONE: Readonly<Record<string, string>> = {
   delete: "It is deleted; its history stays.",
 };
 
+/** What was not done, in the same way. */
+const NOT_DONE: Readonly<Record<string, string>> = {
+  refused: "The policy refuses it: nothing was changed. The checks and requirements that fail say what to do.",
+  outdated: "What the decision rested on has changed: nothing was changed now. This is the new decision; look at it and promote again.",
+};
+
 const MAX_TAGS = 20;
 
 /** An artifact's page with one of its tabs. */
 export function artifactPage(head: ArtifactHead, tab: TabName, done: string | undefined, content: Html): Html {
   const said = done !== undefined && Object.hasOwn(DONE, done) ? DONE[done] : undefined;
+  const failed = done !== undefined && Object.hasOwn(NOT_DONE, done) ? NOT_DONE[done] : undefined;
   return html`<h1>${head.repository}</h1>
+    ${failed !== undefined && html`<p class="notice bad" role="alert">${failed}</p>`}
     ${said !== undefined && html`<p class="notice good" role="status">${said}</p>`}
     <p>${stateBadge(head.state)}: ${meaningOf(head.state)}.</p>
     ${head.revocation !== null && revocationNotice(head.revocation)} ${headFacts(head)} ${commands(head)}

@@ -1,5 +1,7 @@
 import { type Viewer, tokenField } from "./frame.ts";
 import { type Html, html } from "./html.ts";
+import { remedyOf } from "./remedy.ts";
+import { type PromotionChoice, choiceForm, chosenFields } from "./promotion-choice.ts";
 import { type ArtifactName, artifactPath, digestLink, shortDigest } from "./links.ts";
 import { table } from "./table.ts";
 import { foreign, moment, readable } from "./text.ts";
@@ -27,6 +29,7 @@ interface ShownDecision {
   readonly policy: string;
   readonly digest: string;
   readonly checks: readonly Check[];
+  readonly covers: readonly string[];
   readonly tags: { readonly moves: readonly string[]; readonly stays: readonly string[] };
   readonly policies: readonly {
     readonly name: string;
@@ -51,6 +54,10 @@ export interface Trust {
     readonly reason: string | null;
     readonly expires_at: string | null;
   }[];
+  /** What the viewer chose of a promotion; undefined for who may not ask what one would decide. */
+  readonly choice: PromotionChoice | undefined;
+  /** host:port, as clients write it. */
+  readonly host: string;
   /** Why the viewer may not do something; undefined where it may. */
   readonly hindrances: Readonly<Record<Act, string | undefined>>;
   /** What a form rests on. */
@@ -71,6 +78,7 @@ export function trustTab(trust: Trust): Html {
   return html`<section aria-labelledby="decision">
       <h2 id="decision">${trust.isOfNow ? "What a promotion would decide now" : "What the last promotion decided"}</h2>
       ${decisionText(trust)}
+      ${trust.choice !== undefined && trust.decision !== undefined && choiceForm(trust.artifact, trust.choice, trust.decision)}
     </section>
     <section aria-labelledby="approvals">
       <h2 id="approvals">Approvals</h2>
@@ -82,14 +90,14 @@ export function trustTab(trust: Trust): Html {
     </section>`;
 }
 
-function decisionText({ decision, artifact }: Trust): Html {
+function decisionText({ decision, artifact, host }: Trust): Html {
   if (decision === undefined) return html`<p>No decision is recorded, or none that you may see.</p>`;
   const { allowed, policy, checks, tags, policies } = decision;
   const failing = checks.filter(({ status }) => status === "fail").length;
   return html`<p class="notice ${allowed ? "good" : "bad"}">
       ${allowed ? "✔ Allowed" : `✘ Refused: ${failing} ${failing === 1 ? "check fails" : "checks fail"}`} by <bdi>${readable(policy)}</bdi>.
       ${allowed && tags.moves.length > 0 && `Runtimes find it by ${tags.moves.slice(0, 20).join(", ")}.`}
-      ${tags.stays.length > 0 && `These tags stay where they are promoted: ${tags.stays.slice(0, 20).join(", ")}; securectl promote --tag moves one.`}
+      ${tags.stays.length > 0 && `These tags stay where they are promoted: ${tags.stays.slice(0, 20).join(", ")}.`}
     </p>
     ${table({ caption: "Checks", columns: ["Check", "Result", "Why", "Rests on"], rows: checks.map(checkRow), empty: "No check." })}
     ${policies.map(
@@ -98,7 +106,7 @@ function decisionText({ decision, artifact }: Trust): Html {
           ${table({
             caption: "What it asks for",
             columns: ["Requirement", "Result", "Why", "Counts", "Does not count"],
-            rows: requirements.map((requirement) => requirementRow(artifact, requirement)),
+            rows: requirements.map((requirement) => requirementRow({ artifact, host }, requirement)),
             empty: "It asks for nothing.",
           })}`,
     )}`;
@@ -115,13 +123,14 @@ function checkRow({ id, status, message, inputs }: Check): readonly (string | Ht
 }
 
 /** What is shown of a policy's requirement; evidence is named by the referrer that holds it. */
-function requirementRow({ repository }: ArtifactName, requirement: Requirement): readonly (string | Html)[] {
+function requirementRow({ artifact, host }: Pick<Trust, "artifact" | "host">, requirement: Requirement): readonly (string | Html)[] {
+  const { repository } = artifact;
   const { name, kind, met, message, accepted, rejected, rejected_more: more } = requirement;
   const left = Math.max(0, rejected.length - MAX_SHOWN) + more;
   return [
     html`${foreign(name)} <span class="soft">${kind}</span>`,
     met ? RESULTS.pass : RESULTS.fail,
-    foreign(message, MAX_MESSAGE),
+    html`${foreign(message, MAX_MESSAGE)}${!met && html`<br /><span class="soft">${remedyOf(kind, artifact, host)}</span>`}`,
     html`${accepted
       .slice(0, MAX_SHOWN)
       .map(
@@ -182,7 +191,10 @@ const ACTS: readonly Described[] = [
 ];
 
 /** A form that cannot be sent says why; the server decides in any case. */
-function actForm({ artifact, hindrances, ground, viewer, decision }: Trust, { act, title, says, needsReason, isGrave }: Described): Html {
+function actForm(
+  { artifact, hindrances, ground, viewer, decision, choice }: Trust,
+  { act, title, says, needsReason, isGrave }: Described,
+): Html {
   const hindrance = hindrances[act];
   if (hindrance !== undefined) {
     return html`<div class="act">
@@ -198,6 +210,7 @@ function actForm({ artifact, hindrances, ground, viewer, decision }: Trust, { ac
     ${tokenField(viewer)}
     <input type="hidden" name="${GROUND_FIELD}" value="${ground}" />
     ${act === "promote" && decision !== undefined && html`<input type="hidden" name="${EXPECTED_FIELD}" value="${decision.digest}" />`}
+    ${act === "promote" && choice !== undefined && chosenFields(choice)}
     <label for="reason-${act}">Reason ${needsReason ? "(needed; everybody who may see the artifact reads it)" : "(may be left out)"}</label>
     <textarea id="reason-${act}" name="${REASON_FIELD}" maxlength="1024" ${needsReason && html`required`}></textarea>
     ${act === "revoke" && html`<label class="beside" for="permanent"><input id="permanent" type="checkbox" name="permanent" value="yes" /> for ever: nothing makes it trusted again</label>`}

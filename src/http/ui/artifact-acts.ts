@@ -4,7 +4,7 @@ import { RegistryError } from "../../oci/errors.ts";
 import { approve, withdrawApproval } from "../../registry/approve.ts";
 import { deleteArtifact } from "../../registry/delete-artifact.ts";
 import type { FoundArtifact } from "../../registry/find-artifact.ts";
-import { type ArtifactChange, groundOf, requestOfPage } from "../../registry/possible-changes.ts";
+import { type ArtifactChange, groundOf } from "../../registry/possible-changes.ts";
 import type { Caller } from "../../registry/ports.ts";
 import { promote } from "../../registry/promote.ts";
 import { quarantine } from "../../registry/quarantine.ts";
@@ -14,8 +14,11 @@ import { artifactPath } from "../../ui/links.ts";
 import { EXPECTED_FIELD, GROUND_FIELD } from "../../ui/trust.ts";
 import type { Ask, Door } from "../route.ts";
 import { ARTIFACT, type ArtifactPageServices, artifactAt } from "./artifact-at.ts";
+import type { PromotionRequest } from "../../registry/evaluate.ts";
+import { choiceQuery } from "../../ui/promotion-choice.ts";
 import { field, reasonIn } from "./form.ts";
 import { redirect } from "./page.ts";
+import { chosenRequest } from "./promotion-choice.ts";
 import { formOf } from "./session-gate.ts";
 
 /** What a form of an artifact's page asks for. */
@@ -24,10 +27,13 @@ interface Asked {
   /** The decision that the page showed; only of a promotion. */
   readonly expected: string | undefined;
   readonly isPermanent: boolean;
+  /** What a promotion moves and covers. */
+  readonly promotion: PromotionRequest;
 }
 
 type Act = (services: ArtifactPageServices, caller: Caller, artifact: FoundArtifact, asked: Asked) => Promise<unknown>;
 
+const HAS_DECISION = z.object({ decision: z.object({ allowed: z.boolean() }) });
 const EXPECTED = z.object({ expected: digestSchema });
 
 const ACTS = {
@@ -38,7 +44,7 @@ const ACTS = {
     // Without it a promotion would rest on whatever holds by then, and not on what the person saw.
     const expected = EXPECTED.safeParse(asked).data?.expected;
     if (expected === undefined) throw new RegistryError("INVALID", "the form lacks the decision that it rests on: load the page again");
-    return promote(services, caller, artifact, { ...requestOfPage, reason: asked.reason, expected });
+    return promote(services, caller, artifact, { ...asked.promotion, reason: asked.reason, expected });
   },
   revoke: (services, caller, artifact, asked) =>
     revokeAndFollow(services, caller, artifact, { reason: demandedReason(asked), permanent: asked.isPermanent, everywhere: false }),
@@ -55,11 +61,24 @@ export function artifactActDoors(services: ArtifactPageServices): readonly Door[
       const artifact = await artifactAt(services, c, caller);
       const asked = askedBy(formOf(c));
       await demandGround(services, c, caller, artifact);
-      await act(services, caller, artifact, asked);
+      const outcome = await doneBy(() => act(services, caller, artifact, asked), name);
       const digest = artifact.record.names[0] ?? artifact.record.digest;
-      return redirect(c, artifactPath({ repository: artifact.repository, digest }, `trust?done=${name}`));
+      const chosen = outcome === name ? "" : `&${choiceQuery(asked.promotion)}`;
+      return redirect(c, artifactPath({ repository: artifact.repository, digest }, `trust?done=${outcome}${chosen}`));
     },
   }));
+}
+
+/** A promotion that a decision stands against leads to the page with that decision, which says what to do; nothing was changed. */
+async function doneBy(act: () => Promise<unknown>, name: string): Promise<string> {
+  try {
+    await act();
+    return name;
+  } catch (error) {
+    const isDecided = error instanceof RegistryError && HAS_DECISION.safeParse(error.detail).success;
+    if (!isDecided) throw error;
+    return error.code === "REFUSED" ? "refused" : "outdated";
+  }
 }
 
 function askedBy(form: URLSearchParams): Asked {
@@ -67,6 +86,7 @@ function askedBy(form: URLSearchParams): Asked {
     reason: reasonIn(form),
     expected: field(form, EXPECTED_FIELD),
     isPermanent: field(form, "permanent") === "yes",
+    promotion: chosenRequest(form),
   };
 }
 

@@ -112,7 +112,8 @@ async function withState(services: Pick<Services, "metadata">, { caller, artifac
   return { ...shown, state: found?.record.state };
 }
 
-async function seen(
+/** The artifact, when the caller may see its record; what the registry wrote itself is none. */
+export async function seen(
   services: Pick<Services, "metadata">,
   caller: Caller,
   at: Parameters<typeof findArtifact>[2],

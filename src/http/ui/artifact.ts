@@ -2,7 +2,9 @@ import { decisionAnswer } from "../../api/decision.ts";
 import type { Realm } from "../../identity/realm.ts";
 import { stateSchema } from "../../lifecycle/state.ts";
 import { namespaceOf } from "../../oci/reference.ts";
-import { groundOf, possibleChanges } from "../../registry/possible-changes.ts";
+import { RegistryError } from "../../oci/errors.ts";
+import type { PromotionRequest } from "../../registry/evaluate.ts";
+import { type Outlook, groundOf, possibleChanges, requestOfPage } from "../../registry/possible-changes.ts";
 import { ModelInsides } from "../../registry/model-insides.ts";
 import type { Caller } from "../../registry/ports.ts";
 import { artifactHistory } from "../../registry/show-artifact.ts";
@@ -17,6 +19,7 @@ import { ARTIFACT, type ArtifactPageServices, type Look, artifactAt, headOf, sho
 import { changesOf } from "./artifact-changes.ts";
 import { cardTabOf, contentsOf, rawOf, referrersOf } from "./artifact-content.ts";
 import { type Pages, redirect } from "./page.ts";
+import { choiceOf, requestOfLook } from "./promotion-choice.ts";
 import { viewerOf } from "./session-gate.ts";
 
 type Tab = (services: ArtifactPageServices, look: Look, insides: ModelInsides) => Promise<Html>;
@@ -60,17 +63,40 @@ export function artifactPageDoors(
 }
 
 /** Who may ask what a promotion would decide sees that, and others what the last one did, as far as the API shows it to them. */
-async function trustOf(services: ArtifactPageServices, { c, caller, artifact, shown }: Look): Promise<Html> {
-  const { decision, hindrances } = await possibleChanges(services, caller, artifact);
+async function trustOf(services: ArtifactPageServices, look: Look): Promise<Html> {
+  const { c, caller, artifact, shown, head } = look;
+  const { request, fault, outlook } = await outlookOf(services, look);
+  const { decision, hindrances } = outlook;
   return trustTab({
     artifact: shown,
     decision: decision ?? decisionAnswer.safeParse(shown.decision).data,
     isOfNow: decision !== undefined,
     approvals: shown.approvals,
+    choice: decision && (await choiceOf(services, look, request, fault)),
+    host: head.host,
     hindrances,
     ground: await groundOf(services, caller, artifact),
     viewer: viewerOf(c),
   });
+}
+
+interface AskedOutlook {
+  readonly request: PromotionRequest;
+  readonly outlook: Outlook;
+  /** Why what was chosen cannot be; the outlook is then without it. */
+  readonly fault: string | undefined;
+}
+
+/** What a promotion as it was chosen would decide. A tag that was pushed elsewhere meanwhile cannot be chosen. */
+async function outlookOf(services: ArtifactPageServices, look: Look): Promise<AskedOutlook> {
+  const { caller, artifact } = look;
+  const request = requestOfLook(look);
+  try {
+    return { request, fault: undefined, outlook: await possibleChanges(services, caller, artifact, request) };
+  } catch (error) {
+    if (!(error instanceof RegistryError) || error.code !== "CONFLICT") throw error;
+    return { request: requestOfPage, fault: error.message, outlook: await possibleChanges(services, caller, artifact) };
+  }
 }
 
 async function timelineOf(services: ArtifactPageServices, { artifact: { repository, record } }: Look): Promise<Html> {

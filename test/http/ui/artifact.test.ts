@@ -124,7 +124,9 @@ describe("a form that is sent again", () => {
     const artifact = await world.push("models/stale");
     const [promote, revoke] = [pathOf(artifact, "/promote"), pathOf(artifact, "/revoke")];
     const [toPromote, toRevoke] = [await operator.form(pathOf(artifact), promote), await operator.form(pathOf(artifact), revoke)];
-    expect((await operator.post(promote, { ...toPromote.fields, expected: digestOf("another decision") })).status).toBe(409);
+    const outdated = await operator.post(promote, { ...toPromote.fields, expected: digestOf("another decision") });
+    expect(outdated.headers.location).toContain("?done=outdated");
+    expect(await world.stateOf(artifact)).toBe("acquired");
     expect((await operator.post(promote, { ...toPromote.fields, expected: "" })).status).toBe(400);
     expect((await operator.post(promote, toPromote.fields)).status).toBe(303);
     expect((await operator.post(revoke, { ...toRevoke.fields, reason: "x" })).status).toBe(409);
