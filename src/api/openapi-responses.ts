@@ -8,6 +8,16 @@ export const HEADERS = {
   RequestId: { description: "names this request to the operator", required: true, schema: { type: "string" } },
   Challenge: { description: "where and how to log in", required: true, schema: { type: "string" } },
   RetryAfter: { description: "seconds to wait", required: true, schema: { type: "integer", minimum: 0 } },
+  RateLimitPolicy: {
+    description: "the limit that the request counts for, how many units there are in all, and in how many seconds they come back",
+    required: false,
+    schema: { type: "string", examples: ['"mutate";q=100;w=10'] },
+  },
+  RateLimit: {
+    description: "how many units of that limit are left, and in how many seconds all of them are back",
+    required: false,
+    schema: { type: "string", examples: ['"mutate";r=99;t=1'] },
+  },
   PerhapsRetryAfter: { description: "seconds to wait", required: false, schema: { type: "integer", minimum: 0 } },
 } as const;
 
@@ -77,6 +87,8 @@ function contentOf({ isPredecessors, status }: Refusal): JsonSchema {
 function headersOf(status: number): JsonSchema {
   return {
     "X-Request-Id": headerRef("RequestId"),
+    "RateLimit-Policy": headerRef("RateLimitPolicy"),
+    RateLimit: headerRef("RateLimit"),
     ...(status === 401 && { "WWW-Authenticate": headerRef("Challenge") }),
     ...(status === 429 && { "Retry-After": headerRef("RetryAfter") }),
     ...(status === 503 && { "Retry-After": headerRef("PerhapsRetryAfter") }),

@@ -39,6 +39,8 @@ type Document = Readonly<Record<string, unknown>> & {
 };
 
 const DOCUMENT = "openapi.yaml";
+/** Headers that say something to a client which no general rule of HTTP tells it. */
+const TOLD = ["x-request-id", "retry-after", "ratelimit", "ratelimit-policy", "www-authenticate"] as const;
 
 /** The published OpenAPI document. */
 export class Contract {
@@ -74,11 +76,14 @@ export class Contract {
     const at = "$ref" in documented ? documented.$ref : `#${pointer}/responses/${status}`;
     const response = this.#resolve(at) as Response;
     const missing = Object.entries(response.headers ?? {}).filter(([name, header]) => this.#isRequired(header) && !headers.has(name));
+    const described = new Set(Object.keys(response.headers ?? {}).map((name) => name.toLowerCase()));
+    const undescribed = TOLD.filter((name) => headers.has(name) && !described.has(name));
     const type = headers.get("content-type")?.split(";")[0] ?? "none";
     if (response.content[type] === undefined) return [`${id}: ${status} with the media type ${type} is not documented`];
     const validate = this.#validator(`${at}/content/${type.replaceAll("/", "~1")}/schema`);
     const body: unknown = type.endsWith("json") ? JSON.parse(text) : text;
     return [
+      ...undescribed.map((name) => `${id}: ${status} has the header ${name}, which is not documented`),
       ...missing.map(([name]) => `${id}: ${status} lacks the header ${name}`),
       ...(validate(body) ? [] : [`${id}: ${status}: ${this.#ajv.errorsText(validate.errors)}: ${text.slice(0, 400)}`]),
     ];
