@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, readFile, readdir, rm, stat } from "node:fs/promises";
+import { readFile, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { type Digest, algorithmOf, digestSchema, isDigest } from "../oci/digest.ts";
@@ -12,7 +12,7 @@ import type { MetadataStore } from "./metadata-store.ts";
 import { InUseError, type ProcessLock, lockDirectory } from "./process-lock.ts";
 import { seal, unseal } from "./sealed.ts";
 import { writeOwnFile } from "./secret-file.ts";
-import { syncPath } from "./sync.ts";
+import { makeDurableFolder, syncFolders, syncPath } from "./sync.ts";
 
 /** Why a backup cannot be written or used, for who is on the machine. */
 export class BackupError extends Error {
@@ -37,7 +37,7 @@ export type BackupContent = z.infer<typeof contentSchema>;
 
 const DIGEST_ALGORITHMS = ["sha256", "sha512"] as const;
 const SEALED = "backup.sealed";
-const METADATA = "metadata-copies";
+const [METADATA, BLOBS] = ["metadata-copies", "blobs"] as const;
 const DATA = "data.mdb";
 const MAX_SEALED = 64 * 1024 * 1024;
 
@@ -56,7 +56,7 @@ export class BackupFolder {
 
   /** Holds the folder for this process. With `make` it may be missing; one that is there must be empty or hold a backup. */
   static async open(path: string, { make }: { readonly make: boolean }): Promise<BackupFolder> {
-    if (make) await mkdir(path, { recursive: true, mode: 0o700 }).catch(refuseUnusable(path));
+    if (make) await makeDurableFolder(path, 0o700).catch(refuseUnusable(path));
     const names = await readdir(path).catch(refuseUnusable(path));
     const isOurs = names.includes(METADATA);
     if (make ? names.length > 0 && !isOurs : !isOurs) {
@@ -64,7 +64,7 @@ export class BackupFolder {
         make ? `${path} holds something else: name an empty folder, or that of an earlier backup` : `${path} holds no backup`,
       );
     }
-    await mkdir(join(path, METADATA), { recursive: true, mode: 0o700 });
+    if (make) for (const name of [METADATA, BLOBS]) await makeDurableFolder(join(path, name), 0o700);
     const lock = await lockDirectory(join(path, METADATA)).catch((error: unknown) => {
       throw error instanceof InUseError ? new BackupError(`${path} is in use by another backup`) : error;
     });
@@ -90,7 +90,7 @@ export class BackupFolder {
 
   /** Where a blob stands here, or would. */
   blobPath(digest: Digest): string {
-    return blobPath(join(this.#path, "blobs"), digest);
+    return blobPath(join(this.#path, BLOBS), digest);
   }
 
   async hasBlob(digest: Digest, size: number): Promise<boolean> {
@@ -117,7 +117,7 @@ export class BackupFolder {
     const data = join(this.metadataPath(metadata), DATA);
     const sealed: BackupContent = { ...content, metadata: { folder: metadata, digest: await fileDigest(data) } };
     await syncPath(data);
-    await syncPath(this.metadataPath(metadata));
+    for (const folder of [METADATA, BLOBS]) await syncFolders(join(this.#path, folder));
     await writeOwnFile(join(this.#path, SEALED), await seal(passphrase, Buffer.from(JSON.stringify(sealed))));
     for (const name of await readdir(join(this.#path, METADATA))) {
       if (/^[0-9a-f-]{36}$/.test(name) && name !== metadata) await rm(join(this.#path, METADATA, name), { recursive: true, force: true });
@@ -131,7 +131,7 @@ export class BackupFolder {
   /** The files below `blobs`, each by what would be its digest. */
   async *#files(): AsyncIterable<{ readonly path: string; readonly digest: string }> {
     for (const algorithm of DIGEST_ALGORITHMS) {
-      const folder = join(this.#path, "blobs", algorithm);
+      const folder = join(this.#path, BLOBS, algorithm);
       for (const prefix of (await readdir(folder).catch(noneWhenMissing)) ?? []) {
         for (const name of await readdir(join(folder, prefix))) yield { path: join(folder, prefix, name), digest: `${algorithm}:${name}` };
       }

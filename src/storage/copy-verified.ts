@@ -5,15 +5,14 @@ import { dirname, join } from "node:path";
 import { Transform, Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { type Digest, algorithmOf, digestFrom } from "../oci/digest.ts";
-import { syncPath } from "./sync.ts";
 
 /** That of a published blob (`filesystem.ts`). */
 const READ_ONLY = 0o444;
 const PIECE = 512 * 1024;
 
 /**
- * Copies a file under a name that is not taken, whole and durable, if its bytes have this digest; else leaves nothing and is false. Rejects
- * with code ENOENT when there is no such file.
+ * Copies a file under a name that is not taken if its bytes have this digest; else leaves nothing and is false. The bytes are durable, and
+ * the name when its folder and those above are flushed (`syncFolders`). Rejects with code ENOENT when there is no such file.
  */
 export async function copyVerified(from: string, to: string, digest: Digest): Promise<boolean> {
   const folder = dirname(to);
@@ -34,7 +33,6 @@ export async function copyVerified(from: string, to: string, digest: Digest): Pr
     await pipeline(source, hashing, sink);
     if (digestFrom(algorithmOf(digest), hash.digest("hex")) !== digest) return false;
     await rename(temporary, to);
-    await syncPath(folder);
     return true;
   } finally {
     await rm(temporary, { force: true });

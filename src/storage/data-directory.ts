@@ -3,7 +3,7 @@ import { chmod, link, mkdir, open, readFile, rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { noneWhenMissing } from "./claim.ts";
 import { InUseError, type ProcessLock, lockDirectory } from "./process-lock.ts";
-import { syncPath } from "./sync.ts";
+import { makeDurableFolder, syncPath } from "./sync.ts";
 
 /** Why a data directory cannot be used, for the operator who starts the registry. */
 export class DataDirectoryError extends Error {
@@ -53,8 +53,9 @@ function pathsOf(root: string): DataDirectory["paths"] {
 /** What the operating system refuses here is for the operator to mend: a read-only or full disk, foreign owners, a file in the way. */
 async function makeFolders(paths: DataDirectory["paths"]): Promise<void> {
   try {
-    await mkdir(paths.root, { recursive: true });
+    await makeDurableFolder(paths.root);
     for (const folder of FOLDERS) await makeFolder(paths[folder], MODES[folder]);
+    await syncPath(paths.root);
   } catch (error) {
     if (!(error instanceof Error && "code" in error)) throw error;
     const remedy = "give it to this user on a writable disk with room, or set REGISTRY_DIR to another directory";

@@ -9,6 +9,7 @@ import { isOperational, keys } from "./keys.ts";
 import { decodeKey, encodeKey, encodeKeyBriefly } from "./lmdb-key.ts";
 import type { Addition, Change, Entry, Key, KeyRange, MetadataStore, Outcome } from "./metadata-store.ts";
 import { decodeRecord, encodeRecord, setVersion, versionOf } from "./record-encoding.ts";
+import { syncPath } from "./sync.ts";
 
 /** Address space that is reserved at first, in bytes; the map grows beyond it when it has to. */
 const MAP_SIZE = 64 * 1024 ** 3;
@@ -35,6 +36,8 @@ export async function openLmdb(directory: string, onBroken: (error: unknown) => 
     // It makes promises of its own that nobody can await: a failed commit would end the process as an unhandled rejection.
     eventTurnBatching: false,
   });
+  // LMDB flushes what is in its file, and leaves it to others that the file itself outlives a power cut.
+  await syncPath(directory);
   return new Lmdb(database, directory, onBroken);
 }
 

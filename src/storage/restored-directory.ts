@@ -12,7 +12,7 @@ import { openLmdb } from "./lmdb.ts";
 import type { MetadataStore } from "./metadata-store.ts";
 import type { RuntimeTree } from "./runtime-tree.ts";
 import { writeSecretFiles } from "./secret-files.ts";
-import { syncPath } from "./sync.ts";
+import { syncFolders, syncPath } from "./sync.ts";
 
 const DATA = "data.mdb";
 
@@ -61,9 +61,11 @@ export class RestoredDirectory {
 
   /** Makes it a registry. */
   async complete(): Promise<void> {
-    const { metadata } = this.#directory.paths;
+    const { metadata, blobs } = this.#directory.paths;
     await this.stores.metadata.close();
     try {
+      await syncFolders(blobs);
+      await syncPath(join(stagingIn(metadata), DATA));
       await rename(join(stagingIn(metadata), DATA), join(metadata, DATA));
       await rm(stagingIn(metadata), { recursive: true });
       await syncPath(metadata);

@@ -1,7 +1,8 @@
 import { constants } from "node:fs";
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { hasCode, noneWhenMissing } from "./claim.ts";
+import { makeDurableFolder, syncPath } from "./sync.ts";
 import { nameUnderWay, removeLeftovers } from "./under-way.ts";
 
 /** Why a file that should hold a secret cannot be used, for the operator who starts the registry. */
@@ -60,7 +61,7 @@ export async function writeSecretFile(path: string, secret: string): Promise<voi
 /** Writes a file that only its owner can read: whole and durable under its name, or not there. */
 export async function writeOwnFile(path: string, content: string | Uint8Array): Promise<void> {
   const folder = dirname(path);
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeDurableFolder(folder, 0o700);
   const temporary = join(folder, nameUnderWay(SECRET_UNDER_WAY));
   try {
     const file = await open(temporary, "wx", 0o600);
@@ -70,22 +71,12 @@ export async function writeOwnFile(path: string, content: string | Uint8Array): 
     await rm(temporary, { force: true });
     throw error;
   }
-  await syncFolder(folder);
+  await syncPath(folder);
 }
 
 /** Removes what processes that have ended left in a folder while they wrote secrets there. */
 export async function removeUnwrittenSecrets(folder: string): Promise<void> {
   await removeLeftovers(folder, SECRET_UNDER_WAY);
-}
-
-/** Makes the new name durable. */
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
 }
 
 async function writeAndSync(file: FileHandle, content: string | Uint8Array): Promise<void> {

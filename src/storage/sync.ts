@@ -1,4 +1,6 @@
-import { open } from "node:fs/promises";
+import { mkdir, open, readdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { hasCode } from "./claim.ts";
 
 /** fsync(2) of a file, or of a folder, which makes the names in it durable. */
 export async function syncPath(path: string): Promise<void> {
@@ -7,5 +9,23 @@ export async function syncPath(path: string): Promise<void> {
     await handle.sync();
   } finally {
     await handle.close();
+  }
+}
+
+/** fsync(2) of a folder and of all folders below it. */
+export async function syncFolders(folder: string): Promise<void> {
+  for (const entry of await readdir(folder, { withFileTypes: true })) if (entry.isDirectory()) await syncFolders(join(folder, entry.name));
+  await syncPath(folder);
+}
+
+/** Makes a folder and those above it that are missing, and the names of all that it made durable. */
+export async function makeDurableFolder(path: string, mode?: number): Promise<void> {
+  const first = await mkdir(path, { recursive: true, ...(mode !== undefined && { mode }) });
+  if (first === undefined) return;
+  for (let made = path; made.length >= first.length; made = dirname(made)) {
+    await syncPath(dirname(made)).catch((error: unknown) => {
+      // Where one may write and not read, only who owns the place can flush it.
+      if (!hasCode(error, "EACCES")) throw error;
+    });
   }
 }
