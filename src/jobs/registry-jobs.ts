@@ -10,7 +10,9 @@ import { FOLLOW_AUTHORITIES } from "../registry/revoke-authority.ts";
 import { VERIFY_ALL } from "../registry/verify-run.ts";
 import { collectGarbage } from "./collect-garbage.ts";
 import { expireUploads } from "./expire-uploads.ts";
+import { INDEX_ARTIFACTS } from "../registry/artifact-index.ts";
 import { followAuthorities } from "./follow-authorities.ts";
+import { indexArtifacts } from "./index-artifacts.ts";
 import type { Job } from "./scheduler.ts";
 import { signStatements } from "./sign-statements.ts";
 import { takeStock } from "./take-stock.ts";
@@ -43,6 +45,7 @@ export function registryJobs(services: Services & ResultServices, times: JobTime
     { name: "revoke-everywhere", every: REPAIR_INTERVAL, run: () => finishRevocationsEverywhere(services) },
     { name: "repair-runtime-tree", every: REPAIR_INTERVAL, run: () => repairRuntimeTree(services) },
     { name: "remove-files", every: REPAIR_INTERVAL, run: () => finishFileRemovals(services) },
+    { name: INDEX_ARTIFACTS, every: REPAIR_INTERVAL, run: (signal) => indexArtifacts(services, signal) },
     { name: SIGN_STATEMENTS, every: REPAIR_INTERVAL, run: (signal) => signStatements(services, signal) },
     {
       name: FOLLOW_AUTHORITIES,

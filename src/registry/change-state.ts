@@ -6,6 +6,7 @@ import type { RepositoryName } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
 import type { Change, Expectation, Key, Put } from "../storage/metadata-store.ts";
 import { type ManifestRecord, type ModelDetails, coversRecord, modelDetailsRecord, repositoryRecord } from "../storage/records.ts";
+import { waitingKeys } from "./artifact-index.ts";
 import type { Overlay } from "./closure.ts";
 import { fileRemovalRows } from "./file-removal.ts";
 import { type ExpectedArtifact, stillMeant } from "./find-artifact.ts";
@@ -114,9 +115,14 @@ function recordRows(repository: RepositoryName, before: ExpectedArtifact, record
     put: [
       { key, value: record },
       { key: keys.artifactState(record.state, repository, record.digest), value: {} },
+      ...waitingKeys(repository, record).map((waiting) => ({ key: waiting, value: {} })),
       ...(isRecalled ? [{ key: recalled, value: {} }] : []),
     ],
-    remove: [...(before.record.state === record.state ? [] : [old]), ...(isRecalled ? [] : [recalled])],
+    remove: [
+      ...(before.record.state === record.state ? [] : [old]),
+      ...waitingKeys(repository, before.record),
+      ...(isRecalled ? [] : [recalled]),
+    ],
   };
 }
 

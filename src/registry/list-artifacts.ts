@@ -141,7 +141,8 @@ function knowsOf(principal: Principal, repository: RepositoryName, knows: Knows)
 
 type Namespaces = "*" | readonly string[];
 
-function namespacesKnown(principal: Principal, knows: Knows): Namespaces {
+/** The namespaces of which the caller knows everything, or what is trusted. */
+export function namespacesKnown(principal: Principal, knows: Knows): Namespaces {
   if (knows === "trusted") return namespacesWith(principal, "pull");
   const [any, audited] = [namespacesWith(principal, "pull:any"), namespacesWith(principal, "audit")];
   return any === "*" || audited === "*" ? "*" : [...new Set([...any, ...audited])].toSorted(compare);

@@ -2,6 +2,7 @@ import type { Digest } from "../oci/digest.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import { referrerDescriptor, referrerRank } from "../oci/referrer.ts";
 import type { RepositoryName } from "../oci/reference.ts";
+import { formatKeys, waitingKeys } from "./artifact-index.ts";
 import { type Content, keys } from "../storage/keys.ts";
 import type { Key, Put } from "../storage/metadata-store.ts";
 import type { EdgeRecord, ManifestRecord } from "../storage/records.ts";
@@ -35,8 +36,9 @@ export function newManifestRows(
   ];
   const referrer = referrerRow({ repository, record, manifest });
   if (referrer !== undefined) put.push(referrer);
-  if (!record.statement) put.push({ key: keys.artifactState(record.state, repository, digest), value: {} });
-  return put;
+  if (record.statement) return put;
+  const indexed = [...waitingKeys(repository, record), ...formatKeys({ repository, record, manifest })];
+  return [...put, { key: keys.artifactState(record.state, repository, digest), value: {} }, ...indexed.map((key) => ({ key, value: {} }))];
 }
 
 /** The keys to remove when a manifest's content goes; its record, chain and decisions stay (DESIGN §2). */
@@ -46,6 +48,7 @@ export function contentKeys({ repository, record, manifest }: WrittenManifest): 
   return [
     keys.manifestContent(repository, digest),
     keys.reading(repository, digest),
+    ...formatKeys({ repository, record, manifest }),
     ...edgesOf({ repository, record, manifest }).flatMap((child) => [
       keys.edge(repository, child, digest),
       keys.deadEdge(repository, child, digest),

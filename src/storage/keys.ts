@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { type Digest, encodedOf } from "../oci/digest.ts";
+import type { ModelFormat } from "../oci/model-name.ts";
 import type { RepositoryName, Tag } from "../oci/reference.ts";
 import type { State } from "../lifecycle/state.ts";
 import type { Key, KeyRange } from "./metadata-store.ts";
@@ -34,6 +35,8 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   manifest-repository/<m>/<repo>    the repositories that have a manifest
  *   artifact-state/<state>/<repo>/<m> artifacts by state
  *   artifact-recalled/<repo>/<m>      the revoked ones that were trusted: readers know of them
+ *   waiting/<ns>/<time>/<repo>/<m>  * what waits for a decision, by the time when it was pushed, of a namespace and, as `*`, of all
+ *   artifact-format/<format>/<repo>/<m>  * artifacts by the format of a file in them
  *   statement/<repo>/<m>/<seq>        the lifecycle chain, payloads included
  *   snapshot/<repo>/<m>             * the last signed snapshot of an artifact's chains
  *   decision/<repo>/<m>/<digest>      a promotion decision that was taken
@@ -105,6 +108,8 @@ const OPERATIONAL: ReadonlySet<string> = new Set([
   "tree-pending",
   "model-file-removal",
   "right-of-way",
+  "waiting",
+  "artifact-format",
   "signer",
   "signer-artifact",
   "followed",
@@ -194,6 +199,21 @@ export const keys = {
     repository === undefined ? ["artifact-state", state] : ["artifact-state", state, repository],
   artifactRecalled: (repository: RepositoryName, manifest: Digest): Key => ["artifact-recalled", repository, manifest],
   artifactsRecalled: (): Key => ["artifact-recalled"],
+  waiting: (scope: string, since: number, repository: RepositoryName, manifest: Digest): Key => [
+    "waiting",
+    scope,
+    since,
+    repository,
+    manifest,
+  ],
+  waitings: (scope: string): Key => ["waiting", scope],
+  artifactFormat: (format: ModelFormat, repository: RepositoryName, manifest: Digest): Key => [
+    "artifact-format",
+    format,
+    repository,
+    manifest,
+  ],
+  artifactsOfFormat: (format: ModelFormat): Key => ["artifact-format", format],
   statement: (repository: RepositoryName, manifest: Digest, sequence: number): Key => ["statement", repository, manifest, sequence],
   statements: (repository: RepositoryName, manifest: Digest): Key => ["statement", repository, manifest],
   allStatements: (): Key => ["statement"],

@@ -323,6 +323,14 @@ export const signingRecord = z.strictObject({
 });
 export type SigningRecord = z.infer<typeof signingRecord>;
 
+/** How far artifacts of an earlier version are indexed; `after` is the repository and the digest of the last one. */
+export const artifactIndexRecord = z.strictObject({
+  v: z.literal(1),
+  status: z.enum(["under-way", "done"]),
+  after: z.tuple([z.string(), z.string()]).nullable(),
+});
+export type ArtifactIndexRecord = z.infer<typeof artifactIndexRecord>;
+
 /** How far a check of all blobs has come, or came. */
 const verificationProgress = z.strictObject({
   id: z.string(),

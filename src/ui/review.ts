@@ -18,18 +18,20 @@ export interface QueuedArtifact {
   readonly difference: string | undefined;
 }
 
-/** The queue, and whether it holds all that there is. */
+/** A page of the queue. */
 export interface Queue {
   readonly artifacts: readonly QueuedArtifact[];
-  /** How many wait besides those that are shown. */
-  readonly more: number;
+  readonly isFirst: boolean;
+  /** Where the next page begins; null on the last one. */
+  readonly next: string | null;
+  /** False while artifacts of an earlier version are not in it yet. */
   readonly isComplete: boolean;
 }
 
 const MAX_TAGS = 3;
 
 /** What waits for somebody to decide, the longest waiting first. */
-export function reviewPage({ artifacts, more, isComplete }: Queue): Html {
+export function reviewPage({ artifacts, isFirst, next, isComplete }: Queue): Html {
   return html`<h1>Review queue</h1>
     ${table({
       caption: "What waits for a decision and you may see, the longest waiting first",
@@ -44,8 +46,14 @@ export function reviewPage({ artifacts, more, isComplete }: Queue): Html {
         html`<a href="${artifactPath({ repository, digest }, "changes")}">${difference ?? "compare"}</a>`,
         refusedAt === undefined ? "never" : moment(refusedAt),
       ]),
-      empty: html`Nothing waits. <a href="/ui/explore?state=trusted">See what is trusted</a>, or come back after the next push.`,
+      empty: emptyText(isFirst, next),
     })}
-    ${more > 0 && html`<p>${more} more wait.</p>`}
-    ${!isComplete && html`<p class="soft">The first two hundred of each state were looked at, by repository: <a href="/ui/explore?state=acquired">explore</a> shows all.</p>`}`;
+    ${next !== null && html`<p><a rel="next" href="/ui/review?cursor=${encodeURIComponent(next)}">${artifacts.length === 0 ? "Look further" : "Next page"}</a></p>`}
+    ${!isComplete && html`<p class="soft">Artifacts from before an update are still being put in order, in the background: <a href="/ui/explore?state=acquired">explore</a> shows all.</p>`}`;
+}
+
+function emptyText(isFirst: boolean, next: string | null): Html {
+  if (next !== null) return html`<span>Those that were looked at so far are parts of others, and wait with these. Look further.</span>`;
+  if (!isFirst) return html`<span>That was the last one. <a href="/ui/review">Begin again</a> with those that wait longest.</span>`;
+  return html`<span>Nothing waits. <a href="/ui/explore?state=trusted">See what is trusted</a>, or come back after the next push.</span>`;
 }

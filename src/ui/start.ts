@@ -57,9 +57,11 @@ function waitingText({ count, isComplete, oldest, refused }: Overview["waiting"]
   return html`<ul class="cards">
       <li><strong>${count}${plus}</strong><a href="/ui/review">in the review queue</a></li>
       ${oldest !== undefined && html`<li><strong>${durationText(oldest)}</strong>is how long the first of them waits</li>`}
-      <li><strong>${refused}${plus}</strong>of them were refused by the policy when somebody tried</li>
+      <li>
+        <strong>${refused}</strong>${isComplete ? "of them were" : "of the first forty were"} refused by the policy when somebody tried
+      </li>
     </ul>
-    ${!isComplete && html`<p class="soft">The first two hundred of each state were looked at.</p>`}`;
+    ${!isComplete && html`<p class="soft">They are counted up to a thousand, parts of others among them.</p>`}`;
 }
 
 function damagedText(count: number): Html {

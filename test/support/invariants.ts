@@ -4,6 +4,7 @@ import { statementConfig } from "../../src/lifecycle/statement.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { type Manifest, parseManifest } from "../../src/oci/manifest.ts";
 import type { RepositoryName } from "../../src/oci/reference.ts";
+import { formatKeys, waitingKeys } from "../../src/registry/artifact-index.ts";
 import { runtimeFiles } from "../../src/registry/runtime-files.ts";
 import { CONTENT_KINDS, type Content, keys, under } from "../../src/storage/keys.ts";
 import type { Entry, Key, MetadataStore } from "../../src/storage/metadata-store.ts";
@@ -86,6 +87,16 @@ class Rows {
       "artifact-state",
       states.filter(({ key }) => key[2] === repository),
     );
+    const waiting = await metadata.list(under(["waiting"], ALL));
+    families.set(
+      "waiting",
+      waiting.filter(({ key }) => key[3] === repository),
+    );
+    const formats = await metadata.list(under(["artifact-format"], ALL));
+    families.set(
+      "artifact-format",
+      formats.filter(({ key }) => key[2] === repository),
+    );
     const everywhere = await metadata.list(under(["revoked-everywhere"], ALL));
     return new Rows(repository, families, new Set(everywhere.map(({ key }) => String(key[1]))));
   }
@@ -97,7 +108,13 @@ class Rows {
     const recalled = [...this.#known.values()]
       .filter(({ record }) => record.state === "revoked" && record.onceTrusted)
       .map(({ record }) => text(keys.artifactRecalled(this.#repository, record.digest)));
+    const waiting = [...this.#known.values()].flatMap(({ record }) => waitingKeys(this.#repository, record).map(text));
+    const formats = [...this.#known.values()].flatMap(({ record, manifest }) =>
+      manifest === undefined || record.statement ? [] : formatKeys({ repository: this.#repository, record, manifest }).map(text),
+    );
     return [
+      ...differences("waiting", waiting, this.#keysOf("waiting")),
+      ...differences("artifact-format", formats, this.#keysOf("artifact-format")),
       ...differences("artifact-state", expected, this.#keysOf("artifact-state")),
       ...differences("artifact-recalled", recalled, this.#keysOf("artifact-recalled")),
     ];

@@ -11,9 +11,8 @@ import type { Pages } from "./page.ts";
 
 type Needs = Parameters<typeof compareToTrusted>[0];
 
-const MAX_SHOWN = 60;
-/** Of so many the difference is told, where both manifests have at most so many bytes: a page of many is not to read megabytes. */
-const MAX_COMPARED = 30;
+const PAGE = 20;
+/** Where both manifests have at most so many bytes their difference is told: a page of many is not to read megabytes. */
 const MAX_MANIFEST = 65_536;
 
 /** The page of what waits for a decision. */
@@ -24,13 +23,13 @@ export function reviewDoors(services: Needs, pages: Pages): readonly Door[] {
       path: "/ui/review",
       action: "session",
       handle: async (c, caller) => {
-        const { artifacts, isComplete } = await waitingArtifacts(services, caller);
+        const cursor = c.req.query("cursor");
+        const { artifacts, next, isComplete } = await waitingArtifacts(services, caller, { cursor, limit: PAGE });
         const queued: QueuedArtifact[] = [];
-        for (const each of artifacts.slice(0, MAX_SHOWN)) {
-          const difference = queued.length < MAX_COMPARED ? await differenceOf(services, caller, each) : undefined;
-          queued.push({ ...shown(each, services.clock()), difference });
+        for (const each of artifacts) {
+          queued.push({ ...shown(each, services.clock()), difference: await differenceOf(services, caller, each) });
         }
-        const main = reviewPage({ artifacts: queued, more: artifacts.length - queued.length, isComplete });
+        const main = reviewPage({ artifacts: queued, isFirst: cursor === undefined, next, isComplete });
         return pages.show(c, { title: "Review queue", section: "/ui/review", main });
       },
     },
@@ -46,13 +45,13 @@ async function differenceOf(services: Needs, caller: Caller, { artifact }: Waiti
   return compared && summaryOf(compared.counts, compared);
 }
 
-function shown({ artifact, refusedAt }: WaitingArtifact, now: number): Omit<QueuedArtifact, "difference"> {
+function shown({ artifact, since, refusedAt }: WaitingArtifact, now: number): Omit<QueuedArtifact, "difference"> {
   return {
     repository: artifact.repository,
     digest: artifact.digest,
     tags: artifact.tags,
     state: stateSchema.parse(artifact.state),
-    age: Math.max(0, now - Date.parse(artifact.changed_at)),
+    age: Math.max(0, now - since),
     pushedBy: artifact.pushed_by,
     refusedAt: refusedAt === undefined ? undefined : new Date(refusedAt).toISOString(),
   };

@@ -4,7 +4,7 @@ import { endOf } from "../../registry/find-credential.ts";
 import { listCredentials } from "../../registry/list-credentials.ts";
 import type { Caller, Services } from "../../registry/ports.ts";
 import { countDamaged } from "../../registry/verify-damage.ts";
-import { waitingArtifacts } from "../../registry/waiting-artifacts.ts";
+import { countWaiting, waitingArtifacts } from "../../registry/waiting-artifacts.ts";
 import { type Overview, startPage } from "../../ui/start.ts";
 import type { Door } from "../route.ts";
 import { type Pages, redirect } from "./page.ts";
@@ -43,13 +43,16 @@ async function overviewOf(services: Needs, caller: Caller): Promise<Overview> {
   };
 }
 
+/** Of those that wait longest so many are looked at. */
+const MAX_LOOKED_AT = 40;
+
 async function waitingOf(services: Needs, caller: Caller): Promise<Overview["waiting"]> {
-  const { artifacts, isComplete } = await waitingArtifacts(services, caller);
+  const { artifacts, next } = await waitingArtifacts(services, caller, { limit: MAX_LOOKED_AT });
   const [oldest] = artifacts;
   return {
-    count: artifacts.length,
-    isComplete,
-    oldest: oldest && Math.max(0, services.clock() - Date.parse(oldest.artifact.changed_at)),
+    count: next === null ? artifacts.length : await countWaiting(services, caller),
+    isComplete: next === null,
+    oldest: oldest && Math.max(0, services.clock() - oldest.since),
     refused: artifacts.filter(({ refusedAt }) => refusedAt !== undefined).length,
   };
 }
