@@ -22,15 +22,15 @@ export class PowerCut {
   readonly #files = new Map<bigint, Buffer>();
   /** Open descriptors keep the inodes of what is removed from being given to others. */
   readonly #held = new Map<bigint, number>();
-  readonly #loses: "nothing flushed" | "names";
+  readonly #loses: "unflushed" | "names";
   #unwatch: () => void = () => undefined;
 
-  private constructor(loses: "nothing flushed" | "names") {
+  private constructor(loses: "unflushed" | "names") {
     this.#loses = loses;
   }
 
   /** `names`: of a disk that flushes files and not folders, against what it says. What is there at first is durable. */
-  static async begin(roots: readonly string[], loses: "nothing flushed" | "names" = "nothing flushed"): Promise<PowerCut> {
+  static async begin(roots: readonly string[], loses: "unflushed" | "names" = "unflushed"): Promise<PowerCut> {
     const cut = new PowerCut(loses);
     for (const root of roots) cut.#takeAll(root);
     await cut.#watch();
@@ -113,14 +113,11 @@ export class PowerCut {
     };
     handles.datasync = handles.sync;
     // What streams call that are told to flush.
-    fs.fsync = Object.assign(
-      (descriptor: number, done: fs.NoParamCallback) =>
-        fsync(descriptor, (error) => {
-          if (error === null) take(descriptor);
-          done(error);
-        }),
-      { __promisify__: fsync.__promisify__ },
-    );
+    fs.fsync = ((descriptor: number, done: fs.NoParamCallback) =>
+      fsync(descriptor, (error) => {
+        if (error === null) take(descriptor);
+        done(error);
+      })) as typeof fsync;
     this.#unwatch = () => {
       Object.assign(handles, { sync, datasync });
       fs.fsync = fsync;
