@@ -4,6 +4,7 @@ import { type Html, html } from "./html.ts";
 export const TABS = [
   { name: "trust", title: "Trust" },
   { name: "changes", title: "Changes" },
+  { name: "provenance", title: "Provenance" },
   { name: "timeline", title: "Timeline" },
   { name: "contents", title: "Contents" },
   { name: "card", title: "Model card" },

@@ -53,6 +53,10 @@ button:disabled { cursor: not-allowed; color: var(--soft); border-style: dashed;
 .filters { display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: 0 1rem; align-items: end; }
 .act { border: 1px solid var(--line); border-radius: .25rem; padding: 0 1rem 1rem; margin: 1rem 0; }
 .whole { user-select: all; }
+.graph { font-size: .75rem; } .graph text { fill: var(--fore); } .graph .detail { fill: var(--soft); } .graph .title { font-weight: bold; }
+.graph .node { fill: var(--panel); stroke: var(--line); } .graph .edge { fill: none; stroke: var(--line); }
+.graph .node.good { stroke: var(--good); } .graph .node.wait { stroke: var(--wait); stroke-dasharray: 4 3; }
+.graph text.good { fill: var(--good); } .graph text.wait { fill: var(--wait); }
 .card { border: 1px solid var(--line); border-radius: .25rem; padding: 0 1rem; overflow-wrap: anywhere; }
 .card blockquote { margin: 1rem 0; padding: 0 1rem; border-left: .3rem solid var(--line); }
 main { overflow-wrap: anywhere; }

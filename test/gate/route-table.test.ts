@@ -37,7 +37,7 @@ const ARTIFACT = "/v1/artifacts/:ref{[^@:]+(?:[@:]|%40|%3[Aa])[^/]+}";
 const PROMOTED = "/v1/tags/:ref{[^@:]+(?::|%3[Aa])[^/]+}/promoted";
 const PAGE = ARTIFACT.replace("/v1/", "/ui/");
 const RECORDS = [
-  ...["", "/trust", "/changes", "/timeline", "/contents", "/card", "/referrers", "/access", "/raw"].map((tab) => `GET ${PAGE}${tab}`),
+  ...["", "/trust", "/changes", "/provenance", "/timeline", "/contents", "/card", "/referrers", "/access", "/raw"].map((tab) => `GET ${PAGE}${tab}`),
   "POST /v1/policies/:name/replay",
   "POST /ui/policies/try",
   `GET ${ARTIFACT}`,

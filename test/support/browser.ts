@@ -132,11 +132,11 @@ function unescaped(text: string): string {
 }
 
 /** Elements without an end. */
-const VOID = new Set(["meta", "link", "input", "br", "hr"]);
+const VOID = new Set(["meta", "link", "input", "br", "hr", "path", "rect"]);
 /** How a model card may lead elsewhere. */
 const LINK_ELSEWHERE = /^\s+href="https:\/\/[^"<>\s]+" rel="noopener nofollow noreferrer"$/;
 
-const TAG = /<(\/?)([a-z][a-z0-9]*)((?:\s+[a-z-]+(?:="[^"<>]*")?)*)\s*\/?>|<[^]{0,40}/g;
+const TAG = /<(\/?)([a-z][a-z0-9]*)((?:\s+[a-zA-Z0-9-]+(?:="[^"<>]*")?)*)\s*\/?>|<[^]{0,40}/g;
 
 /** What is wrong with a page as markup: elements that do not close as they opened, attributes without quotes, what runs or leads elsewhere. */
 export function faultsOfPage(text: string): readonly string[] {
@@ -146,18 +146,21 @@ export function faultsOfPage(text: string): readonly string[] {
     if (name === undefined) faults.push(`no tag: ${tag}`);
     else if (slash === "/") faults.push(...(open.pop() === name ? [] : [`${tag} closes another element`]));
     else if (!VOID.has(name)) open.push(name);
-    faults.push(...faultsOfElement(name ?? "", attributes));
+    if (slash !== "/") faults.push(...faultsOfElement(name ?? "", attributes));
   }
   const left = open.length > 0 ? [`never closed: ${open.join(" ")}`] : [];
   return [...faults, ...left, ...(text.length > 50_000 ? [`${text.length} characters`] : [])];
 }
 
 function faultsOfElement(name: string, attributes: string): readonly string[] {
-  const faults = [...attributes.matchAll(/\s([a-z-]+)(?:="([^"]*)")?/g)].flatMap(([, attribute = "", value = ""]) => [
-    ...(attribute.startsWith("on") || attribute === "style" ? [`the attribute ${attribute}`] : []),
+  const faults = [...attributes.matchAll(/\s([a-zA-Z0-9-]+)(?:="([^"]*)")?/g)].flatMap(([, attribute = "", value = ""]) => [
+    ...(attribute.toLowerCase().startsWith("on") || attribute === "style" ? [`the attribute ${attribute}`] : []),
     ...(/^(?:href|action|src)$/.test(attribute) && !/^(?:#main|\/ui\/)/.test(value) && !LINK_ELSEWHERE.test(attributes)
       ? [`leads to ${value}`]
       : []),
   ]);
-  return /^(?:script|iframe|object|embed|base|img|svg|style)$/.test(name) ? [`the element ${name}`, ...faults] : faults;
+  const isPicture = name === "svg" && /\sclass="(?:graph|history)"/.test(attributes);
+  return /^(?:script|iframe|object|embed|base|img|svg|foreignobject|style)$/.test(name) && !isPicture
+    ? [`the element ${name}`, ...faults]
+    : faults;
 }

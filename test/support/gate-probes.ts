@@ -205,6 +205,7 @@ export function recordProbes(place: string, what: What | Subject): Probe[] {
 const READ: Readonly<Record<string, string | undefined>> = {
   "": undefined,
   "/changes": "Compared to",
+  "/provenance": "The same as a list",
   "/timeline": undefined,
   "/contents": "What its manifest names",
   [`/contents?inside=${digestOf("one")}`]: "Inside ",

@@ -20,6 +20,7 @@ import { changesOf } from "./artifact-changes.ts";
 import { cardTabOf, contentsOf, rawOf, referrersOf } from "./artifact-content.ts";
 import { type Pages, redirect } from "./page.ts";
 import { choiceOf, requestOfLook } from "./promotion-choice.ts";
+import { provenanceTabOf } from "./artifact-provenance.ts";
 import { viewerOf } from "./session-gate.ts";
 
 type Tab = (services: ArtifactPageServices, look: Look, insides: ModelInsides) => Promise<Html>;
@@ -28,6 +29,7 @@ const TAB_CONTENTS: Readonly<Record<TabName, Tab>> = {
   trust: trustOf,
   timeline: timelineOf,
   changes: changesOf,
+  provenance: provenanceTabOf,
   contents: contentsOf,
   card: cardTabOf,
   referrers: referrersOf,

@@ -3,7 +3,7 @@ import { digestOf } from "../../../src/oci/digest.ts";
 import { Browser, faultsOfPage, formsOf } from "../../support/browser.ts";
 import { type Artifact, PolicyRegistry, policyOf } from "../../support/policy-registry.ts";
 
-const TABS = ["trust", "changes", "timeline", "contents", "card", "referrers", "access", "raw"];
+const TABS = ["trust", "changes", "provenance", "timeline", "contents", "card", "referrers", "access", "raw"];
 
 let world: PolicyRegistry;
 let operator: Browser;

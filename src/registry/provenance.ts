@@ -1,0 +1,206 @@
+import { buffer } from "node:stream/consumers";
+import type { State } from "../lifecycle/state.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
+import { type Digest, digestSchema, isDigest } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
+import { type Manifest, parseManifest } from "../oci/manifest.ts";
+import { type RepositoryName, isRepositoryName } from "../oci/reference.ts";
+import { keys, under } from "../storage/keys.ts";
+import type { ManifestRecord } from "../storage/records.ts";
+import { type Provenance, readProvenance } from "../trust/slsa-provenance.ts";
+import { type Subject, subjectOf } from "../trust/subject.ts";
+import { type FoundArtifact, findArtifact } from "./find-artifact.ts";
+import { listReferrers } from "./list-referrers.ts";
+import type { Caller } from "./ports.ts";
+import { pullBlob } from "./pull-blob.ts";
+import { pullManifest } from "./pull-manifest.ts";
+import { findManifest } from "./serving.ts";
+import { promotedPointer, tagsOf } from "./tags.ts";
+
+type Needs = Parameters<typeof pullBlob>[0];
+
+/** An attested provenance, and the referrer that holds it. */
+export interface AttestedProvenance {
+  readonly manifest: Digest;
+  readonly provenance: Provenance;
+}
+
+/** Another artifact that it has to do with. */
+interface RelatedArtifact {
+  readonly relation: "holds" | "is in" | "is attached to" | "carries" | "is the same as" | "is based on";
+  readonly repository: RepositoryName;
+  readonly digest: Digest;
+  readonly state: State;
+  readonly type: string;
+}
+
+/** Where an artifact comes from and where it went, as far as the caller may see it. */
+export interface ArtifactProvenance {
+  /** What annotations say, which anybody writes who pushes. */
+  readonly annotated: { readonly source?: string; readonly revision?: string; readonly base?: string };
+  readonly attested: readonly AttestedProvenance[];
+  readonly related: readonly RelatedArtifact[];
+  /** The tags by which runtimes find it; `at` is in epoch milliseconds. */
+  readonly promotions: readonly { readonly tag: string; readonly by: string; readonly at: number }[];
+  /** True when there is more than is looked for. */
+  readonly isCut: boolean;
+}
+
+const IMAGE = "org.opencontainers.image.";
+const MAX_REFERRERS = 40;
+const MAX_ATTESTATIONS = 8;
+const MAX_BYTES = 1_048_576;
+/** Types of layers that may hold an attestation. */
+const ATTESTATION = /sigstore\.bundle|dsse|in-toto/;
+const MAX_RELATED = 40;
+const MAX_TAGS = 40;
+
+/** Gathers it. What is attested is read and not verified: whether it counts, the decision of a promotion says. */
+export async function provenanceOf(services: Needs, caller: Caller, artifact: FoundArtifact): Promise<ArtifactProvenance | undefined> {
+  const content = await contentFor(services, caller, artifact.repository, artifact.record.digest);
+  if (content === undefined) return undefined;
+  const { repository, record } = artifact;
+  const { manifest } = content;
+  const page = { n: MAX_REFERRERS, last: undefined };
+  const listed = await listReferrers(services, caller, { repository, subject: record.digest, artifactType: undefined, page });
+  const referrers = listed.referrers.map(({ digest }) => digest);
+  const attested = await attestationsIn(services, caller, repository, { referrers, subject: content });
+  const look = new RelatedLook(services, caller, repository);
+  await look.add("is based on", baseOf(manifest));
+  for (const { digest } of manifest.manifests) await look.add("holds", digest);
+  for (const digest of await parentsOf(services, repository, record)) await look.add("is in", digest);
+  await look.add("is attached to", record.subject ?? undefined);
+  for (const digest of referrers) await look.add("carries", digest);
+  await look.addCopies(record);
+  return {
+    annotated: annotatedIn(manifest),
+    attested,
+    related: look.found,
+    promotions: await promotionsOf(services, repository, record),
+    isCut: look.isCut || listed.next !== undefined,
+  };
+}
+
+async function contentFor(services: Needs, caller: Caller, repository: RepositoryName, digest: Digest): Promise<Subject | undefined> {
+  try {
+    const pulled = await pullManifest(services, caller, repository, { digest });
+    return subjectOf(await pulled.read(), pulled.mediaType);
+  } catch (error) {
+    return absentWhenRefused(error);
+  }
+}
+
+function absentWhenRefused(error: unknown): undefined {
+  const isRefused = error instanceof RegistryError && ["DENIED", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND"].includes(error.code);
+  if (!isRefused) throw error;
+}
+
+function annotationOf({ annotations }: Manifest, name: string): string | undefined {
+  return Object.hasOwn(annotations, IMAGE + name) ? annotations[IMAGE + name] : undefined;
+}
+
+function annotatedIn(manifest: Manifest): ArtifactProvenance["annotated"] {
+  const [source, revision] = [annotationOf(manifest, "source"), annotationOf(manifest, "revision")];
+  const base = annotationOf(manifest, "base.name") ?? annotationOf(manifest, "base.digest");
+  return { ...(source !== undefined && { source }), ...(revision !== undefined && { revision }), ...(base !== undefined && { base }) };
+}
+
+function baseOf(manifest: Manifest): Digest | undefined {
+  const digest = annotationOf(manifest, "base.digest") ?? "";
+  return isDigest(digest) ? digest : undefined;
+}
+
+/** What referrers attest of the build; each is read as a pull reads it. */
+async function attestationsIn(
+  services: Needs,
+  caller: Caller,
+  repository: RepositoryName,
+  { referrers, subject }: { readonly referrers: readonly Digest[]; readonly subject: Subject },
+): Promise<readonly AttestedProvenance[]> {
+  const attested: AttestedProvenance[] = [];
+  for (const digest of referrers) {
+    if (attested.length === MAX_ATTESTATIONS) break;
+    const provenance = await attestationIn(services, caller, repository, { digest, subject });
+    if (provenance !== undefined) attested.push({ manifest: digest, provenance });
+  }
+  return attested;
+}
+
+async function attestationIn(
+  services: Needs,
+  caller: Caller,
+  repository: RepositoryName,
+  { digest, subject }: { readonly digest: Digest; readonly subject: Subject },
+): Promise<Provenance | undefined> {
+  try {
+    const pulled = await pullManifest(services, caller, repository, { digest });
+    const { layers } = parseManifest(await pulled.read(), pulled.mediaType);
+    const [layer] = layers;
+    if (layers.length !== 1 || layer === undefined || !isReadable(layer)) return undefined;
+    const blob = await pullBlob(services, caller, repository, layer.digest);
+    const bytes = await buffer(await blob.open({ start: 0, end: layer.size - 1 }));
+    return readProvenance(bytes, subject);
+  } catch (error) {
+    return absentWhenRefused(error);
+  }
+}
+
+function isReadable({ mediaType, size }: Descriptor): boolean {
+  return size > 0 && size <= MAX_BYTES && ATTESTATION.test(mediaType);
+}
+
+/** Indexes that hold it. */
+async function parentsOf({ metadata }: Needs, repository: RepositoryName, { digest }: ManifestRecord): Promise<readonly Digest[]> {
+  const rows = await metadata.list(under(keys.edges(repository, { kind: "manifest", digest }), MAX_RELATED));
+  return rows.map(({ key }) => digestSchema.parse(key[4]));
+}
+
+/** Looks up other artifacts, of which the caller sees those that it would see on their own. */
+class RelatedLook {
+  readonly found: RelatedArtifact[] = [];
+  isCut = false;
+  readonly #services: Needs;
+  readonly #caller: Caller;
+  readonly #repository: RepositoryName;
+
+  constructor(services: Needs, caller: Caller, repository: RepositoryName) {
+    this.#services = services;
+    this.#caller = caller;
+    this.#repository = repository;
+  }
+
+  async add(relation: RelatedArtifact["relation"], digest: Digest | undefined, repository = this.#repository): Promise<void> {
+    if (digest === undefined) return;
+    if (this.found.length === MAX_RELATED) {
+      this.isCut = true;
+      return;
+    }
+    const at = { repository, reference: { digest } };
+    const seen = await findArtifact(this.#services, this.#caller, at, "seen").catch(absentWhenRefused);
+    if (seen === undefined) return;
+    const { state, artifactType, mediaType } = seen.record;
+    this.found.push({ relation, repository, digest, state, type: artifactType ?? mediaType });
+  }
+
+  /** The same manifest in other repositories. */
+  async addCopies({ digest }: ManifestRecord): Promise<void> {
+    for (const { key } of await this.#services.metadata.list(under(keys.manifestRepositories(digest), MAX_RELATED))) {
+      const name = String(key[2]);
+      if (isRepositoryName(name) && name !== this.#repository) await this.add("is the same as", digest, name);
+    }
+  }
+}
+
+async function promotionsOf(
+  services: Needs,
+  repository: RepositoryName,
+  { digest }: ManifestRecord,
+): Promise<ArtifactProvenance["promotions"]> {
+  const promotions: { tag: string; by: string; at: number }[] = [];
+  for (const { tag, promoted } of (await tagsOf(services, repository, digest)).slice(0, MAX_TAGS)) {
+    const pointer = promoted ? await promotedPointer(services, repository, tag) : undefined;
+    const means = pointer && (await findManifest(services, repository, pointer.record.digest));
+    if (means?.record.digest === digest && pointer !== undefined) promotions.push({ tag, by: pointer.record.by, at: pointer.record.at });
+  }
+  return promotions;
+}

@@ -1,0 +1,86 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { digestOf } from "../../../src/oci/digest.ts";
+import { Browser, faultsOfPage } from "../../support/browser.ts";
+import { PolicyRegistry, policyOf } from "../../support/policy-registry.ts";
+import { statementOf } from "../../support/private-sigstore.ts";
+
+const PROVENANCE = "https://slsa.dev/provenance/v1";
+const PREDICATE = {
+  buildDefinition: { buildType: "https://build.example/v1", resolvedDependencies: [{ uri: `git+https://git.example/"><script>` }] },
+  runDetails: { builder: { id: "https://builder.example/ci" } },
+};
+
+let world: PolicyRegistry;
+let operator: Browser;
+let runtime: Browser;
+beforeAll(async () => {
+  world = await PolicyRegistry.start();
+  operator = await Browser.signedIn(world.registry, "operator", world.registry.credentials.operator);
+  runtime = await Browser.signedIn(world.registry, "runtime", world.registry.credentials.runtime);
+}, 60_000);
+afterAll(() => world.registry.stop());
+
+test("a build that is attested is claimed until an authority of a policy has signed it, and then verified by that", async () => {
+  const artifact = await world.push("models/built");
+  const path = `/ui/artifacts/models/built@${artifact.digest}/provenance`;
+  await world.attach(artifact, world.security.bundle(statementOf(artifact.digest, PROVENANCE, PREDICATE)));
+  const before = await operator.get(path);
+  expect(faultsOfPage(before.text)).toEqual([]);
+  expect(before.text).toContain("https://builder.example/ci");
+  expect(before.text).toContain("by an attestation that no policy takes");
+  expect(before.text).not.toContain("</span> verified</span>");
+  await world.putPolicy(
+    policyOf("provenance", "models/built", {
+      authorities: [{ type: "key", name: "security-team", keys: [{ id: "sec-2026", pem: world.security.pem }] }],
+      require: [{ name: "built", anyOf: ["security-team"], evidence: { kind: "attestation", predicateType: PROVENANCE } }],
+    }),
+  );
+  const after = await operator.get(path);
+  expect(after.text).toMatch(/<\/span> verified<\/span>\s+<bdi>by security-team, in sha256:/);
+  expect(faultsOfPage(after.text)).toEqual([]);
+  expect((await runtime.get(path)).status).toBe(404);
+  await world.act(artifact, "promote");
+  const promoted = await runtime.get(path);
+  expect(promoted.text).toMatch(/<bdi>v1<\/bdi>/);
+  expect(promoted.text).toMatch(/Promotion<\/th>/);
+});
+
+test("annotations are claims, and other artifacts are shown as far as the viewer sees them", async () => {
+  const repository = "models/related";
+  const base = await world.push(repository);
+  const manifest = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: base.mediaType,
+    artifactType: "application/vnd.test.adapter",
+    config: { mediaType: "application/vnd.oci.empty.v1+json", digest: digestOf("{}"), size: 2 },
+    layers: [{ mediaType: "text/plain", digest: digestOf("{}"), size: 2 }],
+    annotations: {
+      "org.opencontainers.image.source": "https://git.example/model",
+      "org.opencontainers.image.revision": "abc123",
+      "org.opencontainers.image.base.digest": base.digest,
+    },
+  });
+  await world.pushManifest(repository, "adapter", manifest);
+  const index = JSON.stringify({
+    schemaVersion: 2,
+    mediaType: "application/vnd.oci.image.index.v1+json",
+    manifests: [{ mediaType: base.mediaType, digest: digestOf(manifest), size: manifest.length }],
+  });
+  await world.send("publisher", `PUT /v2/${repository}/manifests/all`, index, "application/vnd.oci.image.index.v1+json");
+  const ref = `${repository}@${digestOf(manifest)}`;
+  const { text } = await operator.get(`/ui/artifacts/${ref}/provenance`);
+  expect(faultsOfPage(text)).toEqual([]);
+  expect(text).toMatch(
+    /https:\/\/git\.example\/model<\/bdi>\s*<\/td>\s*<td><bdi>abc123<\/bdi><\/td>\s*<td>\s*<span class="state wait"><span aria-hidden="true">\?<\/span> claimed/,
+  );
+  expect(text).toContain(`href="/ui/artifacts/${repository}@${base.digest}"`);
+  expect(text).toContain("is in; acquired");
+  const whole = await operator.get(`/ui/artifacts/${repository}@${digestOf(index)}/provenance`);
+  expect(whole.text).toContain("holds; acquired");
+  // Runtimes see the artifact, and neither what it says it was made of nor what holds it.
+  await world.send("operator", `POST /v1/artifacts/${ref}/promote`, "{}");
+  const seen = await runtime.get(`/ui/artifacts/${ref}/provenance`);
+  expect(seen.status).toBe(200);
+  expect(seen.text).not.toContain(`href="/ui/artifacts/${repository}@${base.digest}"`);
+  expect(seen.text).not.toContain("is in;");
+});
