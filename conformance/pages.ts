@@ -6,6 +6,7 @@ import { launchChromium } from "./pages/chromium.ts";
 import { examine, examineLoad } from "./pages/examine.ts";
 import { Findings } from "./pages/findings.ts";
 import { doJob } from "./pages/job.ts";
+import { useKeys, watchLive } from "./pages/live.ts";
 import { EVERYBODYS, ROWS, type Row } from "./pages/rows.ts";
 import { ROLES, type Scene, setScene } from "./pages/scene.ts";
 import { Visitor } from "./pages/visitor.ts";
@@ -81,9 +82,23 @@ async function doTheJob(trial: Trial, scripts: boolean): Promise<void> {
   for (const visitor of Object.values(people)) await visitor.close();
 }
 
+async function watch(trial: Trial): Promise<void> {
+  const people = { reviewer: await visitorOf(trial, "ann"), operator: await visitorOf(trial, "operator") };
+  await watchLive(trial.world, people, trial.findings);
+  for (const visitor of Object.values(people)) await visitor.close();
+}
+
+async function goByKeys(trial: Trial): Promise<void> {
+  const visitor = await visitorOf(trial, "ann");
+  await useKeys(trial.world, visitor, trial.findings);
+  await visitor.close();
+}
+
 const PARTS: readonly (readonly [string, (trial: Trial) => Promise<void>])[] = [
   ["the whole job with scripts", (trial) => doTheJob(trial, true)],
   ["the whole job without scripts", (trial) => doTheJob(trial, false)],
+  ["open pages follow what others do", watch],
+  ["signing in, the queue and an artifact by keys alone", goByKeys],
   [`${ROWS.length} pages in light and dark, wide and narrow`, lookAtRows],
   ["the main pages as every role", lookAsEverybody],
 ];

@@ -88,6 +88,7 @@ export function allDoors(services: DoorServices, gatekeeper: Gatekeeper, serving
       realm: services.realmOf,
       refused: (event) => services.refusals.note(event),
       pages: new Pages({ insecureDevMode }),
+      draining,
     }),
     ...healthDoors({ services, gatekeeper, draining, insecureDevMode, authRequired, isLocal }),
   ];

@@ -18,7 +18,7 @@ export interface Env {
     /** What a body must keep up, see `progress.ts`. */
     pace: Pace;
     /** Who looks at a page, behind the gate of the pages. */
-    session?: { readonly viewer: Viewer };
+    session?: { readonly viewer: Viewer; readonly isOpen: () => Promise<boolean> };
     /** The form that came with a change there; its token has been checked. */
     form?: URLSearchParams;
   };

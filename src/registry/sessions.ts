@@ -52,12 +52,22 @@ export class SignIn {
   }
 }
 
-/** The session that an id opens now, with the rights that its identity has now; it counts as used. */
-export async function useSession(services: Needs, id: string, origin: Origin): Promise<OpenSession | CredentialRefusal> {
+/** The session that an id opens now, with the rights that its identity has now; it counts as used, unless a page asks by itself. */
+export async function useSession(
+  services: Needs,
+  id: string,
+  origin: Origin,
+  { counts = true }: { readonly counts?: boolean } = {},
+): Promise<OpenSession | CredentialRefusal> {
   const found = await findSession(services, id);
   if ("refusal" in found) return found.refusal;
-  await noteUse(services, found.credential.id, origin.address, USE_INTERVAL);
+  if (counts) await noteUse(services, found.credential.id, origin.address, USE_INTERVAL);
   return { caller: callerOf(services, found, undefined, origin), endsAt: found.credential.expiresAt ?? 0 };
+}
+
+/** Does an id open a session now? */
+export async function isSessionOpen(services: Needs, id: string): Promise<boolean> {
+  return !("refusal" in (await findSession(services, id)));
 }
 
 /** The caller's own sessions that are in force, oldest first. */

@@ -1,5 +1,6 @@
 import type { State } from "../lifecycle/state.ts";
 import { type Html, html } from "./html.ts";
+import { keysHint } from "./keys.ts";
 import { TABS, type TabName, artifactPath } from "./links.ts";
 import { meaningOf, stateBadge } from "./state.ts";
 import { facts } from "./table.ts";
@@ -51,8 +52,10 @@ export function artifactPage(head: ArtifactHead, tab: TabName, done: string | un
   return html`<h1>${head.repository}</h1>
     ${failed !== undefined && html`<p class="notice bad" role="alert">${failed}</p>`}
     ${said !== undefined && html`<p class="notice good" role="status">${said}</p>`}
-    <p>${stateBadge(head.state)}: ${meaningOf(head.state)}.</p>
-    ${head.revocation !== null && revocationNotice(head.revocation)} ${headFacts(head)} ${commands(head)}
+    <div id="head" data-region data-says="It is ${head.state}: ${meaningOf(head.state)}.">
+      <p>${stateBadge(head.state)}: ${meaningOf(head.state)}.</p>
+      ${head.revocation !== null && revocationNotice(head.revocation)} ${headFacts(head)} ${commands(head)}
+    </div>
     <nav aria-label="About this artifact">
       <ul>
         ${TABS.map(
@@ -61,7 +64,8 @@ export function artifactPage(head: ArtifactHead, tab: TabName, done: string | un
         )}
       </ul>
     </nav>
-    ${content}`;
+    ${tab === "trust" && keysHint("a, p, q, r and d go to the reason of approve, promote, quarantine, revoke and delete, u to the queue; none sends anything")}
+    <div id="tab" data-region>${content}</div>`;
 }
 
 function revocationNotice({ isPermanent, isEverywhere, reason }: NonNullable<ArtifactHead["revocation"]>): Html {

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { SCRIPT } from "./script.ts";
 import { STYLE } from "./style.ts";
 
 /** A file that pages refer to. Its name holds its hash, so that it may be kept for ever and is another one when it changes. */
@@ -22,8 +23,14 @@ function assetOf(name: string, type: string, body: string): Asset {
 /** The style sheet of all pages. */
 export const styleSheet = assetOf("style.css", "text/css; charset=utf-8", STYLE);
 
+/** The script of pages that follow what they show. */
+export const script = assetOf("live.js", "text/javascript; charset=utf-8", SCRIPT);
+
+/** What a page demands the script to be, as Subresource Integrity has it. */
+export const SCRIPT_INTEGRITY = `sha384-${createHash("sha384").update(SCRIPT).digest("base64")}`;
+
 /** What a browser shows beside a page's title. */
 export const icon = assetOf("icon.svg", "image/svg+xml", ICON);
 
 /** All that is served beside pages. */
-export const assets: readonly Asset[] = [styleSheet, icon];
+export const assets: readonly Asset[] = [styleSheet, script, icon];

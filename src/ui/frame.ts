@@ -1,4 +1,4 @@
-import { icon, styleSheet } from "./assets.ts";
+import { SCRIPT_INTEGRITY, icon, script, styleSheet } from "./assets.ts";
 import { type Html, html } from "./html.ts";
 import { foreign, readable } from "./text.ts";
 
@@ -28,6 +28,16 @@ export interface Frame {
   /** Has the operator given up on security (`INSECURE_DEV_MODE`)? Every page says so. */
   readonly isInsecure: boolean;
   readonly section: Section | undefined;
+  /** Of a page that follows what it shows. */
+  readonly live: (Live & { readonly nonce: string }) | undefined;
+}
+
+/** What a page follows. */
+export interface Live {
+  /** An artifact, by its reference, or the queue of what waits. */
+  readonly about: string;
+  /** The sequence of the last event before the page was made. */
+  readonly since: number;
 }
 
 /** The field that shows that a form is ours and of this session. */
@@ -39,7 +49,7 @@ export function tokenField({ token }: Viewer): Html {
 }
 
 /** A whole page. */
-export function framed({ title, viewer, isInsecure, section }: Frame, main: Html): Html {
+export function framed({ title, viewer, isInsecure, section, live }: Frame, main: Html): Html {
   return html`<!doctype html>
     <html lang="en">
       <head>
@@ -48,12 +58,14 @@ export function framed({ title, viewer, isInsecure, section }: Frame, main: Html
         <title>${readable(title, 120)} · ai-model-registry</title>
         <link rel="stylesheet" href="${styleSheet.path}" />
         <link rel="icon" href="${icon.path}" type="image/svg+xml" />
+        ${live && html`<script src="${script.path}" integrity="${SCRIPT_INTEGRITY}" nonce="${live.nonce}" defer></script>`}
       </head>
       <body>
         <a class="skip" href="#main">Skip to the content</a>
         ${isInsecure && insecure}
         <header>${viewer === undefined ? html`<p><strong>ai-model-registry</strong></p>` : navigation(viewer, section)}</header>
-        <main id="main" tabindex="-1">${main}</main>
+        <main id="main" tabindex="-1" ${live && html`data-live="${live.about}" data-since="${live.since}"`}>${main}</main>
+        ${live && html`<p id="said" class="said" role="status" aria-live="polite"></p>`}
         <footer><p class="soft">Times are in UTC. Bytes are pulled by digest, never from these pages.</p></footer>
       </body>
     </html>`;
@@ -65,7 +77,10 @@ const insecure = html`<p class="danger" role="alert">
 
 function navigation(viewer: Viewer, section: Section | undefined): Html {
   const links = SECTIONS.map(
-    ({ path, name }) => html`<li><a href="${path}" ${path === section && html`aria-current="page"`}>${name}</a></li>`,
+    ({ path, name }) =>
+      html`<li>
+        <a href="${path}" ${path === section && html`aria-current="page"`} ${path === "/ui/review" && html`data-key="u"`}>${name}</a>
+      </li>`,
   );
   return html`<p><strong>ai-model-registry</strong></p>
     <nav aria-label="Main">

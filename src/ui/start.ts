@@ -22,29 +22,31 @@ export interface Overview {
 export function startPage({ states, areStatesComplete, damaged, waiting, room, expiring }: Overview): Html {
   const total = Object.values(states).reduce((sum, count) => sum + count, 0);
   return html`<h1>What is here</h1>
-    ${total === 0 && nothingYet}
-    <section aria-labelledby="states">
-      <h2 id="states">Artifacts by state</h2>
-      <ul class="cards">
-        ${STATES.map((state) => html`<li><strong>${states[state]}</strong>${stateBadge(state)}<br /><span class="soft">${meaningOf(state)}</span></li>`)}
-      </ul>
-      ${!areStatesComplete && html`<p class="soft">Each state is counted up to a thousand.</p>`}
-    </section>
-    <section aria-labelledby="waiting">
-      <h2 id="waiting">Waiting for a decision</h2>
-      ${waitingText(waiting)}
-    </section>
-    <section aria-labelledby="health">
-      <h2 id="health">Health</h2>
-      <ul class="cards">
-        <li><strong>${damaged.count}${!damaged.isComplete && "+"}</strong>${damagedText(damaged.count)}</li>
-        ${room !== undefined && html`<li><strong>${sizeText(Math.max(0, room))}</strong>${room > 0 ? "of disk left for uploads" : "of disk left: uploads are refused; make room or move the data directory"}</li>`}
-      </ul>
-    </section>
-    <section aria-labelledby="keys">
-      <h2 id="keys">Your keys that end soon</h2>
-      ${expiring.length === 0 ? html`<p>None ends within two weeks.</p>` : expiringTable(expiring)}
-    </section>`;
+    <div id="overview" data-region>
+      ${total === 0 && nothingYet}
+      <section aria-labelledby="states">
+        <h2 id="states">Artifacts by state</h2>
+        <ul class="cards">
+          ${STATES.map((state) => html`<li><strong>${states[state]}</strong>${stateBadge(state)}<br /><span class="soft">${meaningOf(state)}</span></li>`)}
+        </ul>
+        ${!areStatesComplete && html`<p class="soft">Each state is counted up to a thousand.</p>`}
+      </section>
+      <section aria-labelledby="waiting">
+        <h2 id="waiting">Waiting for a decision</h2>
+        ${waitingText(waiting)}
+      </section>
+      <section aria-labelledby="health">
+        <h2 id="health">Health</h2>
+        <ul class="cards">
+          <li><strong>${damaged.count}${!damaged.isComplete && "+"}</strong>${damagedText(damaged.count)}</li>
+          ${room !== undefined && html`<li><strong>${sizeText(Math.max(0, room))}</strong>${room > 0 ? "of disk left for uploads" : "of disk left: uploads are refused; make room or move the data directory"}</li>`}
+        </ul>
+      </section>
+      <section aria-labelledby="keys">
+        <h2 id="keys">Your keys that end soon</h2>
+        ${expiring.length === 0 ? html`<p>None ends within two weeks.</p>` : expiringTable(expiring)}
+      </section>
+    </div>`;
 }
 
 const nothingYet = html`<p class="notice">

@@ -57,6 +57,10 @@ button:disabled { cursor: not-allowed; color: var(--soft); border-style: dashed;
 .graph .node { fill: var(--panel); stroke: var(--line); } .graph .edge { fill: none; stroke: var(--line); }
 .graph .node.good { stroke: var(--good); } .graph .node.wait { stroke: var(--wait); stroke-dasharray: 4 3; }
 .graph text.good { fill: var(--good); } .graph text.wait { fill: var(--wait); }
+.said { position: fixed; right: 1rem; bottom: 1rem; max-width: min(28rem, 100vw - 2rem); margin: 0; padding: .5rem 1rem;
+  background: var(--fore); color: var(--back); border-radius: .25rem; }
+.said:empty { padding: 0; }
+@media (scripting: none) { .keys { display: none; } }
 .card { border: 1px solid var(--line); border-radius: .25rem; padding: 0 1rem; overflow-wrap: anywhere; }
 .card blockquote { margin: 1rem 0; padding: 0 1rem; border-left: .3rem solid var(--line); }
 main { overflow-wrap: anywhere; }

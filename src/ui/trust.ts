@@ -70,6 +70,9 @@ export const GROUND_FIELD = "ground";
 export const EXPECTED_FIELD = "expected";
 export const REASON_FIELD = "reason";
 
+/** The keys that lead to the forms. */
+const KEYS: Readonly<Record<Act, string>> = { approve: "a", withdraw: "w", promote: "p", quarantine: "q", revoke: "r", delete: "d" };
+
 const MAX_SHOWN = 5;
 const MAX_MESSAGE = 700;
 
@@ -212,7 +215,13 @@ function actForm(
     ${act === "promote" && decision !== undefined && html`<input type="hidden" name="${EXPECTED_FIELD}" value="${decision.digest}" />`}
     ${act === "promote" && choice !== undefined && chosenFields(choice)}
     <label for="reason-${act}">Reason ${needsReason ? "(needed; everybody who may see the artifact reads it)" : "(may be left out)"}</label>
-    <textarea id="reason-${act}" name="${REASON_FIELD}" maxlength="1024" ${needsReason && html`required`}></textarea>
+    <textarea
+      id="reason-${act}"
+      data-key="${KEYS[act]}"
+      name="${REASON_FIELD}"
+      maxlength="1024"
+      ${needsReason && html`required`}
+    ></textarea>
     ${act === "revoke" && html`<label class="beside" for="permanent"><input id="permanent" type="checkbox" name="permanent" value="yes" /> for ever: nothing makes it trusted again</label>`}
     <p><button ${isGrave && html`class="grave"`}>${title}</button></p>
   </form>`;

@@ -32,7 +32,7 @@ describe("the route table", () => {
 });
 
 const CONTENT = ["GET /v2/:name/blobs/:digest", "GET /v2/:name/manifests/:reference", "GET /v2/:name/referrers/:digest"];
-const LISTS = ["GET /ui/", "GET /ui/explore", "GET /ui/review", "GET /v1/artifacts", "GET /v2/:name/tags/list", "GET /v2/_catalog"];
+const LISTS = ["GET /ui/", "GET /ui/explore", "GET /ui/review", "GET /ui/live", "GET /v1/artifacts", "GET /v2/:name/tags/list", "GET /v2/_catalog"];
 const ARTIFACT = "/v1/artifacts/:ref{[^@:]+(?:[@:]|%40|%3[Aa])[^/]+}";
 const PROMOTED = "/v1/tags/:ref{[^@:]+(?::|%3[Aa])[^/]+}/promoted";
 const PAGE = ARTIFACT.replace("/v1/", "/ui/");

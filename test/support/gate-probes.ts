@@ -244,7 +244,17 @@ export function pageProbes(place: string, what: What | Subject): Probe[] {
     },
     allowed: (answer) => expected("status", answer.status, [303]),
   };
-  return [...tabs, byTag];
+  // A stream has no end: its head tells whether there would be one.
+  const live: Probe = {
+    door: "what happens to it",
+    about,
+    path: `/ui/live?about=${place}@${digest}&since=0`,
+    asked: { method: "HEAD" },
+    miss: `/ui/live?about=${place}@${never(digest)}&since=0`,
+    effect: (model, actor) => (model.seesRecord(actor, model.at(place), digest) ? "allow" : "absent"),
+    allowed: (answer) => expected("status", answer.status, [200]),
+  };
+  return [...tabs, byTag, live];
 }
 
 const CHANGES: readonly (readonly [string, string, string, string | undefined])[] = [

@@ -6,6 +6,7 @@ import { RegistryError } from "../../oci/errors.ts";
 import type { PromotionRequest } from "../../registry/evaluate.ts";
 import { type Outlook, groundOf, possibleChanges, requestOfPage } from "../../registry/possible-changes.ts";
 import { ModelInsides } from "../../registry/model-insides.ts";
+import { lastEvent } from "../../registry/followed-pages.ts";
 import type { Caller } from "../../registry/ports.ts";
 import { artifactHistory } from "../../registry/show-artifact.ts";
 import { accessTab } from "../../ui/access.ts";
@@ -46,12 +47,14 @@ export function artifactPageDoors(
 ): readonly Door[] {
   const insides = new ModelInsides(services);
   const show = async (c: Ask, caller: Caller, tab: TabName): Promise<Response> => {
+    const since = await lastEvent(services);
     const artifact = await artifactAt(services, c, caller);
     const shown = await shownArtifact(services, artifact);
     if (artifact.refTag !== undefined) return redirect(c, artifactPath(shown, tab));
     const head = headOf(artifact, shown, realm(c.req.header("host")));
     const content = await TAB_CONTENTS[tab](services, { c, caller, artifact, shown, head }, insides);
-    return pages.show(c, { title: `${shown.repository} · ${tab}`, main: artifactPage(head, tab, c.req.query("done"), content) });
+    const main = artifactPage(head, tab, c.req.query("done"), content);
+    return pages.show(c, { title: `${shown.repository} · ${tab}`, main, live: { about: `${shown.repository}@${shown.digest}`, since } });
   };
   return [
     { method: "GET", path: ARTIFACT, action: "session", handle: (c, caller) => show(c, caller, "trust") },

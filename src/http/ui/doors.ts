@@ -7,6 +7,7 @@ import { auditPageDoors } from "./audit.ts";
 import { exploreDoors } from "./explore.ts";
 import { identityDoors } from "./identities.ts";
 import { policyPageDoors } from "./policies.ts";
+import { liveDoors } from "./live.ts";
 import { reviewDoors } from "./review.ts";
 import { sessionDoors } from "./sessions.ts";
 import { type SignInOptions, signInDoors } from "./sign-in.ts";
@@ -16,11 +17,12 @@ import { trustPageDoors } from "./trust-roots.ts";
 type Needs = ArtifactPageServices & Parameters<typeof signInDoors>[0];
 
 /** All doors of the pages. */
-export function pageDoors(services: Needs, options: SignInOptions): readonly Door[] {
-  const { pages, realm } = options;
+export function pageDoors(services: Needs, options: SignInOptions & { readonly draining: () => boolean }): readonly Door[] {
+  const { pages, realm, draining } = options;
   return [
     ...assetDoors(),
     ...signInDoors(services, options),
+    ...liveDoors(services, draining),
     ...startDoors(services, pages),
     ...reviewDoors(services, pages),
     ...exploreDoors(services, pages),

@@ -1,8 +1,9 @@
+import { randomBytes } from "node:crypto";
 import { STATUS_CODES } from "node:http";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { ERRORS, type RegistryError } from "../../oci/errors.ts";
 import { errorPage } from "../../ui/error.ts";
-import { type Section, framed } from "../../ui/frame.ts";
+import { type Live, type Section, framed } from "../../ui/frame.ts";
 import type { Html } from "../../ui/html.ts";
 import type { Ask } from "../route.ts";
 import { signInPath } from "./local-path.ts";
@@ -13,6 +14,8 @@ export interface Page {
   readonly main: Html;
   readonly status?: ContentfulStatusCode;
   readonly section?: Section;
+  /** What it follows; all else runs no script. */
+  readonly live?: Live;
 }
 
 /** Where pages are, and everything below. */
@@ -20,17 +23,18 @@ export function isOfPages(path: string): boolean {
   return path === "/ui" || path.startsWith("/ui/");
 }
 
+/** 144 bits: nobody guesses it (CSP 3 §7.1 asks for 128). */
+const NONCE_BYTES = 18;
+
 /**
- * What a browser may do with a page (identity.md §10): nothing but load our style and icon and send forms to us. It runs no script at all,
- * not even one that a fault of ours let through, and nobody frames it. `same-origin`, since a browser that is told to send no referrer
- * sends forms with `Origin: null`.
+ * What a browser may do with a page (identity.md §10): load our style and icon, send forms to us, and run our one script where the page
+ * follows what it shows; else it runs no script at all, not even one that a fault of ours let through. No text becomes markup or script
+ * (Trusted Types without a policy), and nobody frames it.
  */
-const PAGE_HEADERS = {
-  "Content-Type": "text/html; charset=utf-8",
-  "Cache-Control": "no-store",
-  "Content-Security-Policy": [
+function securityPolicy(nonce: string | undefined): string {
+  return [
     "default-src 'none'",
-    "script-src 'none'",
+    ...(nonce === undefined ? ["script-src 'none'"] : [`script-src 'nonce-${nonce}'`, "connect-src 'self'"]),
     "style-src 'self'",
     "img-src 'self'",
     "form-action 'self'",
@@ -38,7 +42,13 @@ const PAGE_HEADERS = {
     "base-uri 'none'",
     "require-trusted-types-for 'script'",
     "trusted-types 'none'",
-  ].join("; "),
+  ].join("; ");
+}
+
+/** `same-origin`, since a browser that is told to send no referrer sends forms with `Origin: null`. */
+const PAGE_HEADERS = {
+  "Content-Type": "text/html; charset=utf-8",
+  "Cache-Control": "no-store",
   "Referrer-Policy": "same-origin",
   "Cross-Origin-Opener-Policy": "same-origin",
   "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
@@ -52,9 +62,11 @@ export class Pages {
     this.#isInsecure = insecureDevMode;
   }
 
-  show(c: Ask, { title, main, status = 200, section }: Page): Response {
-    const text = framed({ title, viewer: c.get("session")?.viewer, isInsecure: this.#isInsecure, section }, main);
-    return c.body(text.toString(), status, PAGE_HEADERS);
+  show(c: Ask, { title, main, status = 200, section, live }: Page): Response {
+    const nonce = live && randomBytes(NONCE_BYTES).toString("base64url");
+    const followed = live && nonce !== undefined ? { ...live, nonce } : undefined;
+    const text = framed({ title, viewer: c.get("session")?.viewer, isInsecure: this.#isInsecure, section, live: followed }, main);
+    return c.body(text.toString(), status, { ...PAGE_HEADERS, "Content-Security-Policy": securityPolicy(nonce) });
   }
 
   /** An error as a page; who is not signed in and only looks is sent to where one signs in. */

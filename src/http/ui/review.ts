@@ -1,5 +1,6 @@
 import { stateSchema } from "../../lifecycle/state.ts";
 import { compareToTrusted } from "../../registry/compare-artifacts.ts";
+import { lastEvent } from "../../registry/followed-pages.ts";
 import type { Caller } from "../../registry/ports.ts";
 import { trustedBase } from "../../registry/trusted-base.ts";
 import { type WaitingArtifact, waitingArtifacts } from "../../registry/waiting-artifacts.ts";
@@ -23,6 +24,7 @@ export function reviewDoors(services: Needs, pages: Pages): readonly Door[] {
       path: "/ui/review",
       action: "session",
       handle: async (c, caller) => {
+        const since = await lastEvent(services);
         const cursor = c.req.query("cursor");
         const { artifacts, next, isComplete } = await waitingArtifacts(services, caller, { cursor, limit: PAGE });
         const queued: QueuedArtifact[] = [];
@@ -30,7 +32,7 @@ export function reviewDoors(services: Needs, pages: Pages): readonly Door[] {
           queued.push({ ...shown(each, services.clock()), difference: await differenceOf(services, caller, each) });
         }
         const main = reviewPage({ artifacts: queued, isFirst: cursor === undefined, next, isComplete });
-        return pages.show(c, { title: "Review queue", section: "/ui/review", main });
+        return pages.show(c, { title: "Review queue", section: "/ui/review", main, live: { about: "queue", since } });
       },
     },
   ];

@@ -5,9 +5,10 @@ import { equalInConstantTime } from "../../registry/find-credential.ts";
 import type { Origin } from "../../registry/logins.ts";
 import type { Caller, Services } from "../../registry/ports.ts";
 import type { RefusedRequest } from "../../registry/refused-request.ts";
-import { useSession } from "../../registry/sessions.ts";
+import { isSessionOpen, useSession } from "../../registry/sessions.ts";
 import { TOKEN_FIELD, type Viewer } from "../../ui/frame.ts";
-import type { Ask } from "../route.ts";
+import { REFRESH_HEADER } from "../../ui/script.ts";
+import type { Ask, Env } from "../route.ts";
 import { field, readForm } from "./form.ts";
 import { demandSameOrigin } from "./same-origin.ts";
 import { SessionCookie } from "./session-cookie.ts";
@@ -43,14 +44,14 @@ export class SessionGate {
     if (isChange) demandSameOrigin(c, this.#options.realm(c.req.header("host")));
     const id = this.#cookie.read(c);
     if (id === undefined) throw new RegistryError("UNAUTHORIZED", "you are not signed in: nothing was changed");
-    const session = await useSession(this.#services, id, this.#options.originOf(c));
+    const session = await useSession(this.#services, id, this.#options.originOf(c), { counts: !asksByItself(c) });
     if (typeof session === "string") {
       this.#cookie.clear(c);
       throw new RegistryError("UNAUTHORIZED", "your session has ended: nothing was changed; sign in and do it again");
     }
     const { caller } = session;
     const token = tokenOf(this.#services, id);
-    c.set("session", { viewer: { name: caller.principal.name, token } });
+    c.set("session", { viewer: { name: caller.principal.name, token }, isOpen: () => isSessionOpen(this.#services, id) });
     if (isChange) c.set("form", await this.#formWith(c, caller, token));
     return caller;
   }
@@ -69,12 +70,23 @@ function tokenOf({ secretFor }: Pick<Services, "secretFor">, id: string): string
   return createHmac("sha256", secretFor("form-token")).update(id).digest("base64url");
 }
 
-/** Who looks at a page that is shown to those who are signed in alone. */
-export function viewerOf(c: Ask): Viewer {
-  const session = c.get("session");
-  if (session === undefined) throw new TypeError("only a door behind the gate of the pages has a viewer");
-  return session.viewer;
+/** A page that follows what it shows is no person: left open, it keeps no session from ending. */
+function asksByItself(c: Ask): boolean {
+  return c.req.path === "/ui/live" || c.req.header(REFRESH_HEADER) !== undefined;
 }
+
+/** The session behind a page that is shown to those who are signed in alone. */
+export function sessionOf(c: Ask): NonNullable<Env["Variables"]["session"]> {
+  const session = c.get("session");
+  if (session === undefined) throw new TypeError("only a door behind the gate of the pages has a session");
+  return session;
+}
+
+/** Who looks at such a page. */
+export function viewerOf(c: Ask): Viewer {
+  return sessionOf(c).viewer;
+}
+
 /** The form that came with a change, which the gate has let in. */
 export function formOf(c: Ask): URLSearchParams {
   const form = c.get("form");

@@ -1,6 +1,7 @@
 import { registryRights } from "../../identity/authorize.ts";
 import { countStates } from "../../registry/count-states.ts";
 import { endOf } from "../../registry/find-credential.ts";
+import { lastEvent } from "../../registry/followed-pages.ts";
 import { listCredentials } from "../../registry/list-credentials.ts";
 import type { Caller, Services } from "../../registry/ports.ts";
 import { countDamaged } from "../../registry/verify-damage.ts";
@@ -23,7 +24,10 @@ export function startDoors(services: Needs, pages: Pages): readonly Door[] {
       method: "GET",
       path: "/ui/",
       action: "session",
-      handle: async (c, caller) => pages.show(c, { title: "Start", section: "/ui/", main: startPage(await overviewOf(services, caller)) }),
+      handle: async (c, caller) => {
+        const live = { about: "queue", since: await lastEvent(services) };
+        return pages.show(c, { title: "Start", section: "/ui/", main: startPage(await overviewOf(services, caller)), live });
+      },
     },
   ];
 }

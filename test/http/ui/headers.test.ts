@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { assets } from "../../../src/ui/assets.ts";
-import { Browser } from "../../support/browser.ts";
+import { assets, script } from "../../../src/ui/assets.ts";
+import { Browser, faultsOfPage } from "../../support/browser.ts";
 import { type WholeRegistry, startWholeRegistry } from "../../support/whole-registry.ts";
 
 let registry: WholeRegistry;
@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 afterAll(() => registry.close());
 
-const PAGES = ["/ui/", "/ui/sessions", "/ui/sign-in", "/ui/no-such-page", "/ui/sign-out"];
+const PAGES = ["/ui/sessions", "/ui/sign-in", "/ui/no-such-page", "/ui/sign-out"];
 
 test.each(PAGES)("%s is kept by nobody, framed by nobody, runs no script and sends forms to us alone", async (path) => {
   const { headers, text } = await browser.get(path);
@@ -40,6 +40,34 @@ test.each(PAGES)("%s is kept by nobody, framed by nobody, runs no script and sen
     "cross-origin-resource-policy": "same-origin",
   });
   expect(text).not.toMatch(/<script|\son\w+=|\sstyle=|<style|<iframe|<object|<embed|<base/i);
+});
+
+test("a page that follows what it shows runs our script, demanded by its hash and a nonce that no two answers share, and no other", async () => {
+  const nonces = new Set<string>();
+  for (const path of ["/ui/", "/ui/review", "/ui/"]) {
+    const { headers, text } = await browser.get(path);
+    const policy = String(headers["content-security-policy"]).split("; ");
+    const [, nonce = ""] = /'nonce-([\w-]{24})'/.exec(policy.join()) ?? [];
+    nonces.add(nonce);
+    expect(policy).toEqual([
+      "default-src 'none'",
+      `script-src 'nonce-${nonce}'`,
+      "connect-src 'self'",
+      "style-src 'self'",
+      "img-src 'self'",
+      "form-action 'self'",
+      "frame-ancestors 'none'",
+      "base-uri 'none'",
+      "require-trusted-types-for 'script'",
+      "trusted-types 'none'",
+    ]);
+    const integrity = `sha384-${createHash("sha384").update(script.body).digest("base64")}`;
+    expect([...text.matchAll(/<script[^]*?<\/script>/g)].map(([tag]) => tag)).toEqual([
+      `<script src="${script.path}" integrity="${integrity}" nonce="${nonce}" defer></script>`,
+    ]);
+    expect(faultsOfPage(text)).toEqual([]);
+  }
+  expect(nonces.size).toBe(3);
 });
 
 test.each(PAGES)(
@@ -77,8 +105,8 @@ test("an error says what happened and where to go on, and differs in nothing but
   expect((await registry.ask("GET", "/ui/no-such-page")).text).toBe(one.text);
 });
 
-test("style and icon may be kept for ever, since their names hold their hashes", async () => {
-  const page = await browser.get("/ui/sign-in");
+test("style, script and icon may be kept for ever, since their names hold their hashes", async () => {
+  const page = await browser.get("/ui/review");
   expect(assets.length).toBeGreaterThan(1);
   for (const { path } of assets) {
     expect(page.text).toContain(path);
@@ -87,7 +115,7 @@ test("style and icon may be kept for ever, since their names hold their hashes",
     expect(path).toContain(createHash("sha256").update(text).digest("hex").slice(0, 16));
     expect(headers["x-content-type-options"]).toBe("nosniff");
   }
-  expect(assets.map(({ type }) => type)).toEqual(["text/css; charset=utf-8", "image/svg+xml"]);
+  expect(assets.map(({ type }) => type)).toEqual(["text/css; charset=utf-8", "text/javascript; charset=utf-8", "image/svg+xml"]);
 });
 
 test("a secure registry's banner is not shown where nothing is insecure", async () => {

@@ -1,0 +1,134 @@
+import { once } from "node:events";
+import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
+import { rightsOn } from "../../identity/authorize.ts";
+import { RegistryError } from "../../oci/errors.ts";
+import { parseArtifactReference, repositoryNameSchema } from "../../oci/reference.ts";
+import { findArtifact } from "../../registry/find-artifact.ts";
+import { type FollowedPage, FollowedPages } from "../../registry/followed-pages.ts";
+import type { Caller, Services } from "../../registry/ports.ts";
+import type { Ask, Door } from "../route.ts";
+import { sessionOf } from "./session-gate.ts";
+
+type Needs = Pick<Services, "metadata" | "clock" | "log">;
+type Concern = FollowedPage["concerns"];
+
+/** Streams that one session, and one process, has open at a time; a session's oldest ends for one more. */
+const MAX_OF_SESSION = 4;
+const MAX_STREAMS = 256;
+/** What a browser that takes nothing is kept for, in bytes. */
+const MAX_WAITING = 4096;
+
+const HEADERS = { "Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no" } as const;
+
+/** What no page shows any differently: reads, bytes without a manifest, refusals and logins. */
+const SILENT = /^(?:manifest\.read|blob\.|request\.|auth\.)/;
+
+/**
+ * Tells an open page that what it shows may have changed, and never what: the page is then asked for anew, by the door and with the rights
+ * that it has anyway. `about` is an artifact, by its reference, or `queue`; `since` the last event before the page was made.
+ */
+export function liveDoors(services: Needs, isEnding: () => boolean): readonly Door[] {
+  const followed = new FollowedPages(services, isEnding);
+  const ofSessions = new Map<string, (() => void)[]>();
+  return [
+    {
+      method: "GET",
+      path: "/ui/live",
+      action: "session",
+      handle: async (c, caller) => {
+        const concerns = await concernOf(services, caller, c.req.query("about") ?? "");
+        const since = sinceOf(c.req.query("since"));
+        if (followed.count >= MAX_STREAMS)
+          throw new RegistryError("TOO_MANY_REQUESTS", "so many pages are followed that yours is not: load it again to see what is new");
+        if (c.req.method === "HEAD") return c.body(null, 200, HEADERS);
+        await stream(c, { concerns, since, followed, own: own(ofSessions, caller.principal.credential ?? "") });
+        return RESPONSE_ALREADY_SENT;
+      },
+    },
+  ];
+}
+
+async function concernOf(services: Needs, caller: Caller, about: string): Promise<Concern> {
+  if (about === "queue") return ({ type, target }) => !SILENT.test(type) && seesUntrusted(caller, target);
+  const at = parseArtifactReference(about);
+  if (at === undefined) throw new RegistryError("NOT_FOUND", "no such artifact, or none that you may see");
+  const { repository, record } = await findArtifact(services, caller, at, "seen");
+  const names: ReadonlySet<string> = new Set(record.names);
+  return ({ type, target }) =>
+    !SILENT.test(type) &&
+    (target === undefined || REGISTRY_WIDE.has(target.kind) || target.name === repository || names.has(target.digest ?? ""));
+}
+
+/** What the queue is about, by its repository. */
+const QUEUED: ReadonlySet<string> = new Set(["artifact", "tag", "repository"]);
+/** What a decision about any artifact may rest on. */
+const REGISTRY_WIDE: ReadonlySet<string> = new Set(["policy", "registry", "identity"]);
+
+/** The queue shows what is not trusted yet, to who sees that; of others' repositories its page learns not even that something happened. */
+function seesUntrusted({ principal }: Caller, target: Parameters<Concern>[0]["target"]): boolean {
+  if (target === undefined || target.kind === "policy") return true;
+  if (!QUEUED.has(target.kind)) return false;
+  const name = repositoryNameSchema.safeParse(target.name).data;
+  return name !== undefined && rightsOn(principal, name).has("pull:any");
+}
+
+function sinceOf(text: string | undefined): number {
+  if (!/^\d{1,15}$/.test(text ?? "")) throw new RegistryError("INVALID", "since is the number of an event");
+  return Number(text);
+}
+
+interface Ends {
+  add(end: () => void): void;
+  remove(end: () => void): void;
+}
+
+/** The streams of one session, of which the oldest makes room. */
+function own(ofSessions: Map<string, (() => void)[]>, session: string): Ends {
+  return {
+    add: (end) => {
+      const ends = ofSessions.get(session) ?? [];
+      ofSessions.set(session, [...ends, end]);
+      if (ends.length >= MAX_OF_SESSION) ends[0]?.();
+    },
+    remove: (end) => {
+      const left = (ofSessions.get(session) ?? []).filter((each) => each !== end);
+      if (left.length === 0) ofSessions.delete(session);
+      else ofSessions.set(session, left);
+    },
+  };
+}
+
+interface Stream {
+  readonly concerns: Concern;
+  readonly since: number;
+  readonly followed: FollowedPages;
+  readonly own: Ends;
+}
+
+async function stream(c: Ask, { concerns, since, followed, own: ends }: Stream): Promise<void> {
+  const { outgoing } = c.env;
+  const write = (text: string): void => {
+    if (outgoing.writableLength > MAX_WAITING) outgoing.destroy();
+    else outgoing.write(text);
+  };
+  const end = (): void => void outgoing.end();
+  outgoing.writeHead(200, HEADERS);
+  // The first bytes have the browser know that it is connected, and say when to come back after an end.
+  write("retry: 2000\n\n");
+  const closed = once(outgoing, "close");
+  ends.add(end);
+  const stop = followed.follow({
+    since,
+    concerns,
+    changed: () => write("event: changed\ndata:\n\n"),
+    beat: () => write(":\n\n"),
+    isOpen: sessionOf(c).isOpen,
+    end,
+  });
+  try {
+    await closed;
+  } finally {
+    stop();
+    ends.remove(end);
+  }
+}

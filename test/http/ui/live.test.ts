@@ -1,0 +1,136 @@
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { Browser } from "../../support/browser.ts";
+import { PolicyRegistry } from "../../support/policy-registry.ts";
+import { startWholeRegistry } from "../../support/whole-registry.ts";
+
+const MINUTE = 60_000;
+
+let world: PolicyRegistry;
+let isDraining = false;
+const open: Stream[] = [];
+beforeEach(async () => {
+  isDraining = false;
+  world = await PolicyRegistry.start({ draining: () => isDraining });
+}, 60_000);
+afterEach(async () => {
+  for (const stream of open.splice(0)) stream.leave();
+  await world.registry.stop();
+});
+
+/** What a browser that follows a page is told. */
+class Stream {
+  readonly status: number;
+  readonly type: string | null;
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
+  #text = "";
+
+  constructor(answer: Response) {
+    this.status = answer.status;
+    this.type = answer.headers.get("content-type");
+    this.#reader = answer.body?.getReader();
+    open.push(this);
+  }
+
+  /** All that was said until it says these words, or until it ends. */
+  async until(words?: string): Promise<string> {
+    if (words !== undefined && this.#text.includes(words)) return this.#text;
+    const { value } = (await this.#reader?.read()) ?? {};
+    if (value === undefined) return this.#text;
+    this.#text += Buffer.from(value).toString("utf8");
+    return this.until(words);
+  }
+
+  leave(): void {
+    this.#reader?.cancel().catch(() => undefined);
+  }
+}
+
+async function signedIn(who: "operator" | "publisher" | "runtime"): Promise<Browser> {
+  return Browser.signedIn(world.registry, who, world.registry.credentials[who]);
+}
+
+async function follow(browser: Browser, about: string, since?: string): Promise<Stream> {
+  const page = await browser.get("/ui/review");
+  const seen = since ?? /data-since="(\d+)"/.exec(page.text)?.[1] ?? "none";
+  const path = `/ui/live?${new URLSearchParams({ about, since: seen }).toString()}`;
+  return new Stream(await world.registry.fetchAs("nobody", path, { headers: browser.cookieHeader, redirect: "manual" }));
+}
+
+test("an open page is told of a change of its artifact, and not what it was", async () => {
+  const artifact = await world.push("models/followed");
+  const stream = await follow(await signedIn("operator"), `models/followed@${artifact.digest}`);
+  expect([stream.status, stream.type]).toEqual([200, "text/event-stream"]);
+  await world.act(artifact, "promote");
+  const told = await stream.until("changed");
+  expect(told).toContain("event: changed\ndata:\n\n");
+  expect(told).not.toContain("followed");
+});
+
+test("what happened between the page and its stream is told at once", async () => {
+  const artifact = await world.push("models/between");
+  const browser = await signedIn("operator");
+  const since = /data-since="(\d+)"/.exec((await browser.get("/ui/")).text)?.[1];
+  await world.act(artifact, "promote");
+  const stream = await follow(browser, `models/between@${artifact.digest}`, since);
+  expect(await stream.until("changed")).toContain("event: changed");
+});
+
+test("an artifact that the viewer may not see is followed as little as none", async () => {
+  const artifact = await world.push("models/hidden");
+  const runtime = await signedIn("runtime");
+  const [hidden, absent] = [
+    await follow(runtime, `models/hidden@${artifact.digest}`),
+    await follow(runtime, `models/no-such-thing@${artifact.digest}`),
+  ];
+  expect([hidden.status, absent.status]).toEqual([404, 404]);
+  expect(await hidden.until()).toBe(await absent.until());
+});
+
+test("who sees no untrusted content is not even told that something was pushed", async () => {
+  const runtime = await follow(await signedIn("runtime"), "queue");
+  const publisher = await follow(await signedIn("publisher"), "queue");
+  await world.push("models/pushed");
+  expect(await publisher.until("changed")).toContain("changed");
+  isDraining = true;
+  expect(await runtime.until()).not.toContain("changed");
+});
+
+test("one more stream of a session than it may have ends its oldest, and no other session's", async () => {
+  const [operator, publisher] = [await signedIn("operator"), await signedIn("publisher")];
+  const others = await follow(publisher, "queue");
+  const streams: Stream[] = [];
+  for (let left = 5; left > 0; left -= 1) streams.push(await follow(operator, "queue"));
+  expect(await streams[0]?.until()).not.toContain("changed");
+  await world.push("models/pushed");
+  for (const stream of [others, ...streams.slice(1)]) expect(await stream.until("changed")).toContain("changed");
+});
+
+test("a stream ends with its session, and with the process", async () => {
+  const browser = await signedIn("operator");
+  const [ended, drained] = [await follow(browser, "queue"), await follow(await signedIn("publisher"), "queue")];
+  await browser.submit("/ui/sessions", "/ui/sessions/end-all");
+  await ended.until();
+  isDraining = true;
+  await drained.until();
+  expect((await follow(browser, "queue", "0")).status).toBe(303);
+});
+
+test("a page that asks by itself keeps no session from ending", async () => {
+  const registry = await startWholeRegistry();
+  try {
+    const { secret } = await registry.identity("operator", [{ role: "operator", namespace: "*" }]);
+    const browser = Browser.at(registry);
+    await browser.signIn("operator", secret);
+    registry.pass(29 * MINUTE);
+    const headers = { ...browser.cookieHeader, "X-Refresh": "1" };
+    expect((await registry.ask("GET", "/ui/review", { headers })).status).toBe(200);
+    registry.pass(2 * MINUTE);
+    expect((await browser.get("/ui/review")).status).toBe(303);
+  } finally {
+    await registry.close();
+  }
+});
+
+test.each(["", "-1", "x", "1e3", "9".repeat(16)])("%j is no event to go on from", async (since) => {
+  expect((await follow(await signedIn("operator"), "queue", since)).status).toBe(400);
+});
