@@ -15,6 +15,7 @@ import { followAuthorities } from "./follow-authorities.ts";
 import { indexArtifacts } from "./index-artifacts.ts";
 import type { Job } from "./scheduler.ts";
 import { signStatements } from "./sign-statements.ts";
+import { indexReferrers } from "./index-referrers.ts";
 import { takeStock } from "./take-stock.ts";
 import { verifyAll } from "./verify-all.ts";
 
@@ -46,6 +47,7 @@ export function registryJobs(services: Services & ResultServices, times: JobTime
     { name: "repair-runtime-tree", every: REPAIR_INTERVAL, run: () => repairRuntimeTree(services) },
     { name: "remove-files", every: REPAIR_INTERVAL, run: () => finishFileRemovals(services) },
     { name: INDEX_ARTIFACTS, every: REPAIR_INTERVAL, run: (signal) => indexArtifacts(services, signal) },
+    { name: "index-referrers", every: REPAIR_INTERVAL, run: (signal) => indexReferrers(services, signal) },
     { name: SIGN_STATEMENTS, every: REPAIR_INTERVAL, run: (signal) => signStatements(services, signal) },
     {
       name: FOLLOW_AUTHORITIES,

@@ -1,15 +1,16 @@
 import type { Digest } from "../oci/digest.ts";
-import { digestSchema } from "../oci/digest.ts";
 import { type EvidenceKind, evidenceKind } from "../oci/evidence.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import type { Fault } from "../policy/check.ts";
-import { keys, under } from "../storage/keys.ts";
+import { keys } from "../storage/keys.ts";
 import type { Expectation } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";
 import { type Closure, isRevoked, loadManifest } from "./closure.ts";
 import { blobFaults } from "./closure-faults.ts";
+import { personOf } from "./manifest-rows.ts";
 import type { Services } from "./ports.ts";
+import { referrersByTurns } from "./referrers-by-turns.ts";
 import { findManifest } from "./serving.ts";
 
 type Needs = Pick<Services, "metadata">;
@@ -19,9 +20,6 @@ const MAX_COVERS = 1_000;
 const MAX_COVER_BYTES = 16 * 1024 * 1024;
 /** Rows of evidence that are looked at; the rest is reported as not considered. */
 const MAX_SCANNED = 5_000;
-const PAGE = 500;
-/** `referrerRank` of what is no evidence. */
-const NO_EVIDENCE_RANK = 9;
 
 export interface CoverRequest {
   /** Covered whatever its type, when it can be. */
@@ -67,7 +65,7 @@ export async function gatherCovers(needs: Needs, repository: RepositoryName, clo
   };
 }
 
-/** Finds evidence by the rows of subjects, evidence ranks only, within one bound for the whole decision. */
+/** Finds what has the form of evidence, within one bound for the whole decision. */
 class EvidenceScan {
   /** Rows beyond the bound: there are at least that many. */
   skipped = 0;
@@ -83,33 +81,17 @@ class EvidenceScan {
 
   async evidenceOf(subjects: readonly ManifestRecord[], wanted: (kind: EvidenceKind) => boolean): Promise<readonly Candidate[]> {
     const found: Candidate[] = [];
-    for (const name of subjects.flatMap(namesOf)) {
-      for await (const digest of this.#referrers(name)) {
+    for (const subject of subjects) {
+      const turns = await referrersByTurns(this.#needs, { repository: this.#repository, subjects: namesOf(subject), isEvidence: true });
+      for (; this.#budget > 0; this.#budget -= 1) {
+        const digest = await turns.next();
+        if (digest === undefined) break;
         const candidate = await this.#candidate(digest);
         if (candidate !== undefined && wanted(candidate.kind)) found.push(candidate);
       }
+      this.skipped += turns.left;
     }
     return found;
-  }
-
-  async *#referrers(subject: Digest): AsyncGenerator<Digest> {
-    let after: readonly (string | number)[] = [];
-    for (;;) {
-      const prefix = keys.referrers(this.#repository, subject);
-      const page = await this.#needs.metadata.list(under(prefix, PAGE, after));
-      for (const { key } of page) {
-        if (Number(key[3]) >= NO_EVIDENCE_RANK) return;
-        if (this.#budget <= 0) {
-          this.skipped += 1;
-          continue;
-        }
-        this.#budget -= 1;
-        yield digestSchema.parse(key[4]);
-      }
-      const last = page.at(-1);
-      if (last === undefined || page.length < PAGE || this.#budget <= 0) return;
-      after = last.key.slice(prefix.length);
-    }
   }
 
   async #candidate(digest: Digest): Promise<Candidate | undefined> {
@@ -123,12 +105,12 @@ class EvidenceScan {
   }
 }
 
-/** First what was named, then the oldest of each pusher by turns, so that nobody's junk delays another's evidence. */
-export function byTurns<T extends { readonly record: ManifestRecord }>(found: readonly T[], first: readonly Digest[]): readonly T[] {
+/** First what was named, then the oldest of each person by turns, so that nobody's junk delays another's evidence. */
+function byTurns<T extends { readonly record: ManifestRecord }>(found: readonly T[], first: readonly Digest[]): readonly T[] {
   const isFirst = new Set<string>(first);
   const queues = Map.groupBy(
     found.filter(({ record }) => !isFirst.has(record.digest)).toSorted((a, b) => a.record.pushedAt - b.record.pushedAt),
-    ({ record }) => record.pushedBy,
+    ({ record }) => personOf(record),
   );
   const turns: T[] = [];
   for (let turn = 0; turns.length < found.length && turn < MAX_COVERS; turn += 1) {

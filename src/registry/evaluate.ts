@@ -14,6 +14,7 @@ import { blobFaults } from "./closure-faults.ts";
 import { type CoverRequest, type Covers, gatherCovers } from "./covers.ts";
 import { type JudgedArtifact, type TriedPolicy, judgePolicies } from "./judge-policies.ts";
 import type { Services } from "./ports.ts";
+import { readOnce } from "./read-once.ts";
 import { runtimeFiles } from "./runtime-files.ts";
 import { type FoundManifest, findManifest } from "./serving.ts";
 import { sharesRevoked } from "./shared-content.ts";
@@ -59,12 +60,14 @@ export async function evaluatePromotion(
   const children = [...closure.manifests.values()].map(({ record }) => record).filter(({ digest }) => digest !== root);
   const layers = [...closure.blobs.values()].map(({ descriptor }) => descriptor);
   const blobs = await blobFaults(needs, repository, layers);
-  const covers = await gatherCovers(needs, repository, closure, request);
+  // What is attached is looked at twice: whether it is covered, and whether it is evidence.
+  const attached = { ...needs, metadata: readOnce(needs.metadata) };
+  const covers = await gatherCovers(attached, repository, closure, request);
   const tags = await planTags(needs, repository, found.record, request);
   const uploaders = [...new Set([...closure.manifests.values()].flatMap(({ record }) => record.uploaders))];
   const approvals = (await approvalsOf(needs, repository, found.record, needs.clock())).filter(({ person }) => !uploaders.includes(person));
   const standing = approvals.flatMap(standingApproval);
-  const policies = await judgedPolicies(needs, repository, closure.manifests.get(root), { ...request, approvals: standing });
+  const policies = await judgedPolicies(attached, repository, closure.manifests.get(root), { ...request, approvals: standing });
   const facts = {
     artifact: root,
     state: found.record.state,

@@ -50,6 +50,7 @@ export class EvidenceReader {
   readonly grounds = new Map<Digest, Expectation[]>();
   readonly #needs: Needs;
   readonly #repository: RepositoryName;
+  readonly #readings = new Map<Digest, ReadingRecord>();
   #left = MAX_BYTES;
 
   constructor(needs: Needs, repository: RepositoryName) {
@@ -66,7 +67,13 @@ export class EvidenceReader {
     return (await this.#readBefore(record)) ?? this.readNow(record);
   }
 
-  /** The same, from its bytes. */
+  /** Why nothing in a referrer is evidence, as it was found when it was attached; undefined where something was, or nobody looked. */
+  async heldNothing(manifest: Digest): Promise<readonly Skipped[] | undefined> {
+    const reading = await this.#readingOf(manifest);
+    return reading === undefined || reading.candidates.length > 0 ? undefined : reading.skipped.map((each) => skippedOf(manifest, each));
+  }
+
+  /** What is in a referrer or legacy tag, from its bytes. */
   async readNow(record: ManifestRecord): Promise<ReadManifest | undefined> {
     const manifest = await loadManifest(this.#needs, this.#repository, record);
     if (manifest === undefined) return undefined;
@@ -83,9 +90,8 @@ export class EvidenceReader {
   }
 
   async #readBefore(record: ManifestRecord): Promise<ReadManifest | undefined> {
-    const entry = await this.#needs.metadata.get(keys.reading(this.#repository, record.digest));
-    const reading = entry && readingRecord.parse(entry.value);
-    if (reading?.verifier !== VERIFIER) return undefined;
+    const reading = await this.#readingOf(record.digest);
+    if (reading === undefined) return undefined;
     for (const layer of new Map(reading.layers.map((each) => [each.digest, each])).values())
       if (!(await this.#isThere(record.digest, layer))) return undefined;
     const { digest: manifest } = record;
@@ -99,6 +105,16 @@ export class EvidenceReader {
       skipped: reading.skipped.map((each) => skippedOf(manifest, each)),
       layers: reading.layers,
     };
+  }
+
+  async #readingOf(manifest: Digest): Promise<ReadingRecord | undefined> {
+    const known = this.#readings.get(manifest);
+    if (known !== undefined) return known;
+    const entry = await this.#needs.metadata.get(keys.reading(this.#repository, manifest));
+    const reading = entry && readingRecord.parse(entry.value);
+    if (reading?.verifier !== VERIFIER) return undefined;
+    this.#readings.set(manifest, reading);
+    return reading;
   }
 
   /** The bytes of those of a manifest's layers that the repository has, intact and as large as they are said to be. */

@@ -37,7 +37,12 @@ export function newManifestRows(
   const referrer = referrerRow({ repository, record, manifest });
   if (referrer !== undefined) put.push(referrer);
   if (record.statement) return put;
-  const indexed = [...waitingKeys(repository, record), ...formatKeys({ repository, record, manifest })];
+  const turn = referrerTurnKey({ repository, record, manifest });
+  const indexed = [
+    ...waitingKeys(repository, record),
+    ...formatKeys({ repository, record, manifest }),
+    ...(turn === undefined ? [] : [turn]),
+  ];
   return [...put, { key: keys.artifactState(record.state, repository, digest), value: {} }, ...indexed.map((key) => ({ key, value: {} }))];
 }
 
@@ -45,6 +50,7 @@ export function newManifestRows(
 export function contentKeys({ repository, record, manifest }: WrittenManifest): readonly Key[] {
   const { digest } = record;
   const referrer = referrerRow({ repository, record, manifest });
+  const turn = referrerTurnKey({ repository, record, manifest });
   return [
     keys.manifestContent(repository, digest),
     keys.reading(repository, digest),
@@ -54,6 +60,7 @@ export function contentKeys({ repository, record, manifest }: WrittenManifest): 
       keys.deadEdge(repository, child, digest),
     ]),
     ...(referrer === undefined ? [] : [referrer.key, servedReferrerKey(referrer.key)]),
+    ...(turn === undefined ? [] : [turn]),
   ];
 }
 
@@ -74,6 +81,18 @@ export function referrerRow({ repository, record, manifest }: WrittenManifest): 
   const rank = referrerRank(manifest, record.statement);
   const descriptor = referrerDescriptor(manifest, record.names[0] ?? record.digest, record.size);
   return { key: keys.referrer(repository, record.subject, rank, record.digest), value: { v: 1, descriptor } };
+}
+
+/** The row of a referrer among those of who attached it; undefined for statements, and for what has no subject. */
+export function referrerTurnKey({ repository, record, manifest }: WrittenManifest): Key | undefined {
+  if (record.subject === null || record.statement) return undefined;
+  const { subject, digest, pushedAt } = record;
+  return keys.referrerBy(repository, subject, personOf(record), [referrerRank(manifest, false), pushedAt, digest]);
+}
+
+/** Who attached it first, as a person (RULES 17). */
+export function personOf({ uploaders, pushedBy }: Pick<ManifestRecord, "uploaders" | "pushedBy">): string {
+  return uploaders[0] ?? pushedBy;
 }
 
 /** The readers' twin of a referrer row. */

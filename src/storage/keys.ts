@@ -44,6 +44,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   covers/<repo>/<m>                 what the promotion of a root covers
  *   referrer/<repo>/<d>/<rank>/<m>    referrers of a subject, evidence first
  *   referrer-served/<repo>/<d>/<rank>/<m>  those that readers see: covered, trusted, or the registry's own
+ *   referrer-by/<repo>/<d>/<person>/<rank>/<time>/<m>  * the same but for statements, by who attached them, their evidence first
  *   reading/<repo>/<m>              * what was read in a referrer when it was attached, with the verdicts that were found then
  *   link/<repo>/<d>                   the repository's own link to a blob
  *   link-use/<repo>/<d>             * when somebody last relied on a link that was no longer new
@@ -99,6 +100,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
 const OPERATIONAL: ReadonlySet<string> = new Set([
   "usage",
   "usage-counted",
+  "referrer-by",
   "reading",
   "credential-use",
   "lockout",
@@ -238,6 +240,15 @@ export const keys = {
     manifest,
   ],
   referrersServed: (repository: RepositoryName, subject: Digest): Key => ["referrer-served", repository, subject],
+  allReferrers: (): Key => ["referrer"],
+  referrerBy: (
+    repository: RepositoryName,
+    subject: Digest,
+    person: string,
+    place: readonly [rank: number, at: number, of: Digest],
+  ): Key => ["referrer-by", repository, subject, person, ...place],
+  referrersBy: (repository: RepositoryName, subject: Digest, person?: string): Key =>
+    person === undefined ? ["referrer-by", repository, subject] : ["referrer-by", repository, subject, person],
   reading: (repository: RepositoryName, manifest: Digest): Key => ["reading", repository, manifest],
   link: (repository: RepositoryName, blob: Digest): Key => ["link", repository, blob],
   links: (repository: RepositoryName): Key => ["link", repository],

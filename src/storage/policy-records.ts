@@ -82,6 +82,14 @@ export const revokedAuthorityRecord = z.strictObject({
 });
 export type RevokedAuthorityRecord = z.infer<typeof revokedAuthorityRecord>;
 
+/** How far the referrers that an earlier version took in have been indexed by who attached them; `after` is the end of the last key. */
+export const referrerIndexRecord = z.strictObject({
+  v: z.literal(1),
+  status: z.enum(["under-way", "done"]),
+  after: z.array(z.union([z.string(), z.number()])).nullable(),
+});
+export type ReferrerIndexRecord = z.infer<typeof referrerIndexRecord>;
+
 /** A layer that was read, with the bytes that it has. */
 const readLayer = z.strictObject({ digest: digestSchema, size: z.number().int().nonnegative() });
 /** What `trust/` makes of evidence under certain demands; `verdict` is JSON of its own. */

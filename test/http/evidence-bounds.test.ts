@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
-import { digestOf } from "../../src/oci/digest.ts";
+import { indexReferrers } from "../../src/jobs/index-referrers.ts";
+import { digestOf, digestSchema } from "../../src/oci/digest.ts";
+import { repositoryNameSchema } from "../../src/oci/reference.ts";
+import { keys } from "../../src/storage/keys.ts";
 import { CI, PolicyRegistry, policyOf } from "../support/policy-registry.ts";
-import { statementOf } from "../support/private-sigstore.ts";
+import { keySigner, statementOf } from "../support/private-sigstore.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -10,21 +13,58 @@ const IMAGE = "application/vnd.oci.image.manifest.v1+json";
 let world: PolicyRegistry;
 beforeAll(async () => {
   world = await PolicyRegistry.start();
+  await indexReferrers(world.registry.services);
 });
 afterAll(() => world.registry.stop());
 
-test("junk of one pusher hides nobody's evidence: pushers take turns, and what is named is considered first", async () => {
+test("junk of one person hides nobody's evidence: people take turns, and what is named is considered first", async () => {
   await world.putPolicy(world.signedPolicy("junk", "models/junk"));
   const artifact = await world.push("models/junk");
-  for (let at = 0; at < 270; at += 1) await world.attach(artifact, "{}", { note: `junk ${at}` });
+  const stranger = keySigner();
+  for (let at = 0; at < 258; at += 1) await world.attach(artifact, stranger.bundle(statementOf(artifact.digest, undefined, { at })));
   const signature = await world.sigstore.keyless(CI, statementOf(artifact.digest));
   const own = await world.attach(artifact, signature);
   const hidden = await world.act(artifact, "evaluate");
-  expect(hidden.decision).toMatchObject({ allowed: false, evidence: { considered: 0, not_considered: 15, skipped_more: 256 - 32 } });
-  expect(hidden.decision.evidence.skipped[0]).toMatchObject({ code: "unknown-format" });
+  expect(hidden.decision).toMatchObject({ allowed: false, evidence: { considered: 256, not_considered: 3 } });
   expect(await world.act(artifact, "evaluate", { evidence: [own] })).toMatchObject({ decision: { allowed: true } });
   await world.attach(artifact, signature, { who: await world.identity("ci", "publisher"), note: "by another" });
   expect(await world.act(artifact, "promote")).toMatchObject({ status: 200 });
+});
+
+test("what was found to be no evidence when it was attached takes no place, not even of the same person's evidence", async () => {
+  await world.putPolicy(world.signedPolicy("opaque", "models/opaque"));
+  const artifact = await world.push("models/opaque");
+  for (let at = 0; at < 270; at += 1) await world.attach(artifact, "{}", { note: `junk ${at}` });
+  await world.attach(artifact, await world.sigstore.keyless(CI, statementOf(artifact.digest)));
+  const { blobs, metadata } = world.registry.services;
+  const [opens, gets] = [vi.spyOn(blobs, "open"), vi.spyOn(metadata, "get")];
+  const { decision } = await world.act(artifact, "evaluate");
+  // One look-up each for what was found in it, and three to say whether it is covered; no byte of it.
+  expect([opens.mock.calls.length, Math.ceil(gets.mock.calls.length / 270)]).toEqual([0, 5]);
+  vi.restoreAllMocks();
+  expect(await world.act(artifact, "promote")).toMatchObject({ status: 200 });
+  expect(decision.evidence).toMatchObject({ considered: 1, not_considered: 0, skipped_more: 270 - 32 });
+  expect(decision.evidence.skipped[0]).toMatchObject({ code: "unknown-format" });
+});
+
+test("thousands of referrers of one person hide neither the evidence of another nor that it is covered", async () => {
+  const { services } = world.registry;
+  await world.putPolicy(world.signedPolicy("crowd", "models/crowd"));
+  const artifact = await world.push("models/crowd");
+  const put = Array.from({ length: 6_000 }, (_, at) => ({
+    key: keys.referrerBy(repositoryNameSchema.parse("models/crowd"), digestSchema.parse(artifact.digest), "a-crowd", [
+      1,
+      at,
+      digestOf(`junk ${at}`),
+    ]),
+    value: {},
+  }));
+  await services.metadata.commit({ expect: [], put, remove: [], audit: [] });
+  const signature = await world.attach(artifact, await world.sigstore.keyless(CI, statementOf(artifact.digest)));
+  const { status, decision } = await world.act(artifact, "promote");
+  expect([status, decision.evidence.considered]).toEqual([200, 1]);
+  expect(decision.evidence.not_considered).toBeGreaterThan(0);
+  expect(decision.covers).toContain(signature);
 });
 
 test("evidence that is too large is told and costs nothing, and what the repository lacks counts for nothing", async () => {
