@@ -21,6 +21,10 @@ export interface ArtifactQuery {
   /** How the repository's name begins. */
   readonly prefix?: string;
   readonly state: State | undefined;
+  /** A family of rows by repository and digest that is walked in place of those of states, where the caller knows of everything. */
+  readonly index?: Key | undefined;
+  /** Is nothing walked but these rows? */
+  readonly onlyIndex?: boolean;
   /** Where the page before ended: `<repository>@<digest>`. */
   readonly cursor: string | undefined;
   readonly limit: number;
@@ -90,7 +94,7 @@ type Knows = "all" | "trusted";
 /** The rows of all families of states that the query asks for and the caller may see, in order, each artifact once. */
 async function* places(needs: Needs, { principal }: Caller, query: ArtifactQuery): AsyncGenerator<Place, void, undefined> {
   const after = query.cursor === undefined ? undefined : parseCursor(query.cursor);
-  const sequences = familiesOf(query.state).map(({ family, knows }) =>
+  const sequences = familiesOf(query).map(({ family, knows }) =>
     rowsOf(needs, rangesOf(principal, { family, knows }, { ...query, after })),
   );
   const all = sequences.reduce((one, other) => merge(one, other, byPlace), rowsOf(needs, []));
@@ -103,7 +107,11 @@ interface Family {
 }
 
 /** Readers know of what is trusted, and of what was trusted and is revoked. */
-function familiesOf(state: State | undefined): readonly Family[] {
+function familiesOf({ state, index, onlyIndex = false }: Pick<ArtifactQuery, "state" | "index" | "onlyIndex">): readonly Family[] {
+  if (index !== undefined) {
+    const others = onlyIndex ? [] : familiesOf({ state }).filter(({ knows }) => knows === "trusted");
+    return [{ family: index, knows: "all" }, ...others];
+  }
   const wanted = state === undefined ? STATES : [state];
   return wanted.flatMap((each): Family[] => [
     { family: keys.artifactsIn(each), knows: "all" },

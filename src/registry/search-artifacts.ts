@@ -1,10 +1,15 @@
 import type { State } from "../lifecycle/state.ts";
+import type { ModelFormat } from "../oci/model-name.ts";
 import { digestSchema } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
-import { repositoryNameSchema } from "../oci/reference.ts";
+import { type RepositoryName, repositoryNameSchema } from "../oci/reference.ts";
 import { beginning, keys } from "../storage/keys.ts";
+import type { Key } from "../storage/metadata-store.ts";
+import type { ManifestRecord } from "../storage/records.ts";
 import { listArtifacts, listedArtifact } from "./list-artifacts.ts";
+import { type Verdict, lastDecision, tookEvidenceOf } from "./last-decision.ts";
 import type { Caller, Services } from "./ports.ts";
+import { findManifest } from "./serving.ts";
 import type { ShownArtifact } from "./show-artifact.ts";
 
 type Needs = Pick<Services, "metadata" | "clock">;
@@ -16,6 +21,11 @@ export interface ArtifactSearch {
   /** How the digest begins, with its algorithm or without. */
   readonly digest: string;
   readonly state: State | undefined;
+  readonly format?: ModelFormat | undefined;
+  /** The hash of whose evidence the last decision took. */
+  readonly signer?: string | undefined;
+  /** What the last decision was. */
+  readonly verdict?: Verdict | undefined;
   /** A part of the artifact's type or of its manifest's media type. */
   readonly type: string;
   /** Where the page before ended. */
@@ -51,9 +61,9 @@ async function byName(needs: Needs, caller: Caller, search: ArtifactSearch): Pro
   let { cursor } = search;
   for (let examined = 0; examined < MAX_EXAMINED;) {
     const limit = search.limit - found.length;
-    const query = { repository: undefined, prefix: search.name, state: search.state, cursor, limit };
+    const query = { repository: undefined, prefix: search.name, state: search.state, index: indexOf(search), cursor, limit };
     const { artifacts, next } = await listArtifacts(needs, caller, query);
-    found.push(...artifacts.filter((artifact) => isWanted(artifact, search)));
+    for (const artifact of artifacts) if (await isFound(needs, caller, artifact, search)) found.push(artifact);
     examined += artifacts.length;
     if (next === null || found.length === search.limit) return { artifacts: found, next };
     cursor = next;
@@ -74,10 +84,41 @@ async function byDigest(needs: Needs, caller: Caller, search: ArtifactSearch): P
   for (const { key } of rows) {
     const place = { digest: digestSchema.parse(key[1]), repository: repositoryNameSchema.parse(key[2]) };
     const artifact = await listedArtifact(needs, caller, place);
-    if (artifact !== undefined && isWanted(artifact, search)) found.push(artifact);
+    if (artifact !== undefined && (await isFound(needs, caller, artifact, search))) found.push(artifact);
     if (found.length === search.limit) break;
   }
   return { artifacts: found, next: null };
+}
+
+/** The rows that are fewest in all likelihood. */
+function indexOf({ signer, format, verdict }: ArtifactSearch): Key | undefined {
+  if (signer !== undefined) return keys.signerArtifacts(signer);
+  if (format !== undefined) return keys.artifactsOfFormat(format);
+  return verdict === "refused" ? keys.refusals() : undefined;
+}
+
+async function isFound(needs: Needs, caller: Caller, artifact: ShownArtifact, search: ArtifactSearch): Promise<boolean> {
+  if (!isWanted(artifact, search)) return false;
+  const { format, signer, verdict } = search;
+  if (format === undefined && signer === undefined && verdict === undefined) return true;
+  const repository = repositoryNameSchema.parse(artifact.repository);
+  const found = await findManifest(needs, repository, artifact.digest);
+  if (found === undefined) return false;
+  const { record } = found;
+  if (format !== undefined && (await needs.metadata.get(keys.artifactFormat(format, repository, record.digest))) === undefined)
+    return false;
+  return (signer === undefined && verdict === undefined) || isSoDecided(needs, caller, { repository, record }, search);
+}
+
+async function isSoDecided(
+  needs: Needs,
+  caller: Caller,
+  { repository, record }: { readonly repository: RepositoryName; readonly record: ManifestRecord },
+  { signer, verdict }: ArtifactSearch,
+): Promise<boolean> {
+  const last = await lastDecision(needs, caller, repository, record);
+  if (last === undefined || (verdict !== undefined && last.verdict !== verdict)) return false;
+  return signer === undefined || tookEvidenceOf(needs, signer, { repository, artifact: record.digest, decision: last.digest });
 }
 
 function isWanted(artifact: ShownArtifact, { name, state, type }: ArtifactSearch): boolean {

@@ -222,6 +222,7 @@ export const keys = {
   snapshot: (repository: RepositoryName, manifest: Digest): Key => ["snapshot", repository, manifest],
   decision: (repository: RepositoryName, manifest: Digest, decision: Digest): Key => ["decision", repository, manifest, decision],
   refusal: (repository: RepositoryName, manifest: Digest): Key => ["refusal", repository, manifest],
+  refusals: (): Key => ["refusal"],
   allDecisions: (): Key => ["decision"],
   covers: (repository: RepositoryName, manifest: Digest): Key => ["covers", repository, manifest],
   referrer: (repository: RepositoryName, subject: Digest, rank: number, manifest: Digest): Key => [
