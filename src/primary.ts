@@ -8,6 +8,7 @@ import { MetricSet, type Snapshot } from "./metrics/metric-set.ts";
 import { nextSteps } from "./next-steps.ts";
 import { tidySigningKeys } from "./registry/attestation-keys.ts";
 import { countOnce } from "./registry/count-usage.ts";
+import { countStatesOnce } from "./registry/state-history.ts";
 import { registerFirstModels } from "./registry/first-models.ts";
 import { type FirstStart, firstStart } from "./registry/first-start.ts";
 import type { PassedSockets } from "./passed-sockets.ts";
@@ -193,6 +194,7 @@ async function prepare(config: Config, { directory, reserved, told }: Held, log:
     await removeUnwrittenSecrets(paths.credentials);
     await removeUnwrittenResult(config.integrityResultPath);
     await countOnce(registry);
+    await countStatesOnce(registry);
     await tidySigningKeys(registry);
     const first = await firstStart(registry, paths.credentials, registry.serviceTokenPlace);
     const token = await registry.serviceToken();

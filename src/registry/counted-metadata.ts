@@ -5,6 +5,7 @@ import type { Change, Entry, Expectation, Key, MetadataStore } from "../storage/
 import type { UsageRecord } from "../storage/records.ts";
 import { REGISTRY_ITSELF } from "./own-blobs.ts";
 import type { Services } from "./ports.ts";
+import { StateGrowth } from "./state-history.ts";
 import { overQuota, quotaOf, usageOf } from "./quotas.ts";
 
 export type Amounts = Omit<UsageRecord, "v">;
@@ -55,7 +56,7 @@ export function sumOf(left: Amounts, right: Amounts, sign: 1 | -1 = 1): Amounts 
 }
 
 /**
- * A metadata store that counts what namespaces hold, in the change itself, whoever makes it; and that refuses a change by which a namespace
+ * A metadata store that counts what namespaces hold, and how many artifacts are in each state, in the change itself, whoever makes it; and that refuses a change by which a namespace
  * would hold more than its quota. It holds when many come at once: the store adds up while nobody else writes.
  */
 export function countedMetadata(store: MetadataStore, settings: Pick<Services["settings"], "quota">): MetadataStore {
@@ -63,12 +64,12 @@ export function countedMetadata(store: MetadataStore, settings: Pick<Services["s
     get: (key) => store.get(key),
     list: (range) => store.list(range),
     commit: async (change) => {
-      const { grown, expect } = await growthOf(store, change);
-      if (grown.size === 0) return store.commit(change);
+      const { grown, states, expect } = await growthOf(store, change);
+      if (grown.size === 0 && states.length === 0) return store.commit(change);
       const add = await Promise.all(
         [...grown].map(async ([namespace, amounts]) => addition({ metadata: store, settings }, namespace, amounts)),
       );
-      return store.commit({ ...change, expect: [...change.expect, ...expect], add: [...(change.add ?? []), ...add] });
+      return store.commit({ ...change, expect: [...change.expect, ...expect], add: [...(change.add ?? []), ...add, ...states] });
     },
     close: () => store.close(),
   };
@@ -76,6 +77,8 @@ export function countedMetadata(store: MetadataStore, settings: Pick<Services["s
 
 interface Growth {
   readonly grown: ReadonlyMap<string, Amounts>;
+  /** To the number of artifacts in each state. */
+  readonly states: NonNullable<Change["add"]>;
   /** That what was there before is still there. */
   readonly expect: readonly Expectation[];
 }
@@ -83,16 +86,19 @@ interface Growth {
 async function growthOf(store: Pick<MetadataStore, "get">, change: Change): Promise<Growth> {
   const grown = new Map<string, Amounts>();
   const expect: Expectation[] = [];
+  const states = new StateGrowth();
   for (const { key, value } of finalRows(change)) {
     const after = amountsOf({ key, value });
     if (after === undefined) continue;
     const old = await store.get(key);
     expect.push({ key, version: old?.version ?? "absent" });
+    states.add(key, old?.value, value);
     const before = amountsOf({ key, value: old?.value })?.amounts;
     const growth = sumOf(after.amounts, before ?? NONE, -1);
     grown.set(after.namespace, sumOf(grown.get(after.namespace) ?? NONE, growth));
   }
-  return { grown: new Map([...grown].filter(([, amounts]) => Object.values(amounts).some((amount) => amount !== 0))), expect };
+  const changed = new Map([...grown].filter(([, amounts]) => Object.values(amounts).some((amount) => amount !== 0)));
+  return { grown: changed, states: states.additions(), expect };
 }
 
 /** The rows that count as the change leaves them, each once; undefined for what is gone. */

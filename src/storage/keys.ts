@@ -16,6 +16,8 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   quota/<ns>                        what a namespace may hold, where that is not what the configuration says
  *   usage/<ns>                      * what it holds
  *   usage-counted                   * that everything which is held is counted there
+ *   state-total                     * how many artifacts are in each state
+ *   state-day/<day>                 * by how many that grew on a day (UTC; days since 1970)
  *   identity/<name>                   an identity and its roles
  *   person-identity/<person>/<name>   the identities that count as one person for duties
  *   identity-credential/<name>/<id>   the credentials of an identity, oldest first
@@ -101,6 +103,8 @@ const OPERATIONAL: ReadonlySet<string> = new Set([
   "usage",
   "usage-counted",
   "referrer-by",
+  "state-total",
+  "state-day",
   "reading",
   "credential-use",
   "lockout",
@@ -166,6 +170,9 @@ export const keys = {
   usage: (namespace: string): Key => ["usage", namespace],
   usages: (): Key => ["usage"],
   usageCounted: (): Key => ["usage-counted"],
+  stateTotal: (): Key => ["state-total"],
+  stateDay: (day: number): Key => ["state-day", day],
+  stateDays: (): Key => ["state-day"],
   identity: (name: string): Key => ["identity", name],
   identities: (): Key => ["identity"],
   personIdentity: (person: string, name: string): Key => ["person-identity", person, name],

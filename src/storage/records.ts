@@ -33,6 +33,17 @@ export const usageRecord = z.strictObject({
 });
 export type UsageRecord = z.infer<typeof usageRecord>;
 
+/** Artifacts by state, or by how many they grew: counted by every change, a state that is not there by none. */
+const grown = z.number().int().exactOptional();
+export const stateCountRecord = z.strictObject({
+  v: z.literal(1),
+  acquired: grown,
+  quarantined: grown,
+  trusted: grown,
+  revoked: grown,
+  deleted: grown,
+});
+
 export const identityRecord = z.strictObject({
   v: z.literal(1),
   name: z.string(),

@@ -1,5 +1,6 @@
 import { STATES, type State } from "../lifecycle/state.ts";
 import { type Html, html } from "./html.ts";
+import { type ShownDay, historyText } from "./state-history.ts";
 import { meaningOf, stateBadge } from "./state.ts";
 import { durationText, moment, sizeText } from "./text.ts";
 
@@ -8,6 +9,8 @@ export interface Overview {
   readonly states: Readonly<Record<State, number>>;
   /** False when a state has at least as many artifacts as are counted. */
   readonly areStatesComplete: boolean;
+  /** Oldest first. */
+  readonly history: readonly ShownDay[];
   /** Counted up to a bound. */
   readonly damaged: { readonly count: number; readonly isComplete: boolean };
   /** What waits for a decision and the viewer may see; ages are in milliseconds. */
@@ -19,7 +22,7 @@ export interface Overview {
 }
 
 /** The start page. */
-export function startPage({ states, areStatesComplete, damaged, waiting, room, expiring }: Overview): Html {
+export function startPage({ states, areStatesComplete, history, damaged, waiting, room, expiring }: Overview): Html {
   const total = Object.values(states).reduce((sum, count) => sum + count, 0);
   return html`<h1>What is here</h1>
     <div id="overview" data-region>
@@ -30,6 +33,10 @@ export function startPage({ states, areStatesComplete, damaged, waiting, room, e
           ${STATES.map((state) => html`<li><strong>${states[state]}</strong>${stateBadge(state)}<br /><span class="soft">${meaningOf(state)}</span></li>`)}
         </ul>
         ${!areStatesComplete && html`<p class="soft">Each state is counted up to a thousand.</p>`}
+      </section>
+      <section aria-labelledby="history">
+        <h2 id="history">The last ${history.length} days</h2>
+        ${historyText(history)}
       </section>
       <section aria-labelledby="waiting">
         <h2 id="waiting">Waiting for a decision</h2>

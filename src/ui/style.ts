@@ -53,6 +53,10 @@ button:disabled { cursor: not-allowed; color: var(--soft); border-style: dashed;
 .filters { display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: 0 1rem; align-items: end; }
 .act { border: 1px solid var(--line); border-radius: .25rem; padding: 0 1rem 1rem; margin: 1rem 0; }
 .whole { user-select: all; }
+.history { border-bottom: 1px solid var(--line); } .history .acquired { fill: var(--line); } .history .quarantined { fill: var(--wait); }
+.history .trusted { fill: var(--good); } .history .revoked { fill: var(--bad); } .history .deleted { fill: var(--soft); }
+.key.acquired { color: var(--line); } .key.quarantined { color: var(--wait); } .key.trusted { color: var(--good); }
+.key.revoked { color: var(--bad); } .key.deleted { color: var(--soft); }
 .graph { font-size: .75rem; } .graph text { fill: var(--fore); } .graph .detail { fill: var(--soft); } .graph .title { font-weight: bold; }
 .graph .node { fill: var(--panel); stroke: var(--line); } .graph .edge { fill: none; stroke: var(--line); }
 .graph .node.good { stroke: var(--good); } .graph .node.wait { stroke: var(--wait); stroke-dasharray: 4 3; }

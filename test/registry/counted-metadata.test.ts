@@ -31,7 +31,13 @@ function changeOf({ family, repository, name, isGone, ...what }: Act, old: Entry
   const key = [family, repository, `${name}`] as const;
   const { size, by, subject } = what;
   const link = { v: 1, size, by, at: 0 };
-  const manifest = { statement: by === "system:registry", state: isGone ? "deleted" : "acquired", subject, size };
+  const manifest = {
+    statement: by === "system:registry",
+    state: isGone ? "deleted" : "acquired",
+    subject,
+    size,
+    changedAt: size * 86_400_000,
+  };
   const value = family === "link" ? link : family === "manifest" ? manifest : { v: 1 };
   const isRemoved = isGone && family !== "manifest";
   const event = { id: v7(), time: 0, type: "blob.push", actor: { principal: "a", kind: "service" }, outcome: "allow" } as const;

@@ -148,8 +148,11 @@ export function faultsOfPage(text: string): readonly string[] {
     else if (!VOID.has(name)) open.push(name);
     faults.push(...faultsOfElement(slash === "/" ? "" : name, attributes));
   }
-  const left = open.length > 0 ? [`never closed: ${open.join(" ")}`] : [];
-  return [...faults, ...left, ...(text.length > 50_000 ? [`${text.length} characters`] : [])];
+  return [...faults, ...open.map((name) => `never closed: ${name}`), ...sizeFaults(text)];
+}
+
+function sizeFaults({ length }: string): readonly string[] {
+  return length > 50_000 ? [`${length} characters`] : [];
 }
 
 /** The one script of ours, which no text from others can be: its address holds its hash, and it is demanded to have it. */

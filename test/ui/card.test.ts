@@ -41,7 +41,7 @@ describe("a model card", () => {
         expect(faultsOfPage(page)).toEqual([]);
         expect(page.replaceAll("\n", " ")).not.toMatch(/[\p{Cc}\p{Cf}]/u);
       }),
-      { numRuns: 500 },
+      { numRuns: 200 },
     );
   });
 

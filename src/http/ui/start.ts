@@ -4,6 +4,7 @@ import { endOf } from "../../registry/find-credential.ts";
 import { lastEvent } from "../../registry/followed-pages.ts";
 import { listCredentials } from "../../registry/list-credentials.ts";
 import type { Caller, Services } from "../../registry/ports.ts";
+import { stateHistory } from "../../registry/state-history.ts";
 import { countDamaged } from "../../registry/verify-damage.ts";
 import { countWaiting, waitingArtifacts } from "../../registry/waiting-artifacts.ts";
 import { type Overview, startPage } from "../../ui/start.ts";
@@ -12,6 +13,7 @@ import { type Pages, redirect } from "./page.ts";
 
 type Needs = Pick<Services, "metadata" | "blobs" | "clock">;
 
+const HISTORY_DAYS = 30;
 const SOON = 14 * 24 * 60 * 60 * 1000;
 /** Of the caller's credentials so many are looked at. */
 const MAX_CREDENTIALS = 200;
@@ -40,6 +42,10 @@ async function overviewOf(services: Needs, caller: Caller): Promise<Overview> {
   return {
     states: counts,
     areStatesComplete: complete,
+    history: (await stateHistory(services, HISTORY_DAYS)).map(({ at, counts: of }) => ({
+      day: new Date(at).toISOString().slice(0, 10),
+      counts: of,
+    })),
     damaged: { count: damaged.count, isComplete: damaged.complete },
     waiting: await waitingOf(services, caller),
     room: isOperator ? await services.blobs.room() : undefined,
