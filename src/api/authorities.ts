@@ -17,7 +17,11 @@ const match = z.union([
 export const revokedAuthority = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("key"), fingerprint: digestSchema.describe("SHA-256 of the key's SubjectPublicKeyInfo") }),
   z.strictObject({ type: z.literal("identity"), issuer: z.strictObject({ exact: text }), subject: match }),
-  z.strictObject({ type: z.literal("certificate"), root: digestSchema.describe("SHA-256 of the pinned certificate"), subject: match }),
+  z.strictObject({
+    type: z.literal("certificate"),
+    root: digestSchema.exactOptional().describe("SHA-256 of the pinned certificate; without it, whichever certificate a policy pins"),
+    subject: match,
+  }),
 ]);
 
 /** Body of `POST /v1/revoked-authorities`. */

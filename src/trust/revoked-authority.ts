@@ -8,11 +8,15 @@ import type { SignerIdentity } from "./verdict.ts";
 const sha256 = digestSchema.refine((digest) => digest.startsWith("sha256:"), "must be a sha256 digest");
 const issuer = z.strictObject({ exact: z.string().min(1).max(1_024) });
 
-/** Who is to be believed no more: the holder of a key, identities of an issuer, or holders of certificates below a root. */
+/** Who is to be believed no more: the holder of a key, identities of an issuer, or holders of certificates below a root or any. */
 export const revokedAuthoritySchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("key"), fingerprint: sha256.describe("SHA-256 of the key's SubjectPublicKeyInfo") }),
   z.strictObject({ type: z.literal("identity"), issuer, subject: textMatchSchema }),
-  z.strictObject({ type: z.literal("certificate"), root: sha256.describe("SHA-256 of the pinned certificate"), subject: textMatchSchema }),
+  z.strictObject({
+    type: z.literal("certificate"),
+    root: sha256.exactOptional().describe("SHA-256 of the pinned certificate; without it, whichever certificate a policy pins"),
+    subject: textMatchSchema,
+  }),
 ]);
 /** Who is to be believed no more. */
 export type RevokedAuthority = z.infer<typeof revokedAuthoritySchema>;
@@ -34,7 +38,12 @@ export function isRevokedSigner(authority: RevokedAuthority, { signer, key }: Si
     case "identity":
       return signer.type === "identity" && signer.issuer === authority.issuer.exact && matchesText(authority.subject, signer.subject);
     case "certificate":
-      return signer.type === "certificate" && signer.root === authority.root && matchesText(authority.subject, signer.subject);
+      // Policies may pin several certificates on the way to one holder's.
+      return (
+        signer.type === "certificate" &&
+        (authority.root === undefined || signer.root === authority.root) &&
+        matchesText(authority.subject, signer.subject)
+      );
   }
 }
 
@@ -58,9 +67,8 @@ export function onlySigner(authority: RevokedAuthority): SignerIdentity | undefi
   if (authority.type === "key") return { type: "key", fingerprint: authority.fingerprint };
   if (!("exact" in authority.subject)) return undefined;
   const subject = authority.subject.exact;
-  return authority.type === "identity"
-    ? { type: "identity", issuer: authority.issuer.exact, subject }
-    : { type: "certificate", root: authority.root, subject };
+  if (authority.type === "identity") return { type: "identity", issuer: authority.issuer.exact, subject };
+  return authority.root === undefined ? undefined : { type: "certificate", root: authority.root, subject };
 }
 
 /** Does a revocation leave nothing to another one of the same authority? */

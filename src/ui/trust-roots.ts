@@ -136,7 +136,9 @@ function revokeForm({ hindrance, viewer }: TrustPage): Html {
     </select>
     <label for="digest">Fingerprint of the key, or of the pinned certificate</label>
     <input id="digest" name="digest" maxlength="71" spellcheck="false" autocapitalize="none" aria-describedby="digest-hint" />
-    <p class="hint" id="digest-hint">sha256: and 64 hexadecimal digits; not of identities.</p>
+    <p class="hint" id="digest-hint">
+      sha256: and 64 hexadecimal digits; not of identities. Of certificates left out, it is whichever is pinned.
+    </p>
     <label for="issuer">Issuer, of identities</label>
     <input id="issuer" name="issuer" maxlength="1024" spellcheck="false" autocapitalize="none" />
     <label for="subject">Subject, of identities and certificates</label>

@@ -83,10 +83,11 @@ test("trust revoke-authority takes a key's digest, identities of an issuer, and 
     ["--key", fingerprint],
     ["--issuer", issuer, "--subject", "https://git.example/ml/**", "--from", from],
     ["--root", root, "--subject", "CN=ci,O=Corp"],
+    ["--any-root", "--subject", "CN=release,O=Corp"],
   ])
     expect(await revoke(...args)).toMatchObject({ exit: 0 });
   const known = await authorities();
-  expect(known).toHaveLength(3);
+  expect(known).toHaveLength(4);
   expect(known).toEqual(
     expect.arrayContaining([
       { authority: { type: "key", fingerprint }, from: null },
@@ -95,11 +96,13 @@ test("trust revoke-authority takes a key's digest, identities of an issuer, and 
         from: "2026-03-01T00:00:00.000Z",
       },
       { authority: { type: "certificate", root, subject: { exact: "CN=ci,O=Corp" } }, from: null },
+      { authority: { type: "certificate", subject: { exact: "CN=release,O=Corp" } }, from: null },
     ]),
   );
   const { out } = await trust("revoked");
   expect(out).toMatch(/^https:\/\/git\.example\/ml\/\*\* of https:\/\/issuer\.example +2026-03-01/m);
   expect(out).toMatch(new RegExp(`^CN=ci,O=Corp below ${root} +always`, "m"));
+  expect(out).toMatch(/^CN=release,O=Corp below any pinned certificate +always/m);
 });
 
 test("trust revoke-authority and lift-authority are refused, and change nothing, when it is not clear who is meant, from when, or why", async () => {

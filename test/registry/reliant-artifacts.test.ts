@@ -62,6 +62,9 @@ describe("the artifacts that rest on an authority", () => {
     const found = async (fingerprint: typeof key): Promise<number> => (await walk(at.metadata, { type: "key", fingerprint })).length;
     expect([await found(key), await found(once)]).toEqual([1, 0]);
     expect(await walk(at.metadata, { type: "certificate", root: holder.root, subject: { exact: "CN=release" } })).toHaveLength(1);
+    const below = { signer: { ...holder, root: digestOf("intermediate") }, key };
+    await putRows(at.metadata, signerRows(repository("models/m"), artifact("also", 0), identitiesOf(below)));
+    expect(await walk(at.metadata, { type: "certificate", subject: { exact: "CN=release" } })).toHaveLength(2);
   });
 
   test("are found by one signer's rows alone where it is one", async () => {

@@ -55,6 +55,14 @@ describe("a revoked authority", () => {
     expect(isRevoked(authority, { ...holder, root: digestOf("other") })).toBe(false);
   });
 
+  test("is holders of certificates below whichever root, where none is named", () => {
+    const holder = { type: "certificate", subject: "CN=release,O=Corp", root: digestOf("root") } as const;
+    const authority = { type: "certificate", subject: { exact: "CN=release,O=Corp" } } as const;
+    expect([holder, { ...holder, root: digestOf("intermediate") }].map((signer) => isRevoked(authority, signer))).toEqual([true, true]);
+    expect(isRevoked(authority, { ...holder, subject: "CN=release,O=Other" })).toBe(false);
+    expect(onlySigner(authority)).toBeUndefined();
+  });
+
   test.each([
     ["a key without its algorithm", { type: "key", fingerprint: "a".repeat(64) }],
     ["a key by sha512", { type: "key", fingerprint: digestOf("key", "sha512") }],

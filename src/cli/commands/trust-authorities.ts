@@ -33,6 +33,7 @@ interface RevokeOptions {
   readonly key?: string;
   readonly issuer?: string;
   readonly root?: string;
+  readonly anyRoot?: boolean;
   readonly subject?: string;
   readonly from?: string;
   readonly reason?: string;
@@ -52,10 +53,16 @@ function addRevoke(trust: Command, open: OpenSession): void {
     .summary("have a publisher be believed no more")
     .description("Have the evidence of a publisher's key or identity count no more, and what rested on it be looked at.")
     .addOption(
-      new Option("--key <file-or-digest>", "a public key (PEM), or the SHA-256 of its SPKI").conflicts(["issuer", "root", "subject"]),
+      new Option("--key <file-or-digest>", "a public key (PEM), or the SHA-256 of its SPKI").conflicts([
+        "issuer",
+        "root",
+        "anyRoot",
+        "subject",
+      ]),
     )
-    .addOption(new Option("--issuer <url>", "who issued the identity").conflicts("root"))
+    .addOption(new Option("--issuer <url>", "who issued the identity").conflicts(["root", "anyRoot"]))
     .addOption(digestOption("--root <digest>", "SHA-256 of the pinned certificate that the signer's is below"))
+    .addOption(new Option("--any-root", "below whichever certificates policies pin, now or later").conflicts("root"))
     .addOption(new Option("--subject <text>", "the identity; a pattern where it has a *, which covers all of the text"))
     .addOption(
       new Option("--from <time>", "from which time on, such as 2026-03-01T00:00:00Z (default: whenever it signed)").argParser(parseTime),
@@ -112,13 +119,13 @@ function parseTime(text: string): string {
   return text;
 }
 
-async function authorityOf({ key, issuer, root, subject }: RevokeOptions): Promise<object> {
+async function authorityOf({ key, issuer, root, anyRoot = false, subject }: RevokeOptions): Promise<object> {
   if (key !== undefined) return { type: "key", fingerprint: isDigest(key) ? key : await fingerprintIn(key) };
-  if (subject === undefined || (issuer === undefined) === (root === undefined))
-    throw new CliError(EXIT.usage, "name a --key, or an --issuer with a --subject, or a --root with a --subject");
+  if (subject === undefined || (issuer === undefined) === (root === undefined && !anyRoot))
+    throw new CliError(EXIT.usage, "name a --key, or an --issuer with a --subject, or a --root or --any-root with a --subject");
   const match = subject.includes("*") ? { glob: subject } : { exact: subject };
   return issuer === undefined
-    ? { type: "certificate", root, subject: match }
+    ? { type: "certificate", ...(root !== undefined && { root }), subject: match }
     : { type: "identity", issuer: { exact: issuer }, subject: match };
 }
 
@@ -132,7 +139,8 @@ async function fingerprintIn(file: string): Promise<string> {
 function authorityText({ authority }: Pick<RevokedAuthorityView, "authority">): string {
   if (authority.type === "key") return `key ${authority.fingerprint}`;
   const subject = visible("exact" in authority.subject ? authority.subject.exact : authority.subject.glob);
-  return authority.type === "identity" ? `${subject} of ${visible(authority.issuer.exact)}` : `${subject} below ${authority.root}`;
+  if (authority.type === "identity") return `${subject} of ${visible(authority.issuer.exact)}`;
+  return `${subject} below ${authority.root ?? "any pinned certificate"}`;
 }
 
 function listText(revoked: readonly RevokedAuthorityView[]): string {

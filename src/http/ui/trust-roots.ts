@@ -100,7 +100,9 @@ function listed({ statement, authority, from, record }: KnownRevocation): Listed
 function wordsOf(authority: RevokedAuthorityView["authority"]): string {
   if (authority.type === "key") return authority.fingerprint;
   const subject = "exact" in authority.subject ? authority.subject.exact : authority.subject.glob;
-  return authority.type === "identity" ? `${subject}, by ${authority.issuer.exact}` : `${subject}, below ${authority.root}`;
+  return authority.type === "identity"
+    ? `${subject}, by ${authority.issuer.exact}`
+    : `${subject}, below ${authority.root ?? "any pinned certificate"}`;
 }
 
 /** JSON for the schema of the API, which says what is wrong with it. */
@@ -109,9 +111,9 @@ function authorityIn(form: URLSearchParams): unknown {
   if (type === "key") return { type, fingerprint: textIn(form, "digest") };
   const text = textIn(form, "subject");
   const subject = text.includes("*") ? { glob: text } : { exact: text };
-  return type === "identity"
-    ? { type, issuer: { exact: textIn(form, "issuer") }, subject }
-    : { type, root: textIn(form, "digest"), subject };
+  if (type === "identity") return { type, issuer: { exact: textIn(form, "issuer") }, subject };
+  const root = textIn(form, "digest");
+  return { type, ...(root !== "" && { root }), subject };
 }
 
 function digestIn(form: URLSearchParams, name: string) {
