@@ -30,6 +30,8 @@ export interface RuntimeFolder {
 const PAGE = 100;
 /** Each try lost means that the decision has changed again, or that somebody else was changing the folder. */
 const MAX_TRIES = 64;
+/** How long (ms) until a row is let go once more that could not be, the first time and at most. */
+const [FIRST_PAUSE, LAST_PAUSE] = [100, 60_000];
 /** Holds the rows of those that failed: anybody may take them over. */
 const NOBODY = "";
 
@@ -50,12 +52,24 @@ export async function syncRuntimeFolders(services: Needs, folders: Iterable<Runt
   await each(folders, async (folder) => {
     try {
       await settle(services, folder);
+      await commit(services, { remove: [rowOf(folder, id)] });
     } catch (error) {
-      await commit(services, { put: [{ key: rowOf(folder, id), value: { v: 1, at: services.clock(), process: NOBODY } }] });
+      await letGo(services, rowOf(folder, id), FIRST_PAUSE);
       throw error;
     }
-    await commit(services, { remove: [rowOf(folder, id)] });
   });
+}
+
+/**
+ * Leaves a folder to whoever repairs it. The disk that failed may fail here as well: nobody may take over what a living process holds, so
+ * that this one goes on trying.
+ */
+async function letGo(services: Needs, key: Key, pause: number): Promise<void> {
+  try {
+    await commit(services, { put: [{ key, value: { v: 1, at: services.clock(), process: NOBODY } }] });
+  } catch {
+    setTimeout(() => void letGo(services, key, Math.min(2 * pause, LAST_PAUSE)), pause).unref();
+  }
 }
 
 /** The same when no change holds the folder, for whoever finds nothing to change: the one who did may have crashed before the folder followed. */
