@@ -1,8 +1,10 @@
 import { buffer } from "node:stream/consumers";
+import { z } from "zod";
 import type { State } from "../lifecycle/state.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, digestSchema, isDigest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
+import { JsonError, parseJson } from "../oci/json.ts";
 import { type Manifest, parseManifest } from "../oci/manifest.ts";
 import { type RepositoryName, isRepositoryName } from "../oci/reference.ts";
 import { keys, under } from "../storage/keys.ts";
@@ -36,8 +38,9 @@ interface RelatedArtifact {
 
 /** Where an artifact comes from and where it went, as far as the caller may see it. */
 export interface ArtifactProvenance {
-  /** What annotations say, which anybody writes who pushes. */
-  readonly annotated: { readonly source?: string; readonly revision?: string; readonly base?: string };
+  /** What annotations say, and a model's config, which anybody writes who pushes. */
+  readonly annotated: Said;
+  readonly configured: Said;
   readonly attested: readonly AttestedProvenance[];
   readonly related: readonly RelatedArtifact[];
   /** The tags by which runtimes find it; `at` is in epoch milliseconds. */
@@ -46,10 +49,24 @@ export interface ArtifactProvenance {
   readonly isCut: boolean;
 }
 
+/** What somebody says that an artifact was made of. */
+interface Said {
+  readonly source?: string;
+  readonly revision?: string;
+  readonly base?: string;
+}
+
+/** Of the config of a model (ModelPack's docs/config.md). */
+const MODEL_CONFIG = "application/vnd.cncf.model.config.v1+json";
+const configSchema = z.looseObject({
+  descriptor: z.looseObject({ sourceURL: z.string().max(2_048).exactOptional(), revision: z.string().max(512).exactOptional() }),
+});
+
 const IMAGE = "org.opencontainers.image.";
 const MAX_REFERRERS = 40;
 const MAX_ATTESTATIONS = 8;
 const MAX_BYTES = 1_048_576;
+const MAX_CONFIG = 65_536;
 /** Types of layers that may hold an attestation. */
 const ATTESTATION = /sigstore\.bundle|dsse|in-toto/;
 const MAX_RELATED = 40;
@@ -74,6 +91,7 @@ export async function provenanceOf(services: Needs, caller: Caller, artifact: Fo
   await look.addCopies(record);
   return {
     annotated: annotatedIn(manifest),
+    configured: await configuredIn(services, caller, repository, manifest),
     attested,
     related: look.found,
     promotions: await promotionsOf(services, repository, record),
@@ -99,10 +117,30 @@ function annotationOf({ annotations }: Manifest, name: string): string | undefin
   return Object.hasOwn(annotations, IMAGE + name) ? annotations[IMAGE + name] : undefined;
 }
 
-function annotatedIn(manifest: Manifest): ArtifactProvenance["annotated"] {
+function annotatedIn(manifest: Manifest): Said {
   const [source, revision] = [annotationOf(manifest, "source"), annotationOf(manifest, "revision")];
   const base = annotationOf(manifest, "base.name") ?? annotationOf(manifest, "base.digest");
   return { ...(source !== undefined && { source }), ...(revision !== undefined && { revision }), ...(base !== undefined && { base }) };
+}
+
+async function configuredIn(services: Needs, caller: Caller, repository: RepositoryName, { config }: Manifest): Promise<Said> {
+  if (config?.mediaType !== MODEL_CONFIG || config.size === 0 || config.size > MAX_CONFIG) return {};
+  try {
+    const blob = await pullBlob(services, caller, repository, config.digest);
+    return saidIn(await buffer(await blob.open({ start: 0, end: config.size - 1 })));
+  } catch (error) {
+    return absentWhenRefused(error) ?? {};
+  }
+}
+
+function saidIn(config: Uint8Array): Said {
+  try {
+    const { sourceURL: source, revision } = configSchema.safeParse(parseJson(config)).data?.descriptor ?? {};
+    return { ...(source !== undefined && { source }), ...(revision !== undefined && { revision }) };
+  } catch (error) {
+    if (error instanceof JsonError) return {};
+    throw error;
+  }
 }
 
 function baseOf(manifest: Manifest): Digest | undefined {

@@ -14,7 +14,8 @@ export async function provenanceTabOf(services: ArtifactPageServices, look: Look
   const verified = await verifiedIn(services, look);
   return provenanceTab({
     nodes: [
-      ...annotatedNodes(found),
+      ...saidNodes(found.annotated, ANNOTATED),
+      ...saidNodes(found.configured, CONFIGURED),
       ...found.attested.flatMap((attested) => attestedNodes(attested, verified.get(attested.manifest))),
       artifactNode(look),
       ...relatedNodes(found),
@@ -39,13 +40,15 @@ type Standing = Pick<ShownProvenanceNode, "standing" | "by">;
 const ANNOTATED: Standing = { standing: "claimed", by: "by an annotation of whoever pushed it" };
 const RECORDED: Standing = { standing: "recorded", by: "by this registry" };
 
-function annotatedNodes({ annotated: { source, revision, base } }: ArtifactProvenance): readonly ShownProvenanceNode[] {
+const CONFIGURED: Standing = { standing: "claimed", by: "by the config of whoever pushed it" };
+
+function saidNodes({ source, revision, base }: ArtifactProvenance["annotated"], standing: Standing): readonly ShownProvenanceNode[] {
   const made = source ?? revision;
   return [
     ...(made === undefined
       ? []
-      : [{ stage: "source" as const, title: made, detail: source === undefined ? "" : (revision ?? ""), ...ANNOTATED, link: undefined }]),
-    ...(base === undefined ? [] : [{ stage: "source" as const, title: base, detail: "base", ...ANNOTATED, link: undefined }]),
+      : [{ stage: "source" as const, title: made, detail: source === undefined ? "" : (revision ?? ""), ...standing, link: undefined }]),
+    ...(base === undefined ? [] : [{ stage: "source" as const, title: base, detail: "base", ...standing, link: undefined }]),
   ];
 }
 

@@ -45,6 +45,27 @@ test("a build that is attested is claimed until an authority of a policy has sig
   expect(promoted.text).toMatch(/Promotion<\/th>/);
 });
 
+test("what a model's config says it was made of is a claim, and no JSON is none", async () => {
+  const repository = "models/configured";
+  const config = JSON.stringify({ descriptor: { name: "m", sourceURL: "https://hub.example/m", revision: "r1" }, config: {}, modelfs: {} });
+  const pushed = async (text: string): Promise<string> => {
+    for (const blob of [text, "weights"]) await world.pushBlob(repository, blob);
+    const manifest = JSON.stringify({
+      schemaVersion: 2,
+      mediaType: "application/vnd.oci.image.manifest.v1+json",
+      artifactType: "application/vnd.cncf.model.manifest.v1+json",
+      config: { mediaType: "application/vnd.cncf.model.config.v1+json", digest: digestOf(text), size: text.length },
+      layers: [{ mediaType: "application/octet-stream", digest: digestOf("weights"), size: 7 }],
+    });
+    await world.pushManifest(repository, "v1", manifest);
+    return (await operator.get(`/ui/artifacts/${repository}@${digestOf(manifest)}/provenance`)).text;
+  };
+  const said = await pushed(config);
+  expect(said).toMatch(/https:\/\/hub\.example\/m<\/bdi>\s*<\/td>\s*<td><bdi>r1<\/bdi>/);
+  expect(said).toContain("by the config of whoever pushed it");
+  expect(await pushed("{no json")).toContain("The same as a list");
+});
+
 test("annotations are claims, and other artifacts are shown as far as the viewer sees them", async () => {
   const repository = "models/related";
   const base = await world.push(repository);
