@@ -38,13 +38,16 @@ export function isRevokedSigner(authority: RevokedAuthority, { signer, key }: Si
     case "identity":
       return signer.type === "identity" && signer.issuer === authority.issuer.exact && matchesText(authority.subject, signer.subject);
     case "certificate":
-      // Policies may pin several certificates on the way to one holder's.
-      return (
-        signer.type === "certificate" &&
-        (authority.root === undefined || signer.root === authority.root) &&
-        matchesText(authority.subject, signer.subject)
-      );
+      return signer.type === "certificate" && isHolder(authority, signer);
   }
+}
+
+/** Policies may pin several certificates on the way to one holder's. */
+function isHolder(
+  { root, subject }: Extract<RevokedAuthority, { type: "certificate" }>,
+  holder: Extract<SignerIdentity, { type: "certificate" }>,
+): boolean {
+  return (root === undefined || holder.root === root) && matchesText(subject, holder.subject);
 }
 
 /**
