@@ -224,3 +224,15 @@ function metricsOf({ registry_metrics_addr: address, registry_metrics_token_path
 export function isLocal({ bind, publicUrl, tlsTerminatedByProxy }: Config): boolean {
   return !tlsTerminatedByProxy && isLoopback(publicUrl === undefined ? bind.host : hostOf(publicUrl));
 }
+
+/** The configuration line by line, for people: it holds no secret, only the paths of files that do. */
+export function configRows(config: Config): readonly (readonly [string, string])[] {
+  return rowsOf(config, []);
+}
+
+function rowsOf(value: unknown, path: readonly string[]): readonly (readonly [string, string])[] {
+  if (value === undefined || value === null) return [[path.join("."), "not set"]];
+  if (typeof value !== "object") return [[path.join("."), typeof value === "string" ? value : JSON.stringify(value)]];
+  if (Array.isArray(value)) return [[path.join("."), value.map((each) => JSON.stringify(each)).join(", ") || "none"]];
+  return Object.entries(value).flatMap(([name, inner]) => rowsOf(inner, [...path, name]));
+}

@@ -1,7 +1,7 @@
 import type { Server } from "node:http";
 import { Server as SecureServer } from "node:https";
 import { z } from "zod";
-import { type Config, isLocal } from "./config.ts";
+import { type Config, configRows, isLocal } from "./config.ts";
 import { die } from "./die.ts";
 import { TrustedProxies } from "./http/client-address.ts";
 import { createRegistryApp } from "./http/doors.ts";
@@ -21,6 +21,7 @@ import { measure } from "./registry/measure.ts";
 import { finishWithdrawals } from "./registry/revoke-everywhere.ts";
 import { repairRuntimeTree } from "./registry/runtime-folders.ts";
 import { type Registry, openRegistry } from "./services.ts";
+import { packageVersion } from "./version.ts";
 
 /** Bodies of one address that may be slow at a time, all workers together (identity.md 8.6). */
 const SLOW_BODIES = 64;
@@ -188,6 +189,7 @@ async function appOf(registry: Registry, config: Config, { draining, limits }: C
     proxies: new TrustedProxies(config.trustedProxies),
     limiter: new Limiter(limits, config.limits.rates),
     metrics: registry.metrics,
+    about: { version: packageVersion(), configuration: configRows(config) },
   });
 }
 

@@ -43,7 +43,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   version: [],
   "metrics-listener": ["metrics", "listening", "log", "settings"],
   "primary-limits": ["limits", "log"],
-  worker: [...FOLDERS, "config", "die", "services", "listening", "primary-limits", "log"],
+  worker: [...FOLDERS, "config", "die", "services", "listening", "primary-limits", "version", "log"],
   "untaken-connections": [],
   workers: ["config", "listening", "worker", "start-error", "log", "metrics", "limits", "untaken-connections"],
   primary: [

@@ -12,6 +12,7 @@ import type { Limiter } from "./limits.ts";
 import type { Pace } from "./progress.ts";
 import type { Door, Env } from "./route.ts";
 import { pageDoors } from "./ui/doors.ts";
+import type { About } from "./ui/operations.ts";
 import { Pages } from "./ui/page.ts";
 import { artifactDoors } from "./v1/artifacts.ts";
 import { authorityDoors } from "./v1/authorities.ts";
@@ -55,6 +56,8 @@ export interface Serving {
   /** Who is believed whom it speaks for. */
   readonly proxies?: TrustedProxies;
   readonly limiter?: Limiter;
+  /** What the page of operations tells of this program. */
+  readonly about?: About;
   /** Where requests are counted. */
   readonly metrics?: Meter;
 }
@@ -89,6 +92,7 @@ export function allDoors(services: DoorServices, gatekeeper: Gatekeeper, serving
       refused: (event) => services.refusals.note(event),
       pages: new Pages({ insecureDevMode }),
       draining,
+      about: serving.about,
     }),
     ...healthDoors({ services, gatekeeper, draining, insecureDevMode, authRequired, isLocal }),
   ];

@@ -97,3 +97,23 @@ async function withoutStatements(needs: Needs, repository: RepositoryName, manif
   }
   return artifacts;
 }
+
+/** A damaged blob, and artifacts that reach it. */
+export interface Damaged {
+  readonly blob: Digest;
+  /** `<repository>@<digest>`. */
+  readonly artifacts: readonly string[];
+}
+
+/** The first damaged blobs with the first of the artifacts that reach them, at most `limit` of each. */
+export async function firstDamaged(needs: Needs, limit: number): Promise<readonly Damaged[]> {
+  const found: Damaged[] = [];
+  for await (const blob of damagedBlobs(needs)) {
+    const affected = new Set<string>();
+    for (const { key } of await needs.metadata.list(under(keys.blobRepositories(blob), limit)))
+      await addAffected(needs, repositoryNameSchema.parse(key[2]), blob, affected);
+    found.push({ blob, artifacts: [...affected].slice(0, limit) });
+    if (found.length === limit) break;
+  }
+  return found;
+}

@@ -347,5 +347,6 @@ export const keys = {
   rightOfWay: (repository: RepositoryName): Key => ["right-of-way", repository],
   servingEpoch: (): Key => ["serving-epoch"],
   lease: (job: string): Key => ["lease", job],
+  leases: (): Key => ["lease"],
   job: (name: string): Key => ["job", name],
 } as const;

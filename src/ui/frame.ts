@@ -15,6 +15,7 @@ const SECTIONS = [
   { path: "/ui/explore", name: "Explore" },
   { path: "/ui/policies", name: "Policies" },
   { path: "/ui/identities", name: "Identities" },
+  { path: "/ui/operations", name: "Operations" },
   { path: "/ui/audit", name: "Audit" },
   { path: "/ui/sessions", name: "Your sessions" },
 ] as const;

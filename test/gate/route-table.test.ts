@@ -32,12 +32,22 @@ describe("the route table", () => {
 });
 
 const CONTENT = ["GET /v2/:name/blobs/:digest", "GET /v2/:name/manifests/:reference", "GET /v2/:name/referrers/:digest"];
-const LISTS = ["GET /ui/", "GET /ui/explore", "GET /ui/review", "GET /ui/live", "GET /v1/artifacts", "GET /v2/:name/tags/list", "GET /v2/_catalog"];
+const LISTS = [
+  "GET /ui/",
+  "GET /ui/explore",
+  "GET /ui/review",
+  "GET /ui/live",
+  "GET /v1/artifacts",
+  "GET /v2/:name/tags/list",
+  "GET /v2/_catalog",
+];
 const ARTIFACT = "/v1/artifacts/:ref{[^@:]+(?:[@:]|%40|%3[Aa])[^/]+}";
 const PROMOTED = "/v1/tags/:ref{[^@:]+(?::|%3[Aa])[^/]+}/promoted";
 const PAGE = ARTIFACT.replace("/v1/", "/ui/");
 const RECORDS = [
-  ...["", "/trust", "/changes", "/provenance", "/timeline", "/contents", "/card", "/referrers", "/access", "/raw"].map((tab) => `GET ${PAGE}${tab}`),
+  ...["", "/trust", "/changes", "/provenance", "/timeline", "/contents", "/card", "/referrers", "/access", "/raw"].map(
+    (tab) => `GET ${PAGE}${tab}`,
+  ),
   "POST /v1/policies/:name/replay",
   "POST /ui/policies/try",
   `GET ${ARTIFACT}`,
@@ -103,6 +113,9 @@ const NOT_OF_ARTIFACTS = [
   "GET /ui/policies/:name{[a-z0-9-]+}",
   "GET /ui/policies/:name{[a-z0-9-]+}/difference",
   "POST /ui/policies/:name{[a-z0-9-]+}/end",
+  "GET /ui/operations",
+  "POST /ui/operations/verify",
+  "POST /ui/operations/verify/cancel",
   "GET /ui/trust",
   "POST /ui/trust/roots/end",
   "POST /ui/trust/revoke",

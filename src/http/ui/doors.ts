@@ -6,6 +6,7 @@ import { assetDoors } from "./assets.ts";
 import { auditPageDoors } from "./audit.ts";
 import { exploreDoors } from "./explore.ts";
 import { identityDoors } from "./identities.ts";
+import { type OperationsOptions, operationDoors } from "./operations.ts";
 import { policyPageDoors } from "./policies.ts";
 import { liveDoors } from "./live.ts";
 import { reviewDoors } from "./review.ts";
@@ -14,10 +15,10 @@ import { type SignInOptions, signInDoors } from "./sign-in.ts";
 import { startDoors } from "./start.ts";
 import { trustPageDoors } from "./trust-roots.ts";
 
-type Needs = ArtifactPageServices & Parameters<typeof signInDoors>[0];
+type Needs = ArtifactPageServices & Parameters<typeof signInDoors>[0] & Parameters<typeof operationDoors>[0];
 
 /** All doors of the pages. */
-export function pageDoors(services: Needs, options: SignInOptions & { readonly draining: () => boolean }): readonly Door[] {
+export function pageDoors(services: Needs, options: SignInOptions & OperationsOptions): readonly Door[] {
   const { pages, realm, draining } = options;
   return [
     ...assetDoors(),
@@ -31,6 +32,7 @@ export function pageDoors(services: Needs, options: SignInOptions & { readonly d
     ...identityDoors(services, pages),
     ...policyPageDoors(services, pages),
     ...trustPageDoors(services, pages),
+    ...operationDoors(services, options),
     ...auditPageDoors(services, pages),
     ...sessionDoors(services, pages),
   ];
