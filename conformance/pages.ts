@@ -2,6 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Browser } from "playwright-core";
+import { attack } from "./pages/attacks.ts";
 import { launchChromium } from "./pages/chromium.ts";
 import { examine, examineLoad } from "./pages/examine.ts";
 import { Findings } from "./pages/findings.ts";
@@ -99,6 +100,7 @@ const PARTS: readonly (readonly [string, (trial: Trial) => Promise<void>])[] = [
   ["the whole job without scripts", (trial) => doTheJob(trial, false)],
   ["open pages follow what others do", watch],
   ["signing in, the queue and an artifact by keys alone", goByKeys],
+  ["pages of others change, frame and read nothing", attack],
   [`${ROWS.length} pages in light and dark, wide and narrow`, lookAtRows],
   ["the main pages as every role", lookAsEverybody],
 ];

@@ -4,6 +4,8 @@ import type { Visitor } from "./visitor.ts";
 
 /** WCAG 2.2 AA, by the names that axe gives its rules. */
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22a", "wcag22aa", "best-practice"];
+/** What the colours of a scheme can break. */
+const COLOURS = ["color-contrast", "link-in-text-block"];
 const MAX_BYTES = 50_000;
 
 /** As wide as a page is at four times its size on a common screen (WCAG 1.4.10). */
@@ -21,9 +23,8 @@ export async function examine({ page }: Visitor, where: string, findings: Findin
   for (const fault of await faultsOfMarkup(page)) findings.add(where, fault);
   if (!everyWay) return;
   await page.emulateMedia({ colorScheme: "dark" });
-  await report(page, `${where}, dark`, findings);
+  await report(page, `${where}, dark`, findings, COLOURS);
   await page.setViewportSize(NARROW);
-  await report(page, `${where}, dark and narrow`, findings);
   for (const wide of await widerThanScreen(page)) findings.add(`${where}, narrow`, `it is wider than the screen by ${wide}`);
   await page.emulateMedia({ colorScheme: "light" });
   await report(page, `${where}, narrow`, findings);
@@ -38,8 +39,8 @@ export async function examineLoad({ page, scripts }: Visitor, where: string, byt
   if (shift !== 0) findings.add(where, `its layout shifts by ${shift}`);
 }
 
-async function report(page: Page, where: string, findings: Findings): Promise<void> {
-  const run = `axe.run(document, { runOnly: ${JSON.stringify(RULES)}, resultTypes: ["violations", "incomplete"] }).then(({ violations }) =>
+async function report(page: Page, where: string, findings: Findings, rules = RULES): Promise<void> {
+  const run = `axe.run(document, { runOnly: ${JSON.stringify(rules)}, resultTypes: ["violations", "incomplete"] }).then(({ violations }) =>
     violations.flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => ({ rule: id, where: html.slice(0, 160) + " " + failureSummary }))))`;
   for (const { rule, where: node } of await page.evaluate<readonly Fault[]>(run))
     findings.add(where, `axe ${rule}: ${node.replaceAll(/\s+/g, " ")}`);

@@ -57,6 +57,7 @@ export function framed({ title, viewer, isInsecure, section, live }: Frame, main
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <title>${readable(title, 120)} · ai-model-registry</title>
+        <link rel="expect" href="#main" blocking="render" />
         <link rel="stylesheet" href="${styleSheet.path}" />
         <link rel="icon" href="${icon.path}" type="image/svg+xml" />
         ${live && html`<script src="${script.path}" integrity="${SCRIPT_INTEGRITY}" nonce="${live.nonce}" defer></script>`}
