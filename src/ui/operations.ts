@@ -132,8 +132,6 @@ function damageText({ damaged }: Operations): Html {
 }
 
 function namespacesTable({ namespaces, nextNamespace }: Operations): Html {
-  const of = ([used, most]: readonly [number, number | null], text: (value: number) => string): string =>
-    `${text(used)} of ${most === null ? "any number" : text(most)}`;
   return html`<h2>Namespaces</h2>
     ${table({
       caption: "What they hold, and what they may hold",
@@ -141,11 +139,15 @@ function namespacesTable({ namespaces, nextNamespace }: Operations): Html {
       rows: namespaces.map(({ name, owner, bytes, artifacts, tags }) => [
         name,
         foreign(owner, 64),
-        of(bytes, sizeText),
-        of(artifacts, String),
-        of(tags, String),
+        heldText(bytes, sizeText),
+        heldText(artifacts, String),
+        heldText(tags, String),
       ]),
       empty: "No more.",
     })}
     ${nextNamespace !== undefined && html`<p><a rel="next" href="/ui/operations?after=${encodeURIComponent(nextNamespace)}">More namespaces</a></p>`}`;
+}
+
+function heldText([used, most]: readonly [number, number | null], text: (value: number) => string): string {
+  return `${text(used)} of ${most === null ? "any number" : text(most)}`;
 }

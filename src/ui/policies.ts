@@ -32,7 +32,7 @@ export const TRIED_FIELD = "tried";
 export const IN_FORCE_FIELD = "in-force";
 
 /** More characters, as markup, are too many for a page; what is longer is put in force by securectl. */
-export const MAX_DOCUMENT = 20_000;
+export const MAX_DOCUMENT = 18_000;
 
 const MAX_PATTERNS = 3;
 

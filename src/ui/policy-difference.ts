@@ -32,9 +32,9 @@ export function differencePage(difference: Difference, from: number): Html {
 }
 
 /** What is different, from the change at `from` on. */
-export function differenceText({ name, before, after, effect, changes }: Difference, from = 0): Html {
+export function differenceText({ name, before, after, effect, changes }: Difference, from = 0, most = MAX_CHANGES): Html {
   if (changes.length === 0) return html`<p>Nothing that decisions depend on is different.</p>`;
-  const shown = changes.slice(from, from + MAX_CHANGES);
+  const shown = changes.slice(from, from + most);
   const next = from + shown.length;
   const isStored = before.version !== null && after.version !== null;
   return html`<p class="notice">${TOGETHER[effect]}</p>

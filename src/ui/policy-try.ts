@@ -51,6 +51,7 @@ export const CURSOR_FIELD = "cursor";
 export const ACT_FIELD = "act";
 
 const MAX_CHECKS = 2;
+const MAX_CHANGES = 6;
 const MAX_FAULTS = 20;
 
 /** The page of a policy that was tried, with its text, to be changed, tried again, or put in force. */
@@ -97,7 +98,7 @@ function triedText({ inForce, difference, artifacts, tally, next }: Tried): Html
       empty: "Nothing of those that were looked at last.",
     })}
     <h2>${inForce === null ? "There is no version in force" : "The difference to the version in force"}</h2>
-    ${difference === undefined ? html`<p>It would be a policy beside the others.</p>` : differenceText(difference)}`;
+    ${difference === undefined ? html`<p>It would be a policy beside the others.</p>` : differenceText(difference, 0, MAX_CHANGES)}`;
 }
 
 function summary({ trusted, others, stopped, passed }: Tally, isAll: boolean): string {

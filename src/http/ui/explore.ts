@@ -12,7 +12,7 @@ import type { Pages } from "./page.ts";
 
 type Needs = Pick<Services, "metadata" | "clock">;
 
-const PAGE = 24;
+const PAGE = 20;
 
 /** The page to look for artifacts on. */
 export function exploreDoors(services: Needs, pages: Pages): readonly Door[] {

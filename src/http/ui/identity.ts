@@ -16,7 +16,7 @@ import { viewerOf } from "./session-gate.ts";
 type Needs = Pick<Services, "metadata" | "clock">;
 
 const SOON = 14 * 24 * 60 * 60 * 1000;
-const MAX_ROLES = 20;
+const MAX_ROLES = 10;
 /** More than can be in force at a time, so that what is left out has ended. */
 const MAX_KEYS = 30;
 
