@@ -52,6 +52,7 @@ async function faultsOfMarkup(page: Page): Promise<readonly string[]> {
     const strange = [...document.querySelectorAll("img, iframe, object, embed, base, style, video, audio, meta[http-equiv], [style], [hostile]")];
     const scripts = [...document.querySelectorAll("script")].filter(({ src }) => !src.startsWith(location.origin + "/ui/assets/"));
     const leading = [...document.querySelectorAll("[href], [action], [src]")].filter((element) =>
+      !(element.matches("a[rel='noopener nofollow noreferrer']") && element.protocol === "https:") &&
       !/^(?:#|\\/ui\\/)/.test(element.getAttribute("href") ?? element.getAttribute("action") ?? element.getAttribute("src")));
     const handling = [...document.querySelectorAll("*")].filter(({ attributes }) => [...attributes].some(({ name }) => name.startsWith("on")));
     return [...strange, ...scripts, ...leading, ...handling].map((element) => "unexpected " + element.outerHTML.slice(0, 200));

@@ -14,11 +14,11 @@ export interface Row {
   readonly picture?: string;
 }
 
-const TABS = ["timeline", "contents", "referrers", "access", "raw"] as const;
+const TABS = ["changes", "provenance", "card", "timeline", "contents", "referrers", "access", "raw"] as const;
 
 /** Every page in every state. A new page is a new row. */
 export const ROWS: readonly Row[] = [
-  { name: "sign in", path: () => "/ui/sign-in", as: "nobody", says: "API key", picture: "sign-in" },
+  { name: "sign in", path: () => "/ui/sign-in", as: "nobody", says: "API key" },
   { name: "sign in for a page", path: () => "/ui/sign-in?next=/ui/review", as: "nobody", says: "go on" },
   { name: "start", path: () => "/ui/", as: "operator", says: "Artifacts by state", picture: "start" },
   { name: "start of a reader", path: () => "/ui/", as: "runtime", says: "Artifacts by state" },
@@ -35,7 +35,6 @@ export const ROWS: readonly Row[] = [
     path: ({ trusted }) => pageOf(trusted),
     as: "operator",
     says: "Allowed",
-    picture: "artifact-trusted",
   },
   { name: "artifact that is trusted, to a runtime", path: ({ trusted }) => pageOf(trusted), as: "runtime", says: "served to runtimes" },
   {
@@ -53,7 +52,7 @@ export const ROWS: readonly Row[] = [
     path: ({ trusted }) => pageOf(trusted, `/${tab}`),
     as: "operator",
     says: tab === "contents" ? "weights.safetensors" : /./,
-    picture: `artifact-${tab}`,
+    ...(tab === "provenance" && { picture: "artifact-provenance" }),
   })),
   ...["trust", ...TABS].map((tab): Row => ({
     name: `${tab} of a hostile artifact`,
@@ -69,7 +68,14 @@ export const ROWS: readonly Row[] = [
   { name: "audit of a hostile artifact", path: () => "/ui/audit?artifact=models/hostile", as: "operator", says: "U+202E" },
   { name: "audit finds nothing", path: () => "/ui/audit?type=nothing", as: "operator", says: /fits/ },
   { name: "audit, to who may not", path: () => "/ui/audit", as: "ann", status: 403, says: "for who holds the permission audit" },
-  { name: "sessions", path: () => "/ui/sessions", as: "operator", says: "Sign out everywhere", picture: "sessions" },
+  { name: "policies", path: () => "/ui/policies", as: "operator", says: "models-waiting", picture: "policies" },
+  { name: "policies, to a reviewer", path: () => "/ui/policies", as: "ann", says: /./, status: 200 },
+  { name: "a policy", path: () => "/ui/policies/models-waiting", as: "operator", says: "version 1" },
+  { name: "trust roots", path: () => "/ui/trust", as: "operator", says: "Trust roots" },
+  { name: "identities", path: () => "/ui/identities", as: "operator", says: "ann" },
+  { name: "an identity", path: () => "/ui/identities/ann", as: "operator", says: "reviewer" },
+  { name: "operations", path: () => "/ui/operations", as: "operator", says: "Operations", picture: "operations" },
+  { name: "sessions", path: () => "/ui/sessions", as: "operator", says: "Sign out everywhere" },
 ];
 
 /** What every role looks at: none may break on any of them, whatever it may see there. */

@@ -57,6 +57,7 @@ export function policiesPage({ policies, next, hindrance, viewer }: PolicyList):
         <code>securectl policy apply FILE</code>.`,
     })}
     ${next !== undefined && html`<p><a rel="next" href="/ui/policies?from=${next}">Next page</a></p>`}
+    <h2>A new policy</h2>
     ${tryForm({ text: "", title: "Write a policy", hindrance, viewer })}`;
 }
 
