@@ -36,7 +36,7 @@ export interface Layout<Node extends ProvenanceNode> {
   readonly left: number;
 }
 
-export const NODE_WIDTH = 176;
+export const NODE_WIDTH = 188;
 export const NODE_HEIGHT = 60;
 const GAP_X = 36;
 const GAP_Y = 12;

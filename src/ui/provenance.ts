@@ -17,7 +17,7 @@ export interface ShownProvenance {
 }
 
 /** Characters of a line in a node of the picture. */
-const MAX_LINE = 24;
+const MAX_LINE = 22;
 /** Characters of a page that picture and list may take. */
 const MAX_PAGE = 38_000;
 /** Together in the picture and in the list. */

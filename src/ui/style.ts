@@ -12,11 +12,11 @@ a { color: var(--link); }
 .skip:focus { left: .5rem; top: .5rem; z-index: 1; }
 .danger { margin: 0; padding: .5rem 1rem; background: #a40e26; color: #fff; font-weight: bold; }
 header, main, footer { max-width: 72rem; margin: 0 auto; padding: .5rem 1rem; }
-header { display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; align-items: center; border-bottom: 1px solid var(--line); }
-nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1rem; list-style: none; margin: 0; padding: 0; }
+header { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center; border-bottom: 1px solid var(--line); }
+nav ul { display: flex; flex-wrap: wrap; gap: .25rem .75rem; list-style: none; margin: 0; padding: 0; }
 nav a { display: inline-block; min-height: 2rem; padding: .25rem 0; }
 nav a[aria-current] { font-weight: bold; text-decoration-thickness: .2em; }
-header form { margin-left: auto; }
+header form { margin-left: auto; font-size: .9rem; }
 h1 { font-size: 1.5rem; line-height: 1.25; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; margin-top: 2rem; }
 h3 { font-size: 1rem; }
