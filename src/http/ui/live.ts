@@ -1,12 +1,10 @@
 import { once } from "node:events";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
-import { rightsOn } from "../../identity/authorize.ts";
 import { RegistryError } from "../../oci/errors.ts";
-import { parseArtifactReference, repositoryNameSchema } from "../../oci/reference.ts";
-import { findArtifact } from "../../registry/find-artifact.ts";
 import { type FollowedPage, FollowedPages } from "../../registry/followed-pages.ts";
-import type { Caller, Services } from "../../registry/ports.ts";
+import type { Services } from "../../registry/ports.ts";
 import type { Ask, Door } from "../route.ts";
+import { concernOf } from "./live-concerns.ts";
 import { sessionOf } from "./session-gate.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "log">;
@@ -19,9 +17,6 @@ const MAX_STREAMS = 256;
 const MAX_WAITING = 4096;
 
 const HEADERS = { "Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no" } as const;
-
-/** What no page shows any differently: reads, bytes without a manifest, refusals and logins. */
-const SILENT = /^(?:manifest\.read|blob\.|request\.|auth\.)/;
 
 /**
  * Tells an open page that what it shows may have changed, and never what: the page is then asked for anew, by the door and with the rights
@@ -46,30 +41,6 @@ export function liveDoors(services: Needs, isEnding: () => boolean): readonly Do
       },
     },
   ];
-}
-
-async function concernOf(services: Needs, caller: Caller, about: string): Promise<Concern> {
-  if (about === "queue") return ({ type, target }) => !SILENT.test(type) && seesUntrusted(caller, target);
-  const at = parseArtifactReference(about);
-  if (at === undefined) throw new RegistryError("NOT_FOUND", "no such artifact, or none that you may see");
-  const { repository, record } = await findArtifact(services, caller, at, "seen");
-  const names: ReadonlySet<string> = new Set(record.names);
-  return ({ type, target }) =>
-    !SILENT.test(type) &&
-    (target === undefined || REGISTRY_WIDE.has(target.kind) || target.name === repository || names.has(target.digest ?? ""));
-}
-
-/** What the queue is about, by its repository. */
-const QUEUED: ReadonlySet<string> = new Set(["artifact", "tag", "repository"]);
-/** What a decision about any artifact may rest on. */
-const REGISTRY_WIDE: ReadonlySet<string> = new Set(["policy", "registry", "identity"]);
-
-/** The queue shows what is not trusted yet, to who sees that; of others' repositories its page learns not even that something happened. */
-function seesUntrusted({ principal }: Caller, target: Parameters<Concern>[0]["target"]): boolean {
-  if (target === undefined || target.kind === "policy") return true;
-  if (!QUEUED.has(target.kind)) return false;
-  const name = repositoryNameSchema.safeParse(target.name).data;
-  return name !== undefined && rightsOn(principal, name).has("pull:any");
 }
 
 function sinceOf(text: string | undefined): number {

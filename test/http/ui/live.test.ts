@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { digestOf } from "../../../src/oci/digest.ts";
 import { Browser } from "../../support/browser.ts";
-import { PolicyRegistry } from "../../support/policy-registry.ts";
+import { type Artifact, PolicyRegistry } from "../../support/policy-registry.ts";
 import { startWholeRegistry } from "../../support/whole-registry.ts";
 
 const MINUTE = 60_000;
@@ -43,6 +44,19 @@ class Stream {
   leave(): void {
     this.#reader?.cancel().catch(() => undefined);
   }
+}
+
+/** Another manifest with the same files. */
+function manifestOf({ mediaType }: Artifact, note: string): string {
+  const config = { mediaType: "application/vnd.oci.empty.v1+json", digest: digestOf("{}"), size: 2 };
+  return JSON.stringify({
+    schemaVersion: 2,
+    mediaType,
+    artifactType: "application/vnd.test.model",
+    config,
+    layers: [],
+    annotations: { note },
+  });
 }
 
 async function signedIn(who: "operator" | "publisher" | "runtime"): Promise<Browser> {
@@ -93,6 +107,42 @@ test("who sees no untrusted content is not even told that something was pushed",
   expect(await publisher.until("changed")).toContain("changed");
   isDraining = true;
   expect(await runtime.until()).not.toContain("changed");
+});
+
+test("who reads a trusted artifact is told when it is revoked, and not of pushes, refusals and decisions beside it that are hidden", async () => {
+  const artifact = await world.push("models/read");
+  await world.act(artifact, "promote");
+  const runtime = await signedIn("runtime");
+  const since = /data-since="(\d+)"/.exec((await runtime.get("/ui/")).text)?.[1];
+  await world.pushManifest("models/read", "next", manifestOf(artifact, "hidden"));
+  const hidden = digestOf(manifestOf(artifact, "hidden"));
+  await world.send("operator", `POST /v1/artifacts/models/read@${hidden}/quarantine`, JSON.stringify({ reason: "odd" }));
+  await world.putPolicy(world.signedPolicy("signed", "models/**"));
+  await world.act(artifact, "promote");
+  await world.push("models/elsewhere");
+  const stream = await follow(runtime, `models/read@${artifact.digest}`, since);
+  await (await follow(await signedIn("operator"), `models/read@${artifact.digest}`, since)).until("changed");
+  isDraining = true;
+  expect(await stream.until()).not.toContain("changed");
+  isDraining = false;
+  const next = await follow(runtime, `models/read@${artifact.digest}`);
+  await world.send("operator", `POST /v1/artifacts/models/read@${artifact.digest}/revoke`, JSON.stringify({ reason: "bad" }));
+  expect(await next.until("changed")).toContain("changed");
+});
+
+test("what becomes of the same manifest in a repository of others is told to who sees that one", async () => {
+  const artifact = await world.push("models/shared");
+  const authorization = `Basic ${Buffer.from(`maker:${await world.identity("maker", "publisher")}`).toString("base64")}`;
+  await world.send("operator", "POST /v1/namespaces", JSON.stringify({ name: "secret", owner: "maker" }));
+  const stream = await follow(await signedIn("publisher"), `models/shared@${artifact.digest}`);
+  const operator = await follow(await signedIn("operator"), `models/shared@${artifact.digest}`);
+  const bytes = await (await world.registry.fetchAs("publisher", `/v2/models/shared/manifests/${artifact.digest}`)).text();
+  const headers = { authorization, "content-type": artifact.mediaType };
+  const pushed = await world.registry.fetchAs("nobody", `/v2/secret/shared/manifests/v1`, { method: "PUT", headers, body: bytes });
+  expect(pushed.status).toBe(201);
+  await operator.until("changed");
+  isDraining = true;
+  expect(await stream.until()).not.toContain("changed");
 });
 
 test("one more stream of a session than it may have ends its oldest, and no other session's", async () => {
