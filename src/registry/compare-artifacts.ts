@@ -113,7 +113,7 @@ export async function compareInside(
   for (const layer of [from, to]) {
     const refused = await readable(services, caller, repository, layer);
     if (refused !== undefined) return { why: refused };
-    const inside = await insides.of(layer.digest, titleOf(layer) ?? "");
+    const inside = await insides.of(caller, layer.digest, titleOf(layer) ?? "");
     if (inside === "under-way") return inside;
     if ("unreadable" in inside) return { why: inside.unreadable };
     found.push(inside);

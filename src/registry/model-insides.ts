@@ -2,15 +2,21 @@ import type { ModelDetails } from "../formats/model-details.ts";
 import type { Unreadable } from "../formats/model-facts.ts";
 import type { Digest } from "../oci/digest.ts";
 import { InspectionError } from "../scan/inspection.ts";
-import type { Services } from "./ports.ts";
+import type { Caller, Services } from "./ports.ts";
 
 /** What is known of the inside of a model file. `under-way`: a process is still reading it; ask again. */
 export type Inside = ModelDetails | Unreadable | "under-way";
 
+/** Who asks, as a person: keys that an owner made for itself ask as one (RULES 17). */
+interface Asking {
+  readonly principal: Pick<Caller["principal"], "countsAs">;
+}
+
 /** Files that are remembered in a process: each up to some megabytes of names. */
 const MAX_REMEMBERED = 16;
-/** Files that are being read or wait for it; nobody who opens many pages makes a longer queue. */
+/** Files that are being read or wait for it, and those of them that one person asked for: who opens many pages has nobody else wait longer. */
 const MAX_UNDER_WAY = 8;
+const MAX_OF_PERSON = 2;
 /** Milliseconds that a page waits. */
 const PATIENCE = 8_000;
 
@@ -23,7 +29,7 @@ export class ModelInsides {
   readonly #patience: number;
   /** The one that was asked for last at the end. */
   readonly #known = new Map<string, ModelDetails | Unreadable>();
-  readonly #underWay = new Map<string, Promise<Inside>>();
+  readonly #underWay = new Map<string, { readonly person: string; readonly reading: Promise<Inside> }>();
 
   constructor(services: Pick<Services, "inspector" | "blobs" | "log">, patience = PATIENCE) {
     this.#services = services;
@@ -39,11 +45,11 @@ export class ModelInsides {
     return known;
   }
 
-  /** The inside of a file that the caller has found to be served to whoever asks; `name` says by its ending what it claims to be. */
-  async of(digest: Digest, name: string): Promise<Inside> {
+  /** The inside of a file that is served to the caller; `name` says by its ending what it claims to be. */
+  async of({ principal }: Asking, digest: Digest, name: string): Promise<Inside> {
     const known = this.remembered(digest);
     if (known !== undefined) return known;
-    const reading = this.#underWay.get(digest) ?? this.#begin(digest, name);
+    const reading = this.#underWay.get(digest)?.reading ?? this.#begin(principal.countsAs, digest, name);
     if (reading === undefined) return "under-way";
     const { promise, resolve } = Promise.withResolvers<Inside>();
     const timer = setTimeout(() => resolve("under-way"), this.#patience);
@@ -54,10 +60,11 @@ export class ModelInsides {
     }
   }
 
-  #begin(digest: Digest, name: string): Promise<Inside> | undefined {
-    if (this.#underWay.size >= MAX_UNDER_WAY) return undefined;
+  #begin(person: string, digest: Digest, name: string): Promise<Inside> | undefined {
+    const ofPerson = [...this.#underWay.values()].filter((each) => each.person === person).length;
+    if (this.#underWay.size >= MAX_UNDER_WAY || ofPerson >= MAX_OF_PERSON) return undefined;
     const reading = this.#read(digest, name).finally(() => this.#underWay.delete(digest));
-    this.#underWay.set(digest, reading);
+    this.#underWay.set(digest, { person, reading });
     return reading;
   }
 

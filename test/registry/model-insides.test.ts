@@ -34,19 +34,21 @@ function held(patience: number): { insides: ModelInsides; asked: string[]; relea
 }
 
 const A = digestOf("a");
+const asking = (person: string): Parameters<ModelInsides["of"]>[0] => ({ principal: { countsAs: person } });
+const ONE = asking("one");
 
 test("a file is read once, however many ask at the time and later", async () => {
   const { insides, asked, release } = held(60_000);
-  const both = [insides.of(A, "a.gguf"), insides.of(A, "a.gguf")];
+  const both = [insides.of(ONE, A, "a.gguf"), insides.of(ONE, A, "a.gguf")];
   release();
   expect(await Promise.all(both)).toEqual([DETAILS, DETAILS]);
-  expect(await insides.of(A, "a.gguf")).toBe(DETAILS);
+  expect(await insides.of(ONE, A, "a.gguf")).toBe(DETAILS);
   expect(asked).toEqual([A]);
 });
 
 test("nobody waits longer than a page may take, and the reading goes on", async () => {
   const { insides, asked, release } = held(1);
-  expect(await insides.of(A, "a.gguf")).toBe("under-way");
+  expect(await insides.of(ONE, A, "a.gguf")).toBe("under-way");
   expect(insides.remembered(A)).toBeUndefined();
   release();
   await expect.poll(() => insides.remembered(A)).toBe(DETAILS);
@@ -55,19 +57,30 @@ test("nobody waits longer than a page may take, and the reading goes on", async 
 
 test("no more than eight files are read or wait for it, and who comes then is told to ask again", async () => {
   const { insides, asked, release } = held(60_000);
-  const first = Array.from({ length: 8 }, (_, at) => insides.of(digestOf(`${at}`), "x.gguf"));
-  expect(await insides.of(digestOf("ninth"), "x.gguf")).toBe("under-way");
+  const first = Array.from({ length: 8 }, (_, at) => insides.of(asking(`person ${at}`), digestOf(`${at}`), "x.gguf"));
+  expect(await insides.of(ONE, digestOf("ninth"), "x.gguf")).toBe("under-way");
   release();
   await Promise.all(first);
   expect(asked).toHaveLength(8);
 });
 
+test("one person has two files read at a time, by whichever keys, and others are not kept waiting", async () => {
+  const { insides, asked, release } = held(60_000);
+  const first = ["first", "second"].map((each) => insides.of(ONE, digestOf(each), "x.gguf"));
+  expect(await insides.of(ONE, digestOf("third"), "x.gguf")).toBe("under-way");
+  const joined = insides.of(ONE, digestOf("first"), "x.gguf");
+  const other = insides.of(asking("another"), digestOf("third"), "x.gguf");
+  expect(asked).toEqual(["first", "second", "third"].map((each) => digestOf(each)));
+  release();
+  expect(await Promise.all([...first, joined, other])).toEqual([DETAILS, DETAILS, DETAILS, DETAILS]);
+});
+
 test("what could not be read for another reason than the file is tried again", async () => {
   const { insides, asked, release } = held(60_000);
-  const first = insides.of(A, "a.gguf");
+  const first = insides.of(ONE, A, "a.gguf");
   release(new InspectionError("the file cannot be opened (EMFILE)"));
   expect(await first).toEqual({ unreadable: "the file cannot be opened (EMFILE)" });
-  const second = insides.of(A, "a.gguf");
+  const second = insides.of(ONE, A, "a.gguf");
   release();
   expect(await second).toBe(DETAILS);
   expect(asked).toHaveLength(2);
@@ -76,7 +89,7 @@ test("what could not be read for another reason than the file is tried again", a
 test("the files that were asked for last are remembered", async () => {
   const { insides, release } = held(60_000);
   for (let at = 0; at < 20; at += 1) {
-    const inside = insides.of(digestOf(`${at}`), "x.gguf");
+    const inside = insides.of(ONE, digestOf(`${at}`), "x.gguf");
     release();
     await inside;
   }

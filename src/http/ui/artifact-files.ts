@@ -58,7 +58,7 @@ async function shownInside(
   const blob = await blobFor(services, look, layer);
   if (typeof blob === "string") return { why: blob };
   blob.noteRead();
-  const inside = await insides.of(layer.digest, titleOf(layer) ?? "");
+  const inside = await insides.of(look.caller, layer.digest, titleOf(layer) ?? "");
   if (inside === "under-way") return inside;
   if ("unreadable" in inside) return { why: inside.unreadable };
   const { facts, metadata, metadataCount, tensors } = inside;
