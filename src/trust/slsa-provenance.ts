@@ -1,6 +1,8 @@
 import { z } from "zod";
-import { MAX_EVIDENCE_BYTES, parseEvidence } from "./bundle.ts";
+import { MAX_EVIDENCE_BYTES, isBundleLike, parseEvidence } from "./bundle.ts";
+import { isEnvelope, isSimpleSigning } from "./cosign-legacy.ts";
 import { checkSubject, readStatement } from "./in-toto.ts";
+import { isJws } from "./notation-envelope.ts";
 import { Refusal } from "./reason.ts";
 import type { Subject } from "./subject.ts";
 
@@ -34,8 +36,7 @@ const versionBefore = z.looseObject({ builder, buildType: text.optional(), mater
  */
 export function readProvenance(bytes: Uint8Array, subject: Subject): Provenance | undefined {
   try {
-    const value = parseEvidence(bytes);
-    const envelope = envelopeSchema.safeParse(Object.hasOwn(value, "dsseEnvelope") ? value["dsseEnvelope"] : value);
+    const envelope = envelopeSchema.safeParse(envelopeIn(parseEvidence(bytes)));
     if (!envelope.success) return undefined;
     const { payloadType, payload } = envelope.data;
     const statement = readStatement({ payloadType, payload: Buffer.from(payload, "base64") });
@@ -45,6 +46,12 @@ export function readProvenance(bytes: Uint8Array, subject: Subject): Provenance 
     if (error instanceof Refusal) return undefined;
     throw error;
   }
+}
+
+/** That which a signature is over, by the same look at the form as a verification takes: others could stand beside it, signed by nobody. */
+function envelopeIn(value: Readonly<Record<string, unknown>>): unknown {
+  if (isBundleLike(value)) return Object.hasOwn(value, "messageSignature") ? undefined : value["dsseEnvelope"];
+  return isJws(value) || isSimpleSigning(value) || !isEnvelope(value) ? undefined : value;
 }
 
 function provenanceIn(predicate: unknown): Provenance | undefined {

@@ -66,6 +66,23 @@ describe("an SLSA provenance", () => {
     expect(read(envelope({ predicate: { other: 1 } }))).toBeUndefined();
   });
 
+  test("is what the signature is over, and nothing that stands beside that", () => {
+    const forged = envelope({ predicate: V1 });
+    const signed = envelope({ predicate: {}, type: "https://example.org/scan/v1" });
+    const bundle = { mediaType: "application/vnd.dev.sigstore.bundle.v0.3+json", verificationMaterial: {} };
+    for (const value of [
+      { ...signed, dsseEnvelope: forged },
+      { ...bundle, messageSignature: {}, ...forged },
+      { ...bundle, messageSignature: {}, dsseEnvelope: forged },
+      { ...bundle, dsseEnvelope: signed, ...forged },
+      { protected: "e30", signature: "AA", ...forged, dsseEnvelope: forged },
+      { protected: "e30", signature: "AA", ...forged },
+      { critical: {}, ...forged },
+    ]) {
+      expect(read(value)).toBeUndefined();
+    }
+  });
+
   test("is bounded in what it says", () => {
     const many = Array.from({ length: 5_000 }, () => ({ uri: "x".repeat(100) }));
     const found = read(envelope({ predicate: { ...V1, buildDefinition: { buildType: "y".repeat(5_000), resolvedDependencies: many } } }));
