@@ -21,7 +21,7 @@ const FEW_VALUES = 5;
 export async function changesOf(services: ArtifactPageServices, look: Look, insides: ModelInsides): Promise<Html> {
   const { artifact, caller, shown } = look;
   const { repository, record } = artifact;
-  const base = await trustedBase(services, repository, record.digest);
+  const base = await trustedBase(services, caller, repository, record.digest);
   if (base === undefined) {
     return changesTab({ why: "Nothing else in this repository is trusted now, so there is nothing to compare it to: all of it is new." });
   }

@@ -41,7 +41,7 @@ export function reviewDoors(services: Needs, pages: Pages): readonly Door[] {
 /** The difference to what is trusted, in a line. */
 async function differenceOf(services: Needs, caller: Caller, { artifact }: WaitingArtifact): Promise<string | undefined> {
   const repository = repositoryNameSchema.parse(artifact.repository);
-  const base = await trustedBase(services, repository, artifact.digest);
+  const base = await trustedBase(services, caller, repository, artifact.digest);
   if (base === undefined) return "nothing is trusted there yet";
   const compared = await compareToTrusted(services, caller, { repository, digest: artifact.digest, base }, MAX_MANIFEST);
   return compared && summaryOf(compared.counts, compared);

@@ -93,6 +93,19 @@ test("without a tag in common it is compared to what became trusted last", async
   expect(page).toContain("1 renamed, 1 alike; the same size");
 });
 
+test("which tags were pushed to a trusted artifact is not shown to who sees promoted ones alone", async () => {
+  const repository = "models/pushed-elsewhere";
+  const [old, now] = [await push(repository, { a: "1" }, { tag: "old" }), await push(repository, { a: "2" }, { tag: "prod" })];
+  await promote(old);
+  await promote(now);
+  await push(repository, { a: "1" }, { tag: "prod" });
+  const byTag = /which runtimes find by the tag\s+<strong>prod<\/strong> now/;
+  expect((await operator.get(`${old.path}/changes`)).text).toMatch(byTag);
+  const seen = await runtime.get(`${old.path}/changes`);
+  expect(seen.text).toContain("the artifact of this repository that became trusted last");
+  expect(seen.text).not.toMatch(byTag);
+});
+
 test("whose evidence counts is compared", async () => {
   await world.putPolicy(
     policyOf("people", "models/people", { require: [{ name: "people", evidence: { kind: "approvals", minimum: 1 } }] }),
