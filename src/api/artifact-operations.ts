@@ -4,6 +4,7 @@ import { NAME_PATTERN, TAG_PATTERN } from "../oci/reference.ts";
 import { artifactAnswer, artifactHistory, artifactList, promotedTagAnswer } from "./artifact-answers.ts";
 import {
   approveRequest,
+  decisionRequest,
   deleteRequest,
   evaluateRequest,
   listRequest,
@@ -67,6 +68,16 @@ export const artifactOperations: readonly Operation[] = [
     id: "getArtifactHistory",
     summary: "Show all transitions of an artifact",
     answers: { 200: { says: "its transitions, oldest first", schema: artifactHistory } },
+    refuses: ["NOT_FOUND"],
+  },
+  {
+    ...one,
+    method: "GET",
+    path: "/v1/artifacts/{ref}/decision",
+    id: "getRecordedDecision",
+    summary: "Show a decision that was recorded, such as that of an earlier promotion",
+    query: decisionRequest.shape,
+    answers: { 200: { says: "the decision", schema: decisionAnswer } },
     refuses: ["NOT_FOUND"],
   },
   {

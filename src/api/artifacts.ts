@@ -19,6 +19,11 @@ export const approveRequest = z.strictObject({ reason: reason.optional() });
 /** Query of DELETE on an approval. */
 export const withdrawRequest = z.strictObject({ reason: reason.optional() });
 
+/** Query of a recorded decision. */
+export const decisionRequest = z.strictObject({
+  digest: digestSchema.describe("as the statement of the promotion names it, first among what it rested on"),
+});
+
 /** Body of revoke: a reason is mandatory, since every door shows it. */
 export const revokeRequest = z.strictObject({ reason, permanent: z.boolean().default(false), everywhere: z.boolean().default(false) });
 

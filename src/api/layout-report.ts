@@ -9,6 +9,8 @@ import { revokedAuthority } from "./authorities.ts";
 import { evidenceSigner } from "./decision.ts";
 import { timeSchema } from "./time.ts";
 
+const promoted = z.int().positive().describe("of the promotion, in the history of the artifact");
+
 /** What `securectl verify-layout --json` prints. */
 export const layoutReport = z.strictObject({
   accepted: z.boolean().describe("is nothing at fault?"),
@@ -48,12 +50,13 @@ export const layoutReport = z.strictObject({
     .array(z.strictObject({ digest: digestSchema, artifact_type: z.string().nullable(), covered: z.boolean() }))
     .describe("what is attached, and whether the promotion covers it: anyone may have attached the rest"),
   grounds: z
-    .array(z.strictObject({ digest: digestSchema, present: z.boolean() }))
-    .describe("what the last promotion rested on: decision, policies and evidence, and whether the layout has it"),
+    .array(z.strictObject({ artifact: digestSchema, sequence: promoted, digest: digestSchema, present: z.boolean() }))
+    .describe("what each promotion rested on: decision, policies and evidence, and whether the layout has it"),
   signers: z
     .array(
       z.strictObject({
         artifact: digestSchema,
+        sequence: promoted,
         policy: z.string(),
         requirement: z.string(),
         signer: evidenceSigner,
@@ -62,7 +65,9 @@ export const layoutReport = z.strictObject({
         revoked_by: digestSchema.nullable().describe("the statement by which it counts no more; null where it counts"),
       }),
     )
-    .describe("whose evidence the last promotion took; empty where the layout has no decision, as of an export by a reader"),
+    .describe(
+      "whose evidence each promotion took, the earliest first; nobody where the layout has no decision, as of an export by a reader",
+    ),
   revoked_authorities: z
     .array(
       z.strictObject({

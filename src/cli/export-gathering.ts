@@ -5,13 +5,13 @@ import type { RepositoryName } from "../oci/reference.ts";
 import { type NativeClient, artifactPath, recordSchema } from "./client.ts";
 import type { ExportContent } from "./export-content.ts";
 import { type ExportPlan, planExport } from "./export-plan.ts";
-import { Grounds, decisionSchema } from "./export-policies.ts";
+import { Grounds } from "./export-policies.ts";
 import { addStatements } from "./export-statements.ts";
 import { ExportWalk } from "./export-walk.ts";
 import { MovedOn } from "./moved-on.ts";
 import type { Repository } from "./registry-client.ts";
 
-const exportedSchema = recordSchema.extend({ digest: digestSchema, decision: decisionSchema });
+const exportedSchema = recordSchema.extend({ digest: digestSchema });
 /** An artifact that is exported. */
 export type ExportedArtifact = z.infer<typeof exportedSchema>;
 
@@ -51,8 +51,8 @@ export class ExportGathering {
     this.#hold(plan);
     const walk = new ExportWalk(repository, plan, content);
     await walk.run(digest);
-    await addStatements(repository, plan, walk.gathered, content);
-    await this.#grounds.add(record.decision, content);
+    const decisions = await addStatements(repository, plan, walk.gathered, content);
+    await this.#grounds.add(ref, decisions, content);
     for (const each of walk.leftOut) this.#leftOut.set(each.digest, each.because);
     return record;
   }

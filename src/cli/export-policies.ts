@@ -1,10 +1,12 @@
 import { z } from "zod";
 import { policyView } from "../api/policies.ts";
 import { canonicalJson } from "../oci/canonical-json.ts";
-import { digestOf, digestSchema } from "../oci/digest.ts";
+import { type Digest, digestOf, digestSchema } from "../oci/digest.ts";
 import { OCI_EMPTY, OCI_IMAGE } from "../oci/media-types.ts";
-import type { NativeClient } from "./client.ts";
+import type { ArtifactRef } from "./artifact-ref.ts";
+import { type NativeClient, artifactPath } from "./client.ts";
 import type { ExportContent } from "./export-content.ts";
+import { CliError, EXIT } from "./failure.ts";
 
 /** The type of the manifest that holds what a promotion rested on. */
 export const GROUNDS = "application/vnd.ai-model-registry.promotion-grounds.v1+json";
@@ -14,13 +16,14 @@ export const DECISION = "application/vnd.ai-model-registry.decision.v1+json";
 /** `{}` */
 const EMPTY_CONFIG = Buffer.of(0x7b, 0x7d);
 
-/** The decision of the last promotion, as far as it is looked at. */
-export const decisionSchema = z
-  .looseObject({
-    digest: digestSchema,
-    policies: z.array(z.looseObject({ name: z.string(), version: z.number(), digest: digestSchema })),
-  })
-  .nullish();
+/** Of so many promotions of an artifact, the last ones, a layout holds what they rested on. */
+export const MAX_PROMOTIONS = 100;
+
+/** A decision, as far as it is looked at. */
+const decisionSchema = z.looseObject({
+  digest: digestSchema,
+  policies: z.array(z.looseObject({ name: z.string(), version: z.number(), digest: digestSchema })).default([]),
+});
 
 /** What promotions rested on, as layouts hold it. */
 export class Grounds {
@@ -33,12 +36,19 @@ export class Grounds {
   }
 
   /**
-   * Adds what the last promotion of an artifact rested on and the registry shows: the written policies, and the decision itself, each by the
+   * Adds what promotions of an artifact rested on and the registry shows, by their decisions: these, and the written policies, each by the
    * digest that the statement of the promotion names. Readers are shown a decision without what is hidden from them; that has another digest,
    * and stays out.
    */
-  async add(decision: z.infer<typeof decisionSchema>, content: ExportContent): Promise<void> {
-    if (decision === undefined || decision === null) return;
+  async add(ref: ArtifactRef, decisions: readonly Digest[], content: ExportContent): Promise<void> {
+    const last = new Set(decisions.slice(-MAX_PROMOTIONS));
+    for (const digest of last) {
+      const decision = await this.#decision(ref, digest);
+      if (decision !== undefined) await this.#addOne(decision, content);
+    }
+  }
+
+  async #addOne(decision: z.infer<typeof decisionSchema>, content: ExportContent): Promise<void> {
     const documents: { readonly mediaType: string; readonly bytes: Buffer }[] = [];
     const { digest, ...said } = decision;
     const text = canonicalJson(said);
@@ -52,6 +62,16 @@ export class Grounds {
     const config = { mediaType: OCI_EMPTY, digest: digestOf(EMPTY_CONFIG), size: EMPTY_CONFIG.length };
     const manifest = canonicalJson({ schemaVersion: 2, mediaType: OCI_IMAGE, artifactType: GROUNDS, config, layers });
     await content.addMade(Buffer.from(manifest), [EMPTY_CONFIG, ...documents.map(({ bytes }) => bytes)]);
+  }
+
+  /** Undefined where the registry has no record of it any more. */
+  async #decision(ref: ArtifactRef, digest: Digest): Promise<z.infer<typeof decisionSchema> | undefined> {
+    try {
+      return await this.#native.request({ method: "GET", path: artifactPath(ref, "decision"), query: { digest } }, decisionSchema);
+    } catch (error) {
+      if (error instanceof CliError && error.exit === EXIT.notFound) return undefined;
+      throw error;
+    }
   }
 
   async #policy(name: string, version: number): Promise<string> {

@@ -5,8 +5,9 @@ import type { ProvenLink } from "../lifecycle/proof-chains.ts";
 import type { Checker } from "../lifecycle/proof-snapshot.ts";
 import { type Digest, isDigest } from "../oci/digest.ts";
 import { checkBytes, missingContent } from "./layout-content.ts";
+import { MAX_PROMOTIONS } from "./export-policies.ts";
 import type { LayoutError } from "./layout-error.ts";
-import { NOBODY, signersOf } from "./layout-signers.ts";
+import { NOBODY, type ProvenPromotion, signersOf } from "./layout-signers.ts";
 import { type ListedContent, readListed } from "./layout-statements.ts";
 import type { Layout } from "./layout.ts";
 
@@ -33,8 +34,8 @@ export async function reportOn(layout: Layout, checker: Checker, progress: (byte
   const proven = prove(listed.held, checker);
   const missing = proven.snapshot === undefined ? [] : await missingContent(layout, proven, listed);
   const bytes = await checkBytes(layout, progress);
-  const grounds = groundsOf(proven, layout);
-  const signers = await signersOf(layout, proven, { grounds: new Set(grounds.map(({ digest }) => digest)), manifests: listed.manifests });
+  const promotions = promotionsIn(proven);
+  const signers = await signersOf(layout, proven, { promotions, manifests: listed.manifests });
   const faults = [...[...proven.faults, ...signers.faults].map(proofFault), ...distinct([...listed.faults, ...missing, ...bytes.faults])];
   const accepted = faults.length === 0;
   return {
@@ -44,7 +45,7 @@ export async function reportOn(layout: Layout, checker: Checker, progress: (byte
     keys: keysOf(proven, checker),
     states: proven.states.filter(({ state, permanent }) => accepted || (permanent && state === "revoked")).map(shownState),
     evidence: evidenceIn(proven, listed),
-    grounds,
+    grounds: groundsOf(promotions, layout),
     ...(accepted ? signers.told : NOBODY),
     content: { manifests: listed.manifests.size, blobs: bytes.blobs, bytes: bytes.bytes },
   };
@@ -120,14 +121,26 @@ function evidenceIn({ snapshot, artifacts }: Proven, { manifests }: ListedConten
     }));
 }
 
-function groundsOf({ states, artifacts }: Proven, layout: Layout): LayoutReport["grounds"] {
+/** The promotions of what was exported, by artifact and then the earliest first; of each artifact no more than an export tells of. */
+function promotionsIn({ states, artifacts }: Proven): readonly ProvenPromotion[] {
   const asked = new Set<Digest>(artifacts);
-  const inputs = states
+  return states
     .filter(({ artifact }) => asked.has(artifact))
-    .flatMap(({ links }) => links.findLast(({ state }) => state === "trusted")?.inputs ?? []);
-  return [...new Set(inputs)]
-    .filter((input): input is Digest => isDigest(input))
-    .map((digest) => ({ digest, present: layout.sizeOf(digest) !== undefined }));
+    .toSorted((a, b) => (a.artifact < b.artifact ? -1 : 1))
+    .flatMap(({ artifact, links }) => {
+      const last = links.filter(({ state }) => state === "trusted").slice(-MAX_PROMOTIONS);
+      return last.map(({ sequence, inputs }) => ({
+        artifact,
+        sequence,
+        inputs: inputs.filter((input): input is Digest => isDigest(input)),
+      }));
+    });
+}
+
+function groundsOf(promotions: readonly ProvenPromotion[], layout: Layout): LayoutReport["grounds"] {
+  return promotions.flatMap(({ artifact, sequence, inputs }) =>
+    inputs.map((digest) => ({ artifact, sequence, digest, present: layout.sizeOf(digest) !== undefined })),
+  );
 }
 
 function timeText(at: number): string {

@@ -16,17 +16,17 @@ import type { Layout } from "./layout.ts";
 const MAX_DECISION_BYTES = 16 * 1_048_576;
 const MAX_DEPTH = 32;
 
-const decisionSchema = z.looseObject({
+const decisionSchema = z.object({
   artifact: digestSchema,
   policies: z
     .array(
-      z.looseObject({
+      z.object({
         name: z.string(),
         requirements: z.array(
-          z.looseObject({
+          z.object({
             name: z.string(),
             accepted: z.array(
-              z.looseObject({
+              z.object({
                 manifest: digestSchema,
                 signer: evidenceSigner,
                 key: digestSchema.optional(),
@@ -45,6 +45,20 @@ type Told = Pick<LayoutReport, "signers" | "revoked_authorities">;
 /** What a layout tells of signers that proves nothing. */
 export const NOBODY: Told = { signers: [], revoked_authorities: null };
 
+/** A promotion that statements prove. */
+export interface ProvenPromotion {
+  readonly artifact: Digest;
+  /** In the artifact's chain. */
+  readonly sequence: number;
+  /** What it rested on: the decision first. */
+  readonly inputs: readonly Digest[];
+}
+
+interface Places {
+  readonly promotions: readonly ProvenPromotion[];
+  readonly manifests: ListedContent["manifests"];
+}
+
 /**
  * Whose evidence promotions took, by the decisions that their statements name, and who of them is believed no more by the statements that the
  * snapshot names (trust.md §7.4). What the registry decided by that is in the chain; this says what it was about. A statement about nobody that
@@ -53,7 +67,7 @@ export const NOBODY: Told = { signers: [], revoked_authorities: null };
 export async function signersOf(
   layout: Layout,
   { authorities }: Pick<Proven, "authorities">,
-  { grounds, manifests }: { readonly grounds: ReadonlySet<Digest>; readonly manifests: ListedContent["manifests"] },
+  places: Places,
 ): Promise<{ readonly told: Told; readonly faults: readonly ProofFault[] }> {
   const revocations: AuthorityRevocation[] = [];
   for (const { statement, authority, from } of authorities ?? []) {
@@ -69,62 +83,64 @@ export async function signersOf(
     revoked_by: each.actor,
     revoked_at: new Date(each.at).toISOString(),
   }));
-  const signers = await signersIn(layout, { grounds, manifests, revocations });
+  const signers = await signersIn(layout, places, revocations);
   return { told: { signers, revoked_authorities: layoutReport.shape.revoked_authorities.parse(told ?? null) }, faults: [] };
 }
 
 async function signersIn(
   layout: Layout,
-  {
-    grounds,
-    manifests,
-    revocations,
-  }: {
-    readonly grounds: ReadonlySet<Digest>;
-    readonly manifests: ListedContent["manifests"];
-    readonly revocations: readonly AuthorityRevocation[];
-  },
+  { promotions, manifests }: Places,
+  revocations: readonly AuthorityRevocation[],
 ): Promise<LayoutReport["signers"]> {
-  const decisions = await decisionsIn(layout, grounds, manifests);
-  const judged = decisions.flatMap(({ artifact, policies }) => policies.map((policy) => ({ artifact, ...policy })));
-  return judged.flatMap(({ artifact, name: policy, requirements }) =>
-    requirements.flatMap(({ name: requirement, accepted }) =>
-      accepted.map(({ manifest, signer, key, signed_at: signedAt }) => ({
-        artifact,
-        policy,
-        requirement,
-        signer,
-        evidence: manifest,
-        signed_at: signedAt,
-        revoked_by: revocationOf(revocations, { signer, key }, signedAt)?.statement ?? null,
-      })),
-    ),
-  );
+  // The evidence of a promotion is named beside its decision: what publishers signed must not pass for one.
+  const wanted = new Set(promotions.flatMap(({ inputs }) => inputs.slice(0, 1)));
+  const found = await decisionsIn(layout, wanted, manifests);
+  return promotions.flatMap(({ artifact, sequence, inputs: [decision] }) => {
+    const taken = decision === undefined ? undefined : found.get(decision);
+    if (taken?.artifact !== artifact) return [];
+    return taken.policies.flatMap(({ name: policy, requirements }) =>
+      requirements.flatMap(({ name: requirement, accepted }) =>
+        accepted.map(({ manifest, signer, key, signed_at: signedAt }) => ({
+          artifact,
+          sequence,
+          policy,
+          requirement,
+          signer,
+          evidence: manifest,
+          signed_at: signedAt,
+          revoked_by: revocationOf(revocations, { signer, key }, signedAt)?.statement ?? null,
+        })),
+      ),
+    );
+  });
 }
 
-/** The decisions among the grounds; what cannot be read is a fault that others tell. */
+type ReadDecision = z.infer<typeof decisionSchema>;
+
+/** The decisions among the grounds, by digest; what cannot be read is a fault that others tell. */
 async function decisionsIn(
   layout: Layout,
-  grounds: ReadonlySet<Digest>,
+  wanted: ReadonlySet<Digest>,
   manifests: ListedContent["manifests"],
-): Promise<readonly z.infer<typeof decisionSchema>[]> {
-  const found: z.infer<typeof decisionSchema>[] = [];
+): Promise<ReadonlyMap<Digest, ReadDecision>> {
+  const found = new Map<Digest, ReadDecision>();
   for (const { descriptor, artifactType } of manifests.values())
-    if (artifactType === GROUNDS) found.push(...(await decisionsOf(layout, descriptor, grounds)));
-  return found.toSorted((a, b) => (a.artifact < b.artifact ? -1 : 1));
+    if (artifactType === GROUNDS)
+      for (const [digest, decision] of await decisionsOf(layout, descriptor, wanted)) found.set(digest, decision);
+  return found;
 }
 
 async function decisionsOf(
   layout: Layout,
   descriptor: Descriptor,
-  grounds: ReadonlySet<Digest>,
-): Promise<readonly z.infer<typeof decisionSchema>[]> {
-  const found: z.infer<typeof decisionSchema>[] = [];
+  wanted: ReadonlySet<Digest>,
+): Promise<readonly (readonly [Digest, ReadDecision])[]> {
+  const found: (readonly [Digest, ReadDecision])[] = [];
   try {
     const { manifest } = await readManifest(layout, descriptor);
-    for (const layer of manifest.layers.filter(({ mediaType, digest }) => mediaType === DECISION && grounds.has(digest))) {
-      const bytes = await layout.read(layer, MAX_DECISION_BYTES);
-      found.push(...(decisionSchema.array().safeParse([parseJson(bytes, { maxDepth: MAX_DEPTH })]).data ?? []));
+    for (const layer of manifest.layers.filter(({ mediaType, digest }) => mediaType === DECISION && wanted.has(digest))) {
+      const { data } = decisionSchema.safeParse(parseJson(await layout.read(layer, MAX_DECISION_BYTES), { maxDepth: MAX_DEPTH }));
+      if (data !== undefined) found.push([layer.digest, data]);
     }
   } catch (error) {
     if (!(error instanceof LayoutError || error instanceof JsonError)) throw error;

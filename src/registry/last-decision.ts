@@ -26,7 +26,8 @@ export async function lastDecision(
   return decision === null ? undefined : { verdict: "allowed", digest: decision };
 }
 
-interface DecisionPlace {
+/** Where a decision about an artifact is recorded. */
+export interface DecisionPlace {
   readonly repository: RepositoryName;
   readonly artifact: Digest;
   readonly decision: Digest;

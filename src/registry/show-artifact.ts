@@ -1,11 +1,13 @@
 import { z } from "zod";
 import type { Digest } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { SHARES_REVOKED } from "../policy/promotion.ts";
 import { NOTHING_WRITTEN } from "../policy/written.ts";
 import { keys, under } from "../storage/keys.ts";
 import { type ManifestRecord, statementRecord } from "../storage/records.ts";
 import { type Approval, approvalsOf } from "./approvals.ts";
+import type { DecisionPlace } from "./last-decision.ts";
 import type { Services } from "./ports.ts";
 import { rootsOf } from "./reach.ts";
 import { tagsOf } from "./tags.ts";
@@ -100,6 +102,7 @@ function shownApproval({ record: { by, at, reason, expiresAt, statement } }: App
 
 const decisionRecord = z.looseObject({
   decision: z.looseObject({
+    allowed: z.boolean(),
     checks: z.array(z.looseObject({ id: z.string(), message: z.string(), inputs: z.array(z.string()) })),
     tags: z.looseObject({ stays: z.array(z.string()) }),
     policies: z.array(z.looseObject({ requirements: z.array(z.looseObject({ rejected: z.array(z.unknown()) })) })).default([]),
@@ -107,17 +110,29 @@ const decisionRecord = z.looseObject({
   }),
 });
 
-/** The decision of the last promotion; for readers without what it says of artifacts and tags that are hidden from them. */
-async function decisionOf(
-  { metadata }: Needs,
-  repository: RepositoryName,
-  record: ManifestRecord,
-  { pushedTags }: Detail,
+/**
+ * A decision about an artifact that was recorded, by its digest: that of any promotion in its history, and for whoever sees what is not trusted
+ * those that refused as well. Throws NOT_FOUND.
+ */
+export async function showDecision(
+  { metadata }: Pick<Needs, "metadata">,
+  { repository, artifact, decision: digest }: DecisionPlace,
+  detail: Pick<Detail, "pushedTags">,
 ): Promise<unknown> {
+  const entry = await metadata.get(keys.decision(repository, artifact, digest));
+  const decision = entry && decisionRecord.parse(entry.value).decision;
+  if (decision !== undefined && (decision.allowed || detail.pushedTags)) return shownDecision(decision, detail);
+  throw new RegistryError("NOT_FOUND", "no decision of this digest was recorded about the artifact, or none that you may see");
+}
+
+async function decisionOf({ metadata }: Needs, repository: RepositoryName, record: ManifestRecord, detail: Detail): Promise<unknown> {
   if (record.decision === null) return null;
   const entry = await metadata.get(keys.decision(repository, record.digest, record.decision));
-  if (entry === undefined) return null;
-  const { decision } = decisionRecord.parse(entry.value);
+  return entry === undefined ? null : shownDecision(decisionRecord.parse(entry.value).decision, detail);
+}
+
+/** For readers without what it says of artifacts and tags that are hidden from them. */
+function shownDecision(decision: z.infer<typeof decisionRecord>["decision"], { pushedTags }: Pick<Detail, "pushedTags">): unknown {
   if (pushedTags) return decision;
   const checks = decision.checks.map((check) =>
     check.id === SHARES_REVOKED ? { ...check, message: "what it is about is shown to who may read untrusted content", inputs: [] } : check,

@@ -52,6 +52,7 @@ const RECORDS = [
   "POST /ui/policies/try",
   `GET ${ARTIFACT}`,
   `GET ${ARTIFACT}/history`,
+  `GET ${ARTIFACT}/decision`,
   `GET ${ARTIFACT}/snapshot`,
 ];
 const MODELS = [

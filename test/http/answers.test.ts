@@ -200,6 +200,8 @@ describe("every answer of a running registry is as published:", () => {
       body: EVIDENCE,
     });
     await ask("getArtifact", 200, { as: runtime, path });
+    for (const reader of [operator, runtime])
+      await ask("getRecordedDecision", 200, { as: reader, path, query: { digest: decision.digest } });
     await ask("listArtifacts", 200, { as: runtime, query: { limit: "1", state: "trusted" } });
     const tag = { ref: "models/oci:stable" };
     await ask("setPromotedTag", 200, { as: known.publisher, path: tag, body: { digest, reason: "rolled back" } });

@@ -38,6 +38,8 @@ const witness = new Witness();
 let registry: TestRegistry;
 /** The digest of what readers find as `models/open:v1`. */
 let promoted: string;
+/** The digest of the decision by which that was promoted. */
+let decided: string;
 /** A key that lives, by its id. */
 let live: string;
 /** The statement by which an authority is revoked. */
@@ -94,7 +96,8 @@ beforeAll(async () => {
   revoked = (JSON.parse(await ask("revokeAuthority", 200, { as: as.operator, body })) as { statement: string }).statement;
   await push("models/held", "v1", "held");
   promoted = await push("models/open", "v1", "first");
-  await ask("promoteArtifact", 200, { as: as.operator, path: OPEN });
+  const { decision } = JSON.parse(await ask("promoteArtifact", 200, { as: as.operator, path: OPEN })) as { decision: { digest: string } };
+  decided = decision.digest;
   for (const name of ["a", "b", "c"]) await writeFile(join(registry.directory, `${name}.gguf`), name);
   for (const name of ["a", "b"]) await ask("acquireModel", 201, { as: as.serviceToken, body: { name, filename: `${name}.gguf` } });
 });
@@ -125,6 +128,7 @@ function soundRequests(): Readonly<Record<string, Asked>> {
     listArtifacts: { as: operator },
     getArtifact: { as: operator, path: OPEN },
     getArtifactHistory: { as: operator, path: OPEN },
+    getRecordedDecision: { as: operator, path: OPEN, query: { digest: decided } },
     getArtifactSnapshot: { as: operator, path: OPEN },
     quarantineArtifact: { as: operator, path: { ref: "models/held:v1" }, body: {} },
     evaluatePromotion: { as: operator, path: OPEN, body: {} },
@@ -221,6 +225,7 @@ describe("what the registry refuses is refused as published:", () => {
     for (const id of [
       "getArtifact",
       "getArtifactHistory",
+      "getRecordedDecision",
       "getArtifactSnapshot",
       "quarantineArtifact",
       "evaluatePromotion",
@@ -232,6 +237,8 @@ describe("what the registry refuses is refused as published:", () => {
       await ask(id, 404, { as: operator, path: NONE, body: id.startsWith("get") ? undefined : {} });
       await ask(id, 400, { as: operator, path: { ref: "models/None:v1" } });
     }
+    await ask("getRecordedDecision", 404, { as: operator, path: OPEN, query: { digest: promoted } });
+    await ask("getRecordedDecision", 400, { as: operator, path: OPEN });
     await ask("getArtifactSnapshot", 400, { as: operator, path: OPEN, query: { max_age: "0" } });
     let deep = await push("models/deep", "v0", "0");
     for (let depth = 1; depth < 10; depth += 1) {

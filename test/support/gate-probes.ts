@@ -184,7 +184,7 @@ export function recordProbes(place: string, what: What | Subject): Probe[] {
     { by: "tag", name: `:${tag}`, miss: ":no-such-tag", of: (model: ReferenceModel, actor: Actor) => meant(model, actor, place, tag) },
   ];
   return names.flatMap(({ by, name, miss, of }) =>
-    ["", "/history", "/snapshot"].map((rest) => ({
+    ["", "/history", "/snapshot", `/decision?digest=${digestOf("none")}`].map((rest) => ({
       door: `record by ${by}${rest}`,
       about,
       path: `/v1/artifacts/${place}${name}${rest}`,
@@ -194,7 +194,7 @@ export function recordProbes(place: string, what: What | Subject): Probe[] {
         const target = of(model, actor);
         return target !== undefined && model.seesRecord(actor, model.at(place), target) ? "allow" : "absent";
       },
-      allowed: (answer) => expected("status", answer.status, [200]),
+      allowed: (answer) => expected("status", answer.status, [rest.startsWith("/decision") ? 404 : 200]),
     })),
   );
 }

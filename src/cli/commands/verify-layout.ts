@@ -148,8 +148,8 @@ function acceptedText(report: LayoutReport): string {
 
 /** Whose evidence counts no more, though the registry left the artifact as it is: others may have signed as well. */
 function signersText({ signers }: LayoutReport): readonly string[] {
-  const lines = signers.flatMap(({ signer, requirement, revoked_by: by }) =>
-    by === null ? [] : `Believed no more: ${signerText(signer)}, who signed for ${visible(requirement)}: ${by}`,
+  const lines = signers.flatMap(({ signer, sequence, requirement, revoked_by: by }) =>
+    by === null ? [] : `Believed no more: ${signerText(signer)}, who signed for ${visible(requirement)} (promotion ${sequence}): ${by}`,
   );
   return [...new Set(lines)];
 }

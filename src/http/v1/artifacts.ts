@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import {
   approveRequest,
+  decisionRequest,
   deleteRequest,
   evaluateRequest,
   listRequest,
@@ -19,14 +20,14 @@ import { approve, withdrawApproval } from "../../registry/approve.ts";
 import { type DeletionServices, deleteArtifact } from "../../registry/delete-artifact.ts";
 import { type PromotionRequest, evaluatePromotion } from "../../registry/evaluate.ts";
 import { type FoundArtifact, type TagMeaning, demand, findArtifact } from "../../registry/find-artifact.ts";
-import { listArtifacts } from "../../registry/list-artifacts.ts";
+import { listArtifacts, seesAll } from "../../registry/list-artifacts.ts";
 import { policyToTry } from "../../registry/policies-in-force.ts";
 import type { Caller } from "../../registry/ports.ts";
 import { promote } from "../../registry/promote.ts";
 import { setPromotedTag } from "../../registry/promoted-tag.ts";
 import { quarantine } from "../../registry/quarantine.ts";
 import { revokeAndFollow } from "../../registry/revoke-everywhere.ts";
-import { type ShownArtifact, artifactHistory, showArtifact } from "../../registry/show-artifact.ts";
+import { type ShownArtifact, artifactHistory, showArtifact, showDecision } from "../../registry/show-artifact.ts";
 import { takeSnapshot } from "../../registry/snapshot.ts";
 import type { TransitionServices } from "../../registry/transition.ts";
 import { conform, jsonBody } from "../body.ts";
@@ -51,6 +52,7 @@ export function artifactDoors(services: DeletionServices): readonly Door[] {
       const history = await artifactHistory(services, repository, record.digest);
       return c.json({ repository, digest: record.names[0] ?? record.digest, history });
     }),
+    door("GET", `${REF}/decision`, async (c, caller) => decided(services, c, caller)),
     door("GET", `${REF}/snapshot`, async (c, caller) => {
       const artifact = await artifactAt(services, c, caller, "seen");
       const { max_age: seconds } = conform(snapshotRequest, c.req.query());
@@ -108,6 +110,12 @@ async function list(services: DeletionServices, c: Ask, caller: Caller): Promise
   return c.json(await listArtifacts(services, caller, { repository, state, cursor, limit }));
 }
 
+async function decided(services: DeletionServices, c: Ask, caller: Caller): Promise<Response> {
+  const { repository, record, rights } = await artifactAt(services, c, caller, "seen");
+  const { digest: decision } = conform(decisionRequest, c.req.query());
+  return c.json(await showDecision(services, { repository, artifact: record.digest, decision }, { pushedTags: seesAll(rights) }));
+}
+
 async function evaluate(services: TransitionServices, c: Ask, caller: Caller): Promise<Response> {
   const artifact = await artifactAt(services, c, caller, "pushed");
   demand(artifact.rights, "pull:any", "evaluating");
@@ -132,7 +140,7 @@ async function after(services: TransitionServices, c: Ask, artifact: FoundArtifa
 }
 
 async function shown(services: TransitionServices, { repository, record, rights }: FoundArtifact): Promise<ShownArtifact> {
-  return showArtifact(services, repository, record, { pushedTags: rights.has("pull:any") || rights.has("audit"), full: true });
+  return showArtifact(services, repository, record, { pushedTags: seesAll(rights), full: true });
 }
 
 function parseRef(c: Ask): { readonly repository: RepositoryName; readonly reference: Reference } {
