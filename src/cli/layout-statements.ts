@@ -1,4 +1,5 @@
-import type { HeldStatement } from "../lifecycle/proof-bundle.ts";
+import { type HeldStatement, openStatement } from "../lifecycle/proof-bundle.ts";
+import { claimantOf } from "../lifecycle/proof-strangers.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, digestOf } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
@@ -15,6 +16,7 @@ interface ListedManifest {
   readonly descriptor: Descriptor;
   readonly subject: Digest | undefined;
   readonly artifactType: string | undefined;
+  /** Does it hold a statement of a kind that registries make? Signatures and attestations of others are bundles as well. */
   readonly holdsStatement: boolean;
 }
 
@@ -40,7 +42,7 @@ export async function readListed(layout: Layout): Promise<ListedContent> {
       if (bytes > MAX_ALL_BYTES) throw new LayoutError("layout-too-large", `its statements have more than ${MAX_ALL_BYTES} bytes`);
       held.push(...found);
       const { subject, artifactType } = read.manifest;
-      manifests.set(read.digest, { descriptor, subject: subject?.digest, artifactType, holdsStatement: found.length > 0 });
+      manifests.set(read.digest, { descriptor, subject: subject?.digest, artifactType, holdsStatement: found.some(isOfRegistry) });
     } catch (error) {
       if (!(error instanceof LayoutError)) throw error;
       faults.push(error);
@@ -62,6 +64,11 @@ export async function readManifest(
     if (error instanceof RegistryError) throw new LayoutError("layout-invalid", `${descriptor.digest}: ${error.message}`, error);
     throw error;
   }
+}
+
+function isOfRegistry(held: HeldStatement): boolean {
+  const statement = openStatement(held);
+  return statement !== undefined && claimantOf(statement) !== undefined;
 }
 
 async function statementsOf(

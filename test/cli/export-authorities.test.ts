@@ -60,7 +60,7 @@ test("an export tells whose evidence the promotion took, and who of them is beli
   const place = join(folder, "enough.tar");
   expect(await securectl("export", artifact.ref, place)).toMatchObject({ exit: 0 });
   const { exit, out } = await verify(place, "--require", "trusted", "--json");
-  const { signers, revoked_authorities: revoked } = layoutReport.parse(JSON.parse(out));
+  const { signers, evidence, revoked_authorities: revoked } = layoutReport.parse(JSON.parse(out));
   expect(exit).toBe(0);
   expect(revoked).toMatchObject([{ statement, authority: keyOf(lost), from: null, reason: "stolen", revoked_by: "operator" }]);
   expect(new Map(signers.map(({ signer, revoked_by: by }) => ["fingerprint" in signer && signer.fingerprint, by]))).toEqual(
@@ -69,6 +69,10 @@ test("an export tells whose evidence the promotion took, and who of them is beli
       [keyOf(other).fingerprint, null],
     ]),
   );
+  // Signatures by others are bundles too, and no statements of the registry.
+  const covered = new Map(signers.map((each) => [each.evidence, true]));
+  expect(new Map(evidence.map((each) => [each.digest, each.covered]))).toEqual(covered);
+  expect((await verify(place)).out).toContain("of 2 attached, 2 are covered by the promotion");
   expect((await verify(place)).out).toContain(
     `Believed no more: key ${keyOf(lost).fingerprint}, who signed for signed (promotion 2): ${statement}`,
   );
