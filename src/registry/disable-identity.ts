@@ -4,6 +4,7 @@ import type { Principal } from "../identity/principal.ts";
 import { isIdentityName } from "../identity/name.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { keys } from "../storage/keys.ts";
+import type { Expectation } from "../storage/metadata-store.ts";
 import type { IdentityRecord } from "../storage/records.ts";
 import { auditEvent } from "./audit-event.ts";
 import { decideAndCommit } from "./commit.ts";
@@ -31,6 +32,7 @@ export async function disableIdentity(services: Needs, caller: Caller, { name, i
     }
     const refused = refusalOfDisabling(caller.principal, name);
     if (refused !== undefined) throw new RegistryError("DENIED", refused);
+    const own = await ownIdentity(services, caller);
     const { record, version } = found;
     if (record.disabled === isDisabled) return { result: record };
     const changed: IdentityRecord = { ...record, disabled: isDisabled, epoch: record.epoch + 1 };
@@ -42,8 +44,15 @@ export async function disableIdentity(services: Needs, caller: Caller, { name, i
       after: { disabled: isDisabled },
     });
     const key = keys.identity(name);
-    return { change: { expect: [{ key, version }], put: [{ key, value: changed }], remove: [], audit: [event] }, result: changed };
+    return { change: { expect: [{ key, version }, own], put: [{ key, value: changed }], remove: [], audit: [event] }, result: changed };
   });
+}
+
+/** That the caller is not disabled itself by now: two operators who disable each other at one moment would leave none. Throws DENIED where it is. */
+async function ownIdentity(services: Needs, { principal: { name } }: Caller): Promise<Expectation> {
+  const own = await findIdentity(services, name);
+  if (own === undefined || own.record.disabled) throw new RegistryError("DENIED", "your identity is disabled: nothing was changed");
+  return { key: keys.identity(name), version: own.version };
 }
 
 /** Why the caller may not disable an identity whose keys it administers; undefined where it may. */
