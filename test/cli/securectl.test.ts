@@ -82,7 +82,9 @@ test("the main job: push, refused, evaluate, promote, pull by digest, discover, 
     .parse(await json(["discover", ref]));
   const states = tree.referrers.map(({ annotations }) => annotations["dev.ai-model-registry.lifecycle.state"]);
   expect(states).toEqual(expect.arrayContaining(["acquired", "trusted"]));
-  expect((await securectl(["discover", ref])).out).toMatch(/\[trusted, [^\]]+\][^]*\[PASSED, |\[PASSED, [^\]]+\][^]*\[trusted, /);
+  expect((await securectl(["discover", ref])).out).toMatch(
+    /\[says: trusted, [^\]]+\][^]*\[says: PASSED, |\[says: PASSED, [^\]]+\][^]*\[says: trusted, /,
+  );
 
   const revoked = await securectl(["revoke", ref, "--reason", "poisoned"]);
   expect(revoked).toMatchObject({ exit: 0, out: `Revoked: ${ref}\n` });

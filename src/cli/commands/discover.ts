@@ -17,7 +17,8 @@ const CREATED = "org.opencontainers.image.created";
 
 const HELP = `
 The registry's own statements tell the artifact's history: each has the state that it led to. Summaries of promotions and revocations for
-other tools say PASSED or FAILED, and approvals who approved it or took that back.
+other tools say PASSED or FAILED, and approvals who approved it or took that back. What a manifest says of itself, whoever pushed it, follows
+"says": it proves nothing. "securectl history" tells what the registry did, "securectl export" and "verify-layout" prove it.
 
 Examples:
   securectl discover models/phi-3:v1
@@ -84,5 +85,5 @@ function* lines(nodes: readonly Referrer[], indent: string): Generator<string> {
 function nodeText({ digest, mediaType, artifactType, annotations }: Referrer): string {
   const verdict = annotations?.[VERDICT] && `${annotations[VERDICT]} by ${annotations[PERSON] ?? "nobody"}`;
   const notes = [annotations?.[STATE], annotations?.[RESULT], verdict, annotations?.[CREATED]].filter((note) => note !== undefined);
-  return `${artifactType ?? mediaType} ${digest}${notes.length === 0 ? "" : ` [${notes.join(", ")}]`}`;
+  return `${artifactType ?? mediaType} ${digest}${notes.length === 0 ? "" : ` [says: ${notes.join(", ")}]`}`;
 }
