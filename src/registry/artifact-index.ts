@@ -3,8 +3,7 @@ import type { Manifest } from "../oci/manifest.ts";
 import { type RepositoryName, namespaceOf } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
 import type { Key } from "../storage/metadata-store.ts";
-import { type ManifestRecord, artifactIndexRecord } from "../storage/records.ts";
-import type { Services } from "./ports.ts";
+import type { ManifestRecord } from "../storage/records.ts";
 
 /** The job that indexes the artifacts of earlier versions. */
 export const INDEX_ARTIFACTS = "index-artifacts";
@@ -31,10 +30,4 @@ export function formatKeys({
   readonly manifest: Manifest;
 }): readonly Key[] {
   return formatsIn(manifest).map((format) => keys.artifactFormat(format, repository, digest));
-}
-
-/** Have all artifacts these rows? Until then those of an earlier version may lack them. */
-export async function areIndexed({ metadata }: Pick<Services, "metadata">): Promise<boolean> {
-  const entry = await metadata.get(keys.job(INDEX_ARTIFACTS));
-  return entry !== undefined && artifactIndexRecord.parse(entry.value).status === "done";
 }

@@ -2,7 +2,7 @@ import { type Digest, digestSchema } from "../oci/digest.ts";
 import { STATEMENT_RANK } from "../oci/referrer.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { LAST, keys, under } from "../storage/keys.ts";
-import { referrerIndexRecord } from "../storage/policy-records.ts";
+import { isIndexed } from "./index-once.ts";
 import type { Services } from "./ports.ts";
 
 type Needs = Pick<Services, "metadata">;
@@ -132,8 +132,7 @@ class TurnTaking implements Turns {
 
 /** Those that earlier versions took in, in the order of their list, until a job has indexed them. */
 async function unindexed({ metadata }: Needs, { repository, subjects, isEvidence }: ReferrersWanted): Promise<readonly Queue[]> {
-  const entry = await metadata.get(REFERRER_INDEX);
-  if (entry !== undefined && referrerIndexRecord.parse(entry.value).status === "done") return [];
+  if (await isIndexed({ metadata }, REFERRER_INDEX)) return [];
   const found: Digest[] = [];
   for (const subject of subjects) {
     for (const { key } of await metadata.list(under(keys.referrers(repository, subject), MAX_UNINDEXED))) {

@@ -5,7 +5,8 @@ import { type RepositoryName, isRepositoryName, repositoryNameSchema } from "../
 import { keys, under } from "../storage/keys.ts";
 import type { Entry, KeyRange } from "../storage/metadata-store.ts";
 import { refusalRecord } from "../storage/policy-records.ts";
-import { EVERYWHERE, areIndexed } from "./artifact-index.ts";
+import { EVERYWHERE, INDEX_ARTIFACTS } from "./artifact-index.ts";
+import { isIndexed } from "./index-once.ts";
 import { listedArtifact, namespacesKnown } from "./list-artifacts.ts";
 import { merge, rowsOf } from "./ordered-rows.ts";
 import type { Caller, Services } from "./ports.ts";
@@ -51,7 +52,7 @@ const MAX_COUNT = 1_000;
  */
 export async function waitingArtifacts(needs: Needs, caller: Caller, { cursor, limit }: WaitingQuery): Promise<Waiting> {
   const artifacts: WaitingArtifact[] = [];
-  const isComplete = await areIndexed(needs);
+  const isComplete = await isIndexed(needs, keys.job(INDEX_ARTIFACTS));
   const after = cursor === undefined ? undefined : placeIn(cursor);
   let [examined, last] = [0, after];
   for await (const row of rowsFor(needs, caller.principal, after)) {

@@ -82,14 +82,6 @@ export const revokedAuthorityRecord = z.strictObject({
 });
 export type RevokedAuthorityRecord = z.infer<typeof revokedAuthorityRecord>;
 
-/** How far the referrers that an earlier version took in have been indexed by who attached them; `after` is the end of the last key. */
-export const referrerIndexRecord = z.strictObject({
-  v: z.literal(1),
-  status: z.enum(["under-way", "done"]),
-  after: z.array(z.union([z.string(), z.number()])).nullable(),
-});
-export type ReferrerIndexRecord = z.infer<typeof referrerIndexRecord>;
-
 /** A layer that was read, with the bytes that it has. */
 const readLayer = z.strictObject({ digest: digestSchema, size: z.number().int().nonnegative() });
 /** What `trust/` makes of evidence under certain demands; `verdict` is JSON of its own. */
@@ -130,14 +122,6 @@ export type FollowingRecord = z.infer<typeof followingRecord>;
 
 /** The revoked authority by which an artifact was looked at last, by its statement. */
 export const followedRecord = z.strictObject({ v: z.literal(1), statement: digestSchema });
-
-/** How far the signers have been indexed of decisions that an earlier version took; `after` is the end of the last key. */
-export const decisionIndexRecord = z.strictObject({
-  v: z.literal(1),
-  status: z.enum(["under-way", "done"]),
-  after: z.tuple([z.string(), z.string(), z.string()]).nullable(),
-});
-export type DecisionIndexRecord = z.infer<typeof decisionIndexRecord>;
 
 /** The last promotion of an artifact that was refused; what is of another generation says nothing of this one. */
 export const refusalRecord = z.strictObject({ v: z.literal(1), decision: digestSchema, generation: z.number().int().positive(), at: time });

@@ -334,13 +334,13 @@ export const signingRecord = z.strictObject({
 });
 export type SigningRecord = z.infer<typeof signingRecord>;
 
-/** How far artifacts of an earlier version are indexed; `after` is the repository and the digest of the last one. */
-export const artifactIndexRecord = z.strictObject({
+/** How far what an earlier version left is indexed; `after` is the end of the last key that was looked at. */
+export const indexingRecord = z.strictObject({
   v: z.literal(1),
   status: z.enum(["under-way", "done"]),
-  after: z.tuple([z.string(), z.string()]).nullable(),
+  after: z.array(z.union([z.string(), z.number()])).nullable(),
 });
-export type ArtifactIndexRecord = z.infer<typeof artifactIndexRecord>;
+export type IndexingRecord = z.infer<typeof indexingRecord>;
 
 /** How far a check of all blobs has come, or came. */
 const verificationProgress = z.strictObject({

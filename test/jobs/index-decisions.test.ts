@@ -99,4 +99,26 @@ describe("indexing whose evidence old decisions took", () => {
     expect(looked).toBe(MANY + 1 - 512);
     expect(await indexed(metadata)).toEqual({ key: 200, identity: 200, certificate: 200 });
   });
+
+  test("is not begun again by a process that was slower than another one", async () => {
+    await using at = await temporaryMetadata();
+    const { metadata } = at;
+    await old(metadata);
+    const others: boolean[] = [];
+    const slow: MetadataStore = {
+      get: (key) => metadata.get(key),
+      list: (range) => metadata.list(range),
+      commit: async (change) => {
+        if (others.length === 0) others.push(await indexDecisions(at));
+        return metadata.commit(change);
+      },
+      close: () => metadata.close(),
+    };
+    const ending = new AbortController();
+    const written = { ...slow, commit: (change: Change) => slow.commit(change).finally(() => ending.abort()) };
+    await indexDecisions({ metadata: written }, ending.signal);
+    expect(others).toEqual([true]);
+    expect((await metadata.get(keys.job("index-decisions")))?.value).toEqual({ v: 1, status: "done", after: null });
+    expect(await indexed(metadata)).toEqual({ key: 200, identity: 200, certificate: 200 });
+  });
 });
