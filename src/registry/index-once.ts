@@ -56,6 +56,6 @@ const BEGINNING: IndexingRecord = { v: 1, status: "under-way", after: null };
 const NOTHING: Indexed = { expect: [], put: [] };
 
 /** With nothing more behind the last page, it is done. */
-function reached(after: Key | undefined): IndexingRecord {
+function reached(after: readonly (string | number)[] | undefined): IndexingRecord {
   return after === undefined ? { v: 1, status: "done", after: null } : { v: 1, status: "under-way", after: [...after] };
 }
