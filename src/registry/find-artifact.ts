@@ -52,6 +52,21 @@ export async function findArtifact(
   return { ...found, repository, rights: granted, refTag: "tag" in reference ? reference.tag : undefined };
 }
 
+/** The same for what is shown beside something else: undefined where the caller may not see it. What the registry wrote itself is no artifact. */
+export async function seenArtifact(
+  needs: Needs,
+  caller: Caller,
+  repository: RepositoryName,
+  digest: Digest,
+): Promise<FoundArtifact | undefined> {
+  try {
+    return await findArtifact(needs, caller, { repository, reference: { digest } }, "seen");
+  } catch (error) {
+    if (error instanceof RegistryError && error.code === "NOT_FOUND") return undefined;
+    throw error;
+  }
+}
+
 /** What was registered through `/v1` is the service token's by whichever door it comes (RULES 21). */
 async function rightsOfServiceToken(
   { metadata }: Needs,

@@ -90,6 +90,14 @@ export function endOf({ revokedAt, expiresAt }: CredentialRecord, now: number): 
 async function idleEnd({ metadata, clock }: Needs, credential: CredentialRecord): Promise<"idle" | undefined> {
   if (credential.idleMilliseconds === null) return undefined;
   const entry = await metadata.get(keys.credentialUse(credential.id));
-  const last = entry === undefined ? credential.createdAt : credentialUseRecord.parse(entry.value).at;
-  return last + credential.idleMilliseconds <= clock() ? "idle" : undefined;
+  return isIdle(credential, entry && credentialUseRecord.parse(entry.value), clock()) ? "idle" : undefined;
+}
+
+/** Has a credential ended for want of use? `use` is the last one. */
+export function isIdle(
+  { idleMilliseconds, createdAt }: Pick<CredentialRecord, "idleMilliseconds" | "createdAt">,
+  use: { readonly at: number } | undefined,
+  now: number,
+): boolean {
+  return idleMilliseconds !== null && (use?.at ?? createdAt) + idleMilliseconds <= now;
 }

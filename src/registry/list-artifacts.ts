@@ -9,7 +9,7 @@ import { type RepositoryName, isRepositoryName, repositoryNameSchema } from "../
 import { beginning, keys, under } from "../storage/keys.ts";
 import type { Entry, Key, KeyRange } from "../storage/metadata-store.ts";
 import type { FoundArtifact } from "./find-artifact.ts";
-import { merge, rowsOf } from "./ordered-rows.ts";
+import { compareTexts, merge, rowsOf } from "./ordered-rows.ts";
 import type { Caller, Services } from "./ports.ts";
 import { findManifest, readerFor, serveManifest } from "./serving.ts";
 import { type ShownArtifact, showArtifact } from "./show-artifact.ts";
@@ -139,7 +139,7 @@ function rangesOf(
 function namedBy({ access }: Principal): readonly RepositoryName[] | undefined {
   if (access === undefined) return undefined;
   const names = access.filter(({ type }) => type === "repository").map(({ name }) => name);
-  return [...new Set(names.filter(isRepositoryName))].toSorted(compare);
+  return [...new Set(names.filter(isRepositoryName))].toSorted(compareTexts);
 }
 
 function knowsOf(principal: Principal, repository: RepositoryName, knows: Knows): boolean {
@@ -153,7 +153,7 @@ type Namespaces = "*" | readonly string[];
 export function namespacesKnown(principal: Principal, knows: Knows): Namespaces {
   if (knows === "trusted") return namespacesWith(principal, "pull");
   const [any, audited] = [namespacesWith(principal, "pull:any"), namespacesWith(principal, "audit")];
-  return any === "*" || audited === "*" ? "*" : [...new Set([...any, ...audited])].toSorted(compare);
+  return any === "*" || audited === "*" ? "*" : [...new Set([...any, ...audited])].toSorted(compareTexts);
 }
 
 function rangesIn(
@@ -192,20 +192,15 @@ function placeOf({ key }: Entry): Place {
 
 function byPlace(a: Entry, b: Entry): number {
   const [one, other] = [placeOf(a), placeOf(b)];
-  return compare(one.repository, other.repository) || compare(one.digest, other.digest);
+  return compareTexts(one.repository, other.repository) || compareTexts(one.digest, other.digest);
 }
 
 function compareKeys(a: Key, b: Key): number {
   for (let at = 0; at < Math.min(a.length, b.length); at += 1) {
-    const order = compare(String(a[at]), String(b[at]));
+    const order = compareTexts(String(a[at]), String(b[at]));
     if (order !== 0) return order;
   }
   return a.length - b.length;
-}
-
-function compare(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
 }
 
 function cursorOf({ repository, digest }: Place): string {

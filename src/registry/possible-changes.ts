@@ -35,9 +35,7 @@ export async function possibleChanges(
   artifact: FoundArtifact,
   request: PromotionRequest = requestOfPage,
 ): Promise<Outlook> {
-  const { repository, record, rights } = artifact;
-  const isAsked = rights.has("pull:any") && record.state !== "deleted";
-  const evaluated = isAsked ? await evaluatePromotion(needs, repository, artifact, request) : undefined;
+  const evaluated = await promotionNow(needs, artifact, request);
   return {
     decision: evaluated?.decision,
     hindrances: {
@@ -49,6 +47,17 @@ export async function possibleChanges(
       delete: await hindrance(() => deleting(needs, caller, artifact)),
     },
   };
+}
+
+/** What a promotion would come to now; undefined for who may not ask for that, and for what is deleted. */
+export async function promotionNow(
+  needs: Needs,
+  artifact: FoundArtifact,
+  request: PromotionRequest = requestOfPage,
+): Promise<Evaluated | undefined> {
+  const { repository, record, rights } = artifact;
+  if (!rights.has("pull:any") || record.state === "deleted") return undefined;
+  return evaluatePromotion(needs, repository, artifact, request);
 }
 
 /**

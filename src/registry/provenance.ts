@@ -11,7 +11,7 @@ import { keys, under } from "../storage/keys.ts";
 import type { ManifestRecord } from "../storage/records.ts";
 import { type Provenance, readProvenance } from "../trust/slsa-provenance.ts";
 import { type Subject, subjectOf } from "../trust/subject.ts";
-import { type FoundArtifact, findArtifact } from "./find-artifact.ts";
+import { type FoundArtifact, seenArtifact } from "./find-artifact.ts";
 import { listReferrers } from "./list-referrers.ts";
 import type { Caller } from "./ports.ts";
 import { pullBlob } from "./pull-blob.ts";
@@ -109,7 +109,7 @@ async function contentFor(services: Needs, caller: Caller, repository: Repositor
 }
 
 function absentWhenRefused(error: unknown): undefined {
-  const isRefused = error instanceof RegistryError && ["DENIED", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN", "NOT_FOUND"].includes(error.code);
+  const isRefused = error instanceof RegistryError && ["DENIED", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"].includes(error.code);
   if (!isRefused) throw error;
 }
 
@@ -213,8 +213,7 @@ class RelatedLook {
       this.isCut = true;
       return;
     }
-    const at = { repository, reference: { digest } };
-    const seen = await findArtifact(this.#services, this.#caller, at, "seen").catch(absentWhenRefused);
+    const seen = await seenArtifact(this.#services, this.#caller, repository, digest);
     if (seen === undefined) return;
     const { state, artifactType, mediaType } = seen.record;
     this.found.push({ relation, repository, digest, state, type: artifactType ?? mediaType });

@@ -5,7 +5,7 @@ import { matchesRepository } from "../policy/document.ts";
 import { literalPrefix } from "../trust/glob.ts";
 import { LAST, keys, under } from "../storage/keys.ts";
 import type { Entry, KeyRange } from "../storage/metadata-store.ts";
-import { merge, rowsOf } from "./ordered-rows.ts";
+import { compareTexts, merge, rowsOf } from "./ordered-rows.ts";
 import type { Services } from "./ports.ts";
 
 type Needs = Pick<Services, "metadata">;
@@ -56,8 +56,7 @@ async function* artifactsOf(needs: Needs, repository: RepositoryName, after: Dig
 }
 
 function byDigest(one: Entry, other: Entry): number {
-  const [a, b] = [String(one.key.at(-1)), String(other.key.at(-1))];
-  return a === b ? 0 : a < b ? -1 : 1;
+  return compareTexts(String(one.key.at(-1)), String(other.key.at(-1)));
 }
 
 /** The ranges that hold every repository of a scope: those below what its patterns begin with, none within another. */

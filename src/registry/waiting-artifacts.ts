@@ -8,7 +8,7 @@ import { refusalRecord } from "../storage/policy-records.ts";
 import { EVERYWHERE, INDEX_ARTIFACTS } from "./artifact-index.ts";
 import { isIndexed } from "./index-once.ts";
 import { listedArtifact, namespacesKnown } from "./list-artifacts.ts";
-import { merge, rowsOf } from "./ordered-rows.ts";
+import { compareTexts, merge, rowsOf } from "./ordered-rows.ts";
 import type { Caller, Services } from "./ports.ts";
 import { findManifest } from "./serving.ts";
 import type { ShownArtifact } from "./show-artifact.ts";
@@ -117,12 +117,7 @@ function placeOf({ key: [, , since, repository, digest] }: Entry): Place {
 
 function byAge(one: Entry, other: Entry): number {
   const [a, b] = [placeOf(one), placeOf(other)];
-  return a.since - b.since || compare(a.repository, b.repository) || compare(a.digest, b.digest);
-}
-
-function compare(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
+  return a.since - b.since || compareTexts(a.repository, b.repository) || compareTexts(a.digest, b.digest);
 }
 
 function cursorOf({ since, repository, digest }: Place): string {

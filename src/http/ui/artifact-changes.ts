@@ -1,14 +1,13 @@
 import { decisionAnswer } from "../../api/decision.ts";
 import { compareInside, compareToTrusted, type Comparison, type ModelPair } from "../../registry/compare-artifacts.ts";
-import { evaluatePromotion } from "../../registry/evaluate.ts";
 import { findArtifact } from "../../registry/find-artifact.ts";
 import type { ModelInsides } from "../../registry/model-insides.ts";
-import { requestOfPage } from "../../registry/possible-changes.ts";
+import { promotionNow } from "../../registry/possible-changes.ts";
 import { type TrustedBase, trustedBase } from "../../registry/trusted-base.ts";
 import { type Changes, changesTab } from "../../ui/changes.ts";
 import type { Html } from "../../ui/html.ts";
 import { type ArtifactPageServices, type Look, shownArtifact } from "./artifact-at.ts";
-import { wholeNumber } from "./artifact-files.ts";
+import { placeIn } from "./artifact-files.ts";
 
 const MAX_MANIFEST = 4_194_304;
 const FILES = 15;
@@ -34,7 +33,7 @@ export async function changesOf(services: ArtifactPageServices, look: Look, insi
     artifact: shown,
     base: { repository, digest: base.record.names[0] ?? base.record.digest },
     tag: base.tag,
-    files: filesOf(compared, wholeNumber(look.c.req.query("from"))),
+    files: filesOf(compared, placeIn(look.c.req.query("from"))),
     annotations: partOf(compared.annotations, ANNOTATIONS),
     inside,
     signers: await signersOf(services, look, base),
@@ -70,11 +69,9 @@ async function signersOf(
   { caller, artifact, shown }: Look,
   base: TrustedBase,
 ): Promise<Changes["signers"]> {
-  const { repository, record, rights } = artifact;
-  const reference = { digest: base.record.digest };
-  const trusted = await shownArtifact(services, await findArtifact(services, caller, { repository, reference }, "seen"));
-  const mayAsk = rights.has("pull:any") && record.state !== "deleted";
-  const here = mayAsk ? (await evaluatePromotion(services, repository, artifact, requestOfPage)).decision : shown.decision;
+  const at = { repository: artifact.repository, reference: { digest: base.record.digest } };
+  const trusted = await shownArtifact(services, await findArtifact(services, caller, at, "seen"));
+  const here = (await promotionNow(services, artifact))?.decision ?? shown.decision;
   const [before, after] = [signersIn(trusted.decision), signersIn(here)];
   if (before === undefined || after === undefined) return undefined;
   return {

@@ -2,9 +2,9 @@ import type { Descriptor } from "../../oci/descriptor.ts";
 import { RegistryError } from "../../oci/errors.ts";
 import { isModelFile, titleOf } from "../../oci/layer-file.ts";
 import { type Manifest, parseManifest } from "../../oci/manifest.ts";
-import { findArtifact } from "../../registry/find-artifact.ts";
+import { seenArtifact } from "../../registry/find-artifact.ts";
 import { listReferrers } from "../../registry/list-referrers.ts";
-import type { Caller, Services } from "../../registry/ports.ts";
+import type { Services } from "../../registry/ports.ts";
 import { pullManifest } from "../../registry/pull-manifest.ts";
 import { type ManifestEntry, contentsTab } from "../../ui/contents.ts";
 import type { Html } from "../../ui/html.ts";
@@ -14,7 +14,7 @@ import { decisionAnswer } from "../../api/decision.ts";
 import type { ModelInsides } from "../../registry/model-insides.ts";
 import { cardTab } from "../../ui/card.ts";
 import type { ArtifactPageServices, Look } from "./artifact-at.ts";
-import { cardOf, insideOf, wholeNumber } from "./artifact-files.ts";
+import { cardOf, insideOf, placeIn } from "./artifact-files.ts";
 
 const MAX_ENTRIES = 60;
 const MAX_ANNOTATIONS = 20;
@@ -74,7 +74,7 @@ export async function contentsOf(services: ArtifactPageServices, look: Look, ins
   const inside = await insideOf(services, insides, look, manifest);
   if (inside !== undefined) return inside;
   const all = entriesOf(manifest);
-  const from = Math.min(wholeNumber(look.c.req.query("from")), all.length);
+  const from = Math.min(placeIn(look.c.req.query("from")), all.length);
   const annotations = Object.entries(manifest.annotations);
   const entries = all.slice(from, from + MAX_ENTRIES);
   return contentsTab({
@@ -108,22 +108,8 @@ function named(role: ManifestEntry["role"], descriptor: Descriptor): Named {
 async function withState(services: Pick<Services, "metadata">, { caller, artifact }: Look, entry: Named): Promise<ManifestEntry> {
   const { descriptor, ...shown } = entry;
   if (entry.role !== "manifest") return { ...shown, state: undefined };
-  const found = await seen(services, caller, { repository: artifact.repository, reference: { digest: descriptor.digest } });
+  const found = await seenArtifact(services, caller, artifact.repository, descriptor.digest);
   return { ...shown, state: found?.record.state };
-}
-
-/** The artifact, when the caller may see its record; what the registry wrote itself is none. */
-export async function seen(
-  services: Pick<Services, "metadata">,
-  caller: Caller,
-  at: Parameters<typeof findArtifact>[2],
-): Promise<Awaited<ReturnType<typeof findArtifact>> | undefined> {
-  try {
-    return await findArtifact(services, caller, at, "seen");
-  } catch (error) {
-    if (error instanceof RegistryError && error.code === "NOT_FOUND") return undefined;
-    throw error;
-  }
 }
 
 /** What is attached to the artifact, as the list of referrers shows it to the caller. */
@@ -135,7 +121,7 @@ export async function referrersOf(services: ArtifactPageServices, { c, caller, a
   const rows = referrers.map(async ({ digest, mediaType, artifactType, size, annotations = {} }): Promise<Referrer> => {
     const said = SAYING.find((key) => Object.hasOwn(annotations, key));
     // What the registry wrote itself is listed and is no artifact; whatever annotations say, others did not.
-    const isArtifact = (await seen(services, caller, { repository, reference: { digest } })) !== undefined;
+    const isArtifact = (await seenArtifact(services, caller, repository, digest)) !== undefined;
     return {
       digest,
       size,

@@ -10,6 +10,7 @@ import type { Card } from "../../ui/card.ts";
 import { type LookInside, type ShownInside, insideTab } from "../../ui/inside.ts";
 import type { Html } from "../../ui/html.ts";
 import type { ArtifactPageServices, Look } from "./artifact-at.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 const DESCRIPTION = "org.opencontainers.image.description";
 const KIT_DOCS = "application/vnd.kitops.modelkit.docs.";
@@ -44,8 +45,8 @@ export async function insideOf(
     digest: asked,
     title: titleOf(layer),
     inside: await shownInside(services, insides, look, layer),
-    metadataFrom: wholeNumber(look.c.req.query("metadata")),
-    tensorsFrom: wholeNumber(look.c.req.query("tensors")),
+    metadataFrom: placeIn(look.c.req.query("metadata")),
+    tensorsFrom: placeIn(look.c.req.query("tensors")),
   });
 }
 
@@ -68,8 +69,8 @@ async function shownInside(
 }
 
 /** A place in a list, as an address says it. */
-export function wholeNumber(text: string | undefined): number {
-  return /^\d{1,6}$/.test(text ?? "") ? Number(text) : 0;
+export function placeIn(text: string | undefined): number {
+  return wholeNumber(text, 6) ?? 0;
 }
 
 /** The model card of an artifact: its README, else what an annotation says of it. */

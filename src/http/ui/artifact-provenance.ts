@@ -1,6 +1,5 @@
 import { decisionAnswer } from "../../api/decision.ts";
-import { evaluatePromotion } from "../../registry/evaluate.ts";
-import { requestOfPage } from "../../registry/possible-changes.ts";
+import { promotionNow } from "../../registry/possible-changes.ts";
 import { type ArtifactProvenance, type AttestedProvenance, provenanceOf } from "../../registry/provenance.ts";
 import type { Html } from "../../ui/html.ts";
 import { type ShownProvenanceNode, provenanceTab } from "../../ui/provenance.ts";
@@ -27,9 +26,7 @@ export async function provenanceTabOf(services: ArtifactPageServices, look: Look
 
 /** The authority whose evidence a decision takes, by the referrer that holds it. */
 async function verifiedIn(services: ArtifactPageServices, { artifact, shown }: Look): Promise<ReadonlyMap<string, string>> {
-  const { repository, record, rights } = artifact;
-  const mayAsk = rights.has("pull:any") && record.state !== "deleted";
-  const decision = mayAsk ? (await evaluatePromotion(services, repository, artifact, requestOfPage)).decision : shown.decision;
+  const decision = (await promotionNow(services, artifact))?.decision ?? shown.decision;
   const policies = decisionAnswer.safeParse(decision).data?.policies ?? [];
   const accepted = policies.flatMap(({ requirements }) => requirements.flatMap((requirement) => requirement.accepted));
   return new Map(accepted.map(({ manifest, authority }) => [manifest, authority]));

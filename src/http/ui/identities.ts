@@ -17,6 +17,7 @@ import { demandedReason, field } from "./form.ts";
 import { showIdentityPage } from "./identity.ts";
 import { type Pages, redirect } from "./page.ts";
 import { formOf, viewerOf } from "./session-gate.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "newId" | "random" | "secretFor">;
 
@@ -125,10 +126,10 @@ function showKey(pages: Pages, c: Ask, { record, secret }: FreshCredential): Res
 function asked(form: URLSearchParams): z.infer<typeof createCredentialRequest> {
   const [name, role, namespace] = ["name", "role", "namespace"].map((each) => (field(form, each) ?? "").trim());
   const days = field(form, "days") ?? "";
-  return conform(createCredentialRequest, { name, role, namespace, expires_in: /^\d{1,3}$/.test(days) ? Number(days) * DAY : days });
+  const count = wholeNumber(days, 3);
+  return conform(createCredentialRequest, { name, role, namespace, expires_in: count === undefined ? days : count * DAY });
 }
 
 function versionIn(c: Ask): number | undefined {
-  const version = field(formOf(c), VERSION_FIELD) ?? "";
-  return /^\d{1,15}$/.test(version) ? Number(version) : undefined;
+  return wholeNumber(field(formOf(c), VERSION_FIELD), 15);
 }

@@ -4,7 +4,7 @@ import { permissionsOf } from "../../identity/role.ts";
 import { namespacesWith } from "../../identity/authorize.ts";
 import type { Principal } from "../../identity/principal.ts";
 import { refusalOfDisabling } from "../../registry/disable-identity.ts";
-import { endOf } from "../../registry/find-credential.ts";
+import { endOf, isIdle } from "../../registry/find-credential.ts";
 import { type HeldKey, type ShownIdentity as FoundIdentity, showIdentity } from "../../registry/list-identities.ts";
 import { findNamespace } from "../../registry/namespaces.ts";
 import type { Caller, Services } from "../../registry/ports.ts";
@@ -12,6 +12,7 @@ import { type HeldRole, type IdentityHindrances, type ShownKey, identityPage } f
 import type { Ask } from "../route.ts";
 import type { Pages } from "./page.ts";
 import { viewerOf } from "./session-gate.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 type Needs = Pick<Services, "metadata" | "clock">;
 
@@ -24,7 +25,7 @@ const MAX_KEYS = 30;
 export async function showIdentityPage(services: Needs, pages: Pages, c: Ask, caller: Caller): Promise<Response> {
   const found = await showIdentity(services, caller, c.req.param("name") ?? "");
   const { record, version, keys } = found;
-  const rolesFrom = Math.min(/^\d{1,4}$/.test(c.req.query("roles") ?? "") ? Number(c.req.query("roles")) : 0, record.bindings.length);
+  const rolesFrom = Math.min(wholeNumber(c.req.query("roles"), 4) ?? 0, record.bindings.length);
   const held = keys?.toSorted((one, other) => Number(isLive(other, services.clock())) - Number(isLive(one, services.clock())));
   const main = identityPage({
     identity: {
@@ -71,7 +72,7 @@ function shownKey({ record, use, version }: HeldKey, now: number): ShownKey {
   const { id, createdBy, createdAt, expiresAt } = record;
   return {
     id,
-    standing: endOf(record, now) ?? (isIdle({ record, use }, now) ? "idle" : "live"),
+    standing: endOf(record, now) ?? (isIdle(record, use, now) ? "idle" : "live"),
     endsSoon: expiresAt !== null && expiresAt < now + SOON,
     createdBy,
     createdAt: new Date(createdAt).toISOString(),
@@ -83,11 +84,7 @@ function shownKey({ record, use, version }: HeldKey, now: number): ShownKey {
 }
 
 function isLive({ record, use }: HeldKey, now: number): boolean {
-  return endOf(record, now) === undefined && !isIdle({ record, use }, now);
-}
-
-function isIdle({ record: { idleMilliseconds, createdAt }, use }: Pick<HeldKey, "record" | "use">, now: number): boolean {
-  return idleMilliseconds !== null && (use?.at ?? createdAt) + idleMilliseconds <= now;
+  return endOf(record, now) === undefined && !isIdle(record, use, now);
 }
 
 function hindrancesOf(principal: Principal, { record, keys }: FoundIdentity): IdentityHindrances {

@@ -6,6 +6,7 @@ import type { Services } from "../../registry/ports.ts";
 import type { Ask, Door } from "../route.ts";
 import { concernOf } from "./live-concerns.ts";
 import { sessionOf } from "./session-gate.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "log">;
 type Concern = FollowedPage["concerns"];
@@ -44,8 +45,9 @@ export function liveDoors(services: Needs, isEnding: () => boolean): readonly Do
 }
 
 function sinceOf(text: string | undefined): number {
-  if (!/^\d{1,15}$/.test(text ?? "")) throw new RegistryError("INVALID", "since is the number of an event");
-  return Number(text);
+  const since = wholeNumber(text, 15);
+  if (since === undefined) throw new RegistryError("INVALID", "since is the number of an event");
+  return since;
 }
 
 interface Ends {

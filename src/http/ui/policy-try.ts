@@ -13,6 +13,7 @@ import { field } from "./form.ts";
 import { type Pages, redirect } from "./page.ts";
 import { demandPolicyRight } from "./policy-right.ts";
 import { formOf, viewerOf } from "./session-gate.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 type Needs = ReplayServices & StatingServices;
 
@@ -78,7 +79,7 @@ async function policyIn(services: Needs, text: string): Promise<Pick<Tried, "nam
 }
 
 function tallyOf(form: URLSearchParams): Tally {
-  const numbers = TALLY_FIELDS.map((name) => field(form, name) ?? "").map((text) => (/^\d{1,9}$/.test(text) ? Number(text) : 0));
+  const numbers = TALLY_FIELDS.map((name) => wholeNumber(field(form, name), 9) ?? 0);
   const [trusted = 0, others = 0, stopped = 0, passed = 0] = numbers;
   return { trusted, others, stopped, passed };
 }

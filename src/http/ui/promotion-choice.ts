@@ -2,11 +2,11 @@ import { digestSchema } from "../../oci/digest.ts";
 import { RegistryError } from "../../oci/errors.ts";
 import { tagSchema } from "../../oci/reference.ts";
 import type { PromotionRequest } from "../../registry/evaluate.ts";
+import { seenArtifact } from "../../registry/find-artifact.ts";
 import { listReferrers } from "../../registry/list-referrers.ts";
 import { requestOfPage } from "../../registry/possible-changes.ts";
 import { COVER_FIELD, type PromotionChoice, TAG_FIELD } from "../../ui/promotion-choice.ts";
 import type { ArtifactPageServices, Look } from "./artifact-at.ts";
-import { seen } from "./artifact-content.ts";
 
 const MAX_CHOSEN = 100;
 const MAX_REFERRERS = 50;
@@ -39,7 +39,7 @@ export async function choiceOf(
   const { referrers } = await listReferrers(services, caller, { repository, subject: record.digest, artifactType: undefined, page });
   const coverable: PromotionChoice["coverable"][number][] = [];
   for (const { digest, artifactType, mediaType } of referrers) {
-    const found = await seen(services, caller, { repository, reference: { digest } });
+    const found = await seenArtifact(services, caller, repository, digest);
     if (found !== undefined && found.record.state !== "revoked") coverable.push({ digest, type: artifactType ?? mediaType });
   }
   return { tags, covers, coverable, fault };

@@ -15,6 +15,7 @@ import { demandedReason, field } from "./form.ts";
 import { type Pages, redirect } from "./page.ts";
 import { demandPolicyRight, policyHindrance } from "./policy-right.ts";
 import { formOf, viewerOf } from "./session-gate.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 const MAX_ROOTS = 15;
 const MAX_AUTHORITIES = 12;
@@ -127,8 +128,7 @@ function textIn(form: URLSearchParams, name: string): string {
 }
 
 function numberIn(c: Ask, name: string): number {
-  const text = c.req.query(name) ?? "";
-  return /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  return wholeNumber(c.req.query(name), 4) ?? 0;
 }
 
 function timeOf(at: number): string {
