@@ -1,3 +1,4 @@
+import { annotationOf } from "../oci/annotation.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { isEvidenceTag } from "../oci/evidence-tag.ts";
 import { type Tag, isTag } from "../oci/reference.ts";
@@ -99,7 +100,7 @@ export class ImportSelection {
 function namesIn(entries: readonly Descriptor[], manifests: LayoutManifests): ReadonlyMap<string, LayoutManifest> {
   const names = new Map<string, LayoutManifest>();
   for (const { digest, annotations } of entries) {
-    const name = annotations && Object.hasOwn(annotations, NAME) ? annotations[NAME] : undefined;
+    const name = annotationOf(annotations, NAME);
     const manifest = manifests.get(digest);
     if (name === undefined || manifest === undefined) continue;
     if ((names.get(name) ?? manifest) !== manifest)

@@ -1,3 +1,4 @@
+import { annotationOf } from "../oci/annotation.ts";
 import { mkdir, realpath } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import { type Descriptor } from "../oci/descriptor.ts";
@@ -24,7 +25,7 @@ export function isSafeRelativePath(path: string): boolean {
 
 /** The file name of a layer: its title where it has one, else `<algorithm>-<hex>`. Throws for a title that could leave the folder. */
 export function fileNameOf({ digest, annotations }: Descriptor): string {
-  const title = annotations !== null && annotations !== undefined && Object.hasOwn(annotations, TITLE) ? annotations[TITLE] : undefined;
+  const title = annotationOf(annotations, TITLE);
   if (title === undefined) return `${algorithmOf(digest)}-${encodedOf(digest)}`;
   if (isSafeRelativePath(title)) return title;
   throw new CliError(EXIT.integrity, `a layer is titled ${JSON.stringify(title)}, which is not the name of a file in this folder: refused`);

@@ -1,3 +1,4 @@
+import { annotationOf } from "./annotation.ts";
 import type { Descriptor } from "./descriptor.ts";
 import type { Manifest } from "./manifest.ts";
 import { OCI_EMPTY, essenceOf } from "./media-types.ts";
@@ -76,8 +77,4 @@ function bundleKind({ annotations }: Manifest): EvidenceKind {
 /** The envelopes of notation have types that others use too. */
 function isNotation({ config, annotations }: Manifest): boolean {
   return config?.mediaType === NOTATION || annotationOf(annotations, NOTATION_THUMBPRINT) !== undefined;
-}
-
-function annotationOf(annotations: Manifest["annotations"], key: string): string | undefined {
-  return Object.hasOwn(annotations, key) ? annotations[key] : undefined;
 }

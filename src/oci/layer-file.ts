@@ -1,16 +1,14 @@
+import { FILE_TITLES, annotationOf } from "./annotation.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { formatOf } from "./model-name.ts";
 
-/** Where a file's name stands in a layer: as OCI clients write it, and as ModelPack does. */
-const TITLES = ["org.opencontainers.image.title", "org.cncf.model.filepath"] as const;
 /** Types of layers that are archives, and so hold their files packed. */
 const ARCHIVE = /(?:[.+](?:tar|zip|gzip|zstd))+$/;
 const MODEL_TYPE = /gguf|safetensors/;
 
 /** The name of a layer's file as it was written, which may be any text; undefined when it has none. */
 export function titleOf({ annotations }: Descriptor): string | undefined {
-  const title = TITLES.find((key) => annotations && Object.hasOwn(annotations, key));
-  return title === undefined ? undefined : annotations?.[title];
+  return FILE_TITLES.map((key) => annotationOf(annotations, key)).find((title) => title !== undefined);
 }
 
 /** Is a layer an archive, by its type? */

@@ -71,12 +71,18 @@ export async function compareWithInForce(needs: Needs, text: string): Promise<Po
   return diffPolicies(before, { version: null, digest, document });
 }
 
+/** A text that is a policy, and the version of that name that is in force. */
+export interface ReadPolicy {
+  readonly name: string;
+  readonly digest: Digest;
+  readonly notation: ReturnType<typeof notationOf>;
+  readonly inForce: Digest | null;
+}
+
 /** Every place of a text and the rule of policies that it breaks there; else what it is the policy of. */
-export async function readPolicy(
-  needs: Needs,
-  text: string,
-): Promise<{ readonly faults: readonly string[] } | { readonly name: string; readonly digest: Digest; readonly inForce: Digest | null }> {
-  const faults = policyFaults(Buffer.from(text), notationOf(text));
+export async function readPolicy(needs: Needs, text: string): Promise<{ readonly faults: readonly string[] } | ReadPolicy> {
+  const notation = notationOf(text);
+  const faults = policyFaults(Buffer.from(text), notation);
   if (faults.length > 0) return { faults };
   const { name, digest, document } = await policyToTry(needs, text);
   try {
@@ -86,7 +92,7 @@ export async function readPolicy(
     throw error;
   }
   const last = (await policyRows(needs)).find((row) => row.name === name)?.record;
-  return { name, digest, inForce: last?.inForce === true ? last.digest : null };
+  return { name, digest, notation, inForce: last?.inForce === true ? last.digest : null };
 }
 
 /** Repositories that a policy decides about, by name, from after one on; `next` is where the look goes on, if it ended early. */

@@ -1,6 +1,7 @@
 import { buffer } from "node:stream/consumers";
 import { z } from "zod";
 import type { State } from "../lifecycle/state.ts";
+import { annotationOf } from "../oci/annotation.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, digestSchema, isDigest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
@@ -113,13 +114,13 @@ function absentWhenRefused(error: unknown): undefined {
   if (!isRefused) throw error;
 }
 
-function annotationOf({ annotations }: Manifest, name: string): string | undefined {
-  return Object.hasOwn(annotations, IMAGE + name) ? annotations[IMAGE + name] : undefined;
+function imageAnnotation({ annotations }: Manifest, name: string): string | undefined {
+  return annotationOf(annotations, IMAGE + name);
 }
 
 function annotatedIn(manifest: Manifest): Said {
-  const [source, revision] = [annotationOf(manifest, "source"), annotationOf(manifest, "revision")];
-  const base = annotationOf(manifest, "base.name") ?? annotationOf(manifest, "base.digest");
+  const [source, revision] = [imageAnnotation(manifest, "source"), imageAnnotation(manifest, "revision")];
+  const base = imageAnnotation(manifest, "base.name") ?? imageAnnotation(manifest, "base.digest");
   return { ...(source !== undefined && { source }), ...(revision !== undefined && { revision }), ...(base !== undefined && { base }) };
 }
 
@@ -144,7 +145,7 @@ function saidIn(config: Uint8Array): Said {
 }
 
 function baseOf(manifest: Manifest): Digest | undefined {
-  const digest = annotationOf(manifest, "base.digest") ?? "";
+  const digest = imageAnnotation(manifest, "base.digest") ?? "";
   return isDigest(digest) ? digest : undefined;
 }
 

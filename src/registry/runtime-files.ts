@@ -1,8 +1,8 @@
+import { FILE_TITLES, annotationOf } from "../oci/annotation.ts";
 import { type Digest, algorithmOf, encodedOf } from "../oci/digest.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import type { RuntimeFile } from "../storage/runtime-tree.ts";
 
-const TITLES = ["org.opencontainers.image.title", "org.cncf.model.filepath"] as const;
 const MAX_PATH = 1024;
 const MAX_COMPONENT = 255;
 
@@ -12,7 +12,7 @@ export function runtimeFiles(manifest: Manifest): { readonly files: readonly Run
   const folders = new Set<string>();
   let clash: string | undefined;
   for (const { digest, annotations } of manifest.layers) {
-    const title = TITLES.map((name) => annotations?.[name]).find((text) => text !== undefined && isRuntimePath(text));
+    const title = FILE_TITLES.map((name) => annotationOf(annotations, name)).find((text) => text !== undefined && isRuntimePath(text));
     const path = title ?? `${algorithmOf(digest)}-${encodedOf(digest)}`;
     if ((byPath.get(path) ?? digest) !== digest) clash ??= path;
     byPath.set(path, digest);

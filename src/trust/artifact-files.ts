@@ -1,5 +1,6 @@
+import { annotationOf } from "../oci/annotation.ts";
 import { algorithmOf, digestOf, encodedOf } from "../oci/digest.ts";
-import type { Annotations, Descriptor } from "../oci/descriptor.ts";
+import type { Descriptor } from "../oci/descriptor.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import { essenceOf } from "../oci/media-types.ts";
 import { Refusal } from "./reason.ts";
@@ -21,7 +22,7 @@ export function filesOf({ layers, blobs, config }: Manifest, unsignedConfig: boo
   const files = new Map<string, string>();
   for (const layer of [...layers, ...blobs]) addFile(files, layer, fileNameOf(layer));
   if (config === undefined) return files;
-  const configName = annotationIn(config.annotations, TITLE);
+  const configName = annotationOf(config.annotations, TITLE);
   if (configName !== undefined) addFile(files, config, configName);
   else if (!unsignedConfig && config.digest !== EMPTY_CONFIG) throw new Refusal("file-unnamed");
   return files;
@@ -31,9 +32,9 @@ export function filesOf({ layers, blobs, config }: Manifest, unsignedConfig: boo
 export function fileNameOf({ mediaType, annotations }: Descriptor): string | undefined {
   const type = essenceOf(mediaType);
   const isModelPack = MODEL_PACK_TYPE.test(type);
-  if (annotationIn(annotations, UNPACK) === "true" || (isModelPack && !type.endsWith(".raw"))) throw new Refusal("files-unsupported");
+  if (annotationOf(annotations, UNPACK) === "true" || (isModelPack && !type.endsWith(".raw"))) throw new Refusal("files-unsupported");
   // Which of two names a file gets would depend on the client that fetches it.
-  const names = new Set([...(isModelPack ? MODEL_PACK_PATHS : []), TITLE].flatMap((key) => annotationIn(annotations, key) ?? []));
+  const names = new Set([...(isModelPack ? MODEL_PACK_PATHS : []), TITLE].flatMap((key) => annotationOf(annotations, key) ?? []));
   if (names.size > 1) throw new Refusal("file-unnamed");
   return [...names][0];
 }
@@ -48,8 +49,4 @@ function addFile(files: Map<string, string>, { digest }: Descriptor, name: strin
 /** Is this a path that means one file only: relative, without empty segments, `.` and `..`? */
 export function isRelativePath(name: string): boolean {
   return name.split("/").every((segment) => segment !== "" && segment !== "." && segment !== "..");
-}
-
-function annotationIn(annotations: Annotations | null | undefined, key: string): string | undefined {
-  return annotations && Object.hasOwn(annotations, key) ? annotations[key] : undefined;
 }

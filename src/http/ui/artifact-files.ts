@@ -1,4 +1,5 @@
 import { buffer } from "node:stream/consumers";
+import { annotationOf } from "../../oci/annotation.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { isDigest } from "../../oci/digest.ts";
 import { RegistryError } from "../../oci/errors.ts";
@@ -82,7 +83,7 @@ export async function cardOf(services: ArtifactPageServices, look: Look, manifes
     const command = `oras blob fetch --output README.md ${host}/${repository}@${readme.digest}`;
     return cardIn(await blobFor(services, look, readme), { from: titleOf(readme) ?? "README.md", command });
   }
-  const description = Object.hasOwn(manifest.annotations, DESCRIPTION) ? manifest.annotations[DESCRIPTION] : undefined;
+  const description = annotationOf(manifest.annotations, DESCRIPTION);
   if (description !== undefined && description.trim() !== "") {
     return { kind: "card", text: description, from: `the annotation ${DESCRIPTION}`, isCut: false, command: undefined };
   }

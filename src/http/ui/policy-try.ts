@@ -1,5 +1,5 @@
 import { RegistryError } from "../../oci/errors.ts";
-import { compareWithInForce, readPolicy } from "../../registry/policy-history.ts";
+import { type ReadPolicy, compareWithInForce, readPolicy } from "../../registry/policy-history.ts";
 import { putPolicy } from "../../registry/policies.ts";
 import type { Caller } from "../../registry/ports.ts";
 import type { StatingServices } from "../../registry/registry-statements.ts";
@@ -71,7 +71,7 @@ async function tryOf(services: Needs, c: Ask, caller: Caller, document: string):
   return { ...read, difference: await compareWithInForce(services, document), artifacts, tally, next };
 }
 
-async function policyIn(services: Needs, text: string): Promise<Pick<Tried, "name" | "digest" | "inForce">> {
+async function policyIn(services: Needs, text: string): Promise<ReadPolicy> {
   const read = await readPolicy(services, text);
   // It was one a moment ago: what it names has gone since.
   if ("faults" in read) throw new RegistryError("CONFLICT", read.faults.join("; "));
@@ -88,8 +88,7 @@ function tallyOf(form: URLSearchParams): Tally {
 async function save(services: Needs, form: URLSearchParams, caller: Caller, text: string): Promise<string> {
   const [tried, inForce] = [field(form, TRIED_FIELD), field(form, IN_FORCE_FIELD)];
   if (tried === undefined || inForce === undefined) throw new RegistryError("INVALID", "try the policy first: nothing was changed");
-  const { name } = await policyIn(services, text);
-  const notation = text.trimStart().startsWith("{") ? "json" : "yaml";
+  const { name, notation } = await policyIn(services, text);
   const restsOn = { document: tried, inForce: inForce === "none" ? null : inForce };
   return (await putPolicy(services, caller, name, { bytes: Buffer.from(text), notation, restsOn })).name;
 }
