@@ -1,3 +1,4 @@
+import { annotationOf } from "../oci/annotation.ts";
 import { X509Certificate, createHash } from "node:crypto";
 import { BUNDLE_V01_MEDIA_TYPE, type Bundle, assertBundleV01, envelopeFromJSON } from "@sigstore/bundle";
 import { HashAlgorithm } from "@sigstore/protobuf-specs";
@@ -21,7 +22,8 @@ const logEntrySchema = z.looseObject({
     body: z.base64(),
     integratedTime: z.int().positive(),
     logIndex: z.int().nonnegative(),
-    logID: z.hex(),
+    // As cosign writes it: one log has one name.
+    logID: z.hex().lowercase(),
   }),
 });
 const bodySchema = z.looseObject({ kind: z.string(), apiVersion: z.string() });
@@ -111,7 +113,7 @@ function timestampsIn(annotations: Annotations): { signedTimestamp: Buffer }[] {
 
 /** cosign writes an empty text or `null` for what there is not. */
 function textIn(annotations: Annotations, key: string): string | undefined {
-  const text = Object.hasOwn(annotations, key) ? annotations[key] : undefined;
+  const text = annotationOf(annotations, key);
   return text === "" || text === "null" ? undefined : text;
 }
 

@@ -100,8 +100,8 @@ function finderKey(signer: SignerKey): ReturnType<TrustMaterial["publicKey"]> {
 function readTimestamp(der: Buffer): RFC3161Timestamp {
   try {
     const token = RFC3161Timestamp.parse(Buffer.from(der));
-    // Read once here, where a time that the library cannot read is told from a token that is not trusted (trust.md §2.3, 15).
-    if (!Number.isFinite(token.signingTime.getTime())) throw new Refusal("timestamp-malformed");
+    // Read once here, where a time or an issuer that the library cannot read is told from a token that is not trusted (trust.md §2.3, 15).
+    if (!Number.isFinite(timeOfToken(token).time.getTime())) throw new Refusal("timestamp-malformed");
     return token;
   } catch {
     throw new Refusal("timestamp-malformed");

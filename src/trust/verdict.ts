@@ -54,7 +54,7 @@ interface Refused {
 export type Verdict = Verified | Refused;
 
 /** What reads and verifies evidence: to be raised with whatever changes a verdict, so that nobody relies on those of an earlier one. */
-export const VERIFIER = "1: bundle 5.0.1, core 4.0.1, protobuf-specs 0.5.2, verify 4.1.3";
+export const VERIFIER = "2: bundle 5.0.1, core 4.0.1, protobuf-specs 0.5.2, verify 4.1.3";
 
 const reasons = Object.keys(REASONS).filter((code): code is Reason => Object.hasOwn(REASONS, code));
 const signerSchema = z.discriminatedUnion("type", [

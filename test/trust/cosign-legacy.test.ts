@@ -105,6 +105,22 @@ describe("a layer of cosign's older signatures", () => {
       },
       "malformed-legacy-signature",
     ],
+    [
+      "a log that is named in another way than cosign names it",
+      {
+        [SIGNATURE]: "AAAA",
+        [BUNDLE]: JSON.stringify({
+          SignedEntryTimestamp: "AAAA",
+          Payload: {
+            body: Buffer.from('{"kind":"intoto","apiVersion":"0.0.2"}').toString("base64"),
+            integratedTime: 1,
+            logIndex: 1,
+            logID: "AB",
+          },
+        }),
+      },
+      "malformed-legacy-signature",
+    ],
     ["a timestamp that is none", { [SIGNATURE]: "AAAA", [TIMESTAMP]: "[]" }, "malformed-legacy-signature"],
   ])("with %s is skipped", (_, annotations, code) => {
     expect(skippedIn({ bytes: claim(), mediaType: SIMPLE_SIGNING, annotations })).toBe(code);
