@@ -1,11 +1,12 @@
 import { digestSchema } from "../oci/digest.ts";
 import { repositoryNameSchema } from "../oci/reference.ts";
 import type { Services } from "../registry/ports.ts";
+import { EVERYWHERE } from "../registry/artifact-index.ts";
 import { TAKE_STOCK } from "../registry/measure.ts";
 import { rowsOf } from "../registry/ordered-rows.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { Entry, Key } from "../storage/metadata-store.ts";
-import { type StockRecord, credentialRecord, manifestRecord } from "../storage/records.ts";
+import { type StockRecord, credentialRecord } from "../storage/records.ts";
 
 type Needs = Pick<Services, "metadata" | "clock">;
 
@@ -16,7 +17,6 @@ const WINDOWS = [
   ["7d", 7 * DAY],
   ["30d", 30 * DAY],
 ] as const;
-const WAITING = ["quarantined", "acquired"] as const;
 const PAGE = 100;
 /** Rows that one look reads at most, of each kind: it takes a few seconds of the ten minutes between two. */
 const MOST = 100_000;
@@ -27,20 +27,22 @@ const MOST = 100_000;
  */
 export async function takeStock(services: Needs, signal?: AbortSignal): Promise<number> {
   const expiring = { "1d": 0, "7d": 0, "30d": 0 };
-  let [looked, oldestWaiting] = [0, Infinity];
+  let looked = 0;
   for await (const { value } of rows(services, keys.credentials(), signal)) {
     looked += 1;
     const left = timeLeft(services, value);
     for (const [window, within] of WINDOWS) if (left <= within) expiring[window] += 1;
   }
-  for (const state of WAITING) {
-    for await (const { key } of rows(services, keys.artifactsIn(state), signal)) {
-      looked += 1;
-      oldestWaiting = Math.min(oldestWaiting, await waitingSince(services, key));
-    }
+  let oldestWaiting: number | null = null;
+  // In order of age, so that hardly more than the first one is looked at; those of earlier versions come with their index.
+  for await (const { key } of rows(services, keys.waitings(EVERYWHERE), signal)) {
+    looked += 1;
+    if (await isPartOfTrusted(services, key)) continue;
+    oldestWaiting = Number(key[2]);
+    break;
   }
   if (signal?.aborted === true) return looked;
-  const value: StockRecord = { v: 1, oldestWaiting: oldestWaiting === Infinity ? null : oldestWaiting, expiring };
+  const value: StockRecord = { v: 1, oldestWaiting, expiring };
   await services.metadata.commit({ expect: [], put: [{ key: keys.job(TAKE_STOCK), value }], remove: [], audit: [] });
   return looked;
 }
@@ -52,15 +54,10 @@ function timeLeft({ clock }: Needs, value: unknown): number {
   return left > 0 ? left : Infinity;
 }
 
-/** Since when (epoch, ms) an artifact waits; for ever for what is not decided by itself: evidence, and parts of what is trusted. */
-async function waitingSince({ metadata }: Needs, [, , name, digest]: Key): Promise<number> {
-  const [repository, manifest] = [repositoryNameSchema.parse(name), digestSchema.parse(digest)];
-  const found = await metadata.get(keys.manifest(repository, manifest));
-  if (found === undefined) return Infinity;
-  const { subject, pushedAt } = manifestRecord.parse(found.value);
-  if (subject !== null) return Infinity;
-  const roots = await metadata.list(under(keys.reaches(repository, { kind: "manifest", digest: manifest }), 1));
-  return roots.length === 0 ? pushedAt : Infinity;
+/** What a trusted root reaches is not decided by itself. */
+async function isPartOfTrusted({ metadata }: Needs, [, , , name, digest]: Key): Promise<boolean> {
+  const content = { kind: "manifest", digest: digestSchema.parse(digest) } as const;
+  return (await metadata.list(under(keys.reaches(repositoryNameSchema.parse(name), content), 1))).length > 0;
 }
 
 /** The rows below a key, up to a bound. */
