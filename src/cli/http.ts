@@ -72,7 +72,8 @@ export class HttpClient {
     const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
     const send = this.origin.protocol === "https:" ? httpsRequest : httpRequest;
     const length = ask.body === undefined ? {} : { "Content-Length": String(ask.body.length) };
-    const request = send(new URL(ask.path, this.origin), {
+    // Joined as text: resolved against the origin, a path such as `//elsewhere/` would be another host's.
+    const request = send(new URL(this.origin.origin + ask.path), {
       method: ask.method,
       agent: this.#agent,
       // A peer that is gone is found by the keep-alive probes of TCP even where nothing else is waited for.

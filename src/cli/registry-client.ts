@@ -71,7 +71,9 @@ export class RegistryClient {
   /** A path below the registry that one of its answers named; never another host's, since the credential would go there. */
   ownPath(location: string | undefined, base: string): string {
     const url = location === undefined ? null : URL.parse(location, new URL(base, this.origin));
-    if (url?.origin !== this.origin.origin) throw new CliError(EXIT.failure, "the registry named a place outside of itself: refused");
+    // Two slashes: resolved once more, the path would be another host's address.
+    if (url?.origin !== this.origin.origin || url.pathname.startsWith("//"))
+      throw new CliError(EXIT.failure, "the registry named a place outside of itself: refused");
     return url.pathname + url.search;
   }
 

@@ -1,8 +1,8 @@
 /**
  * Characters that a terminal obeys instead of showing: controls, and those that turn the direction of text or take no room
- * (Trojan Source, CVE-2021-42574). Names and annotations come from whoever pushed the artifact.
+ * (Trojan Source, CVE-2021-42574), with which two names look like one. Names and annotations come from whoever pushed the artifact.
  */
-const UNSAFE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/gu;
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Co}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
 
 /** Text from others as it may be shown on a terminal: what could not be seen is written as `\u{hex}`, line feeds too. */
 export function visible(text: string): string {
@@ -22,5 +22,5 @@ export function visibleJson(value: unknown): string {
 function escapeInJson(character: string): string {
   // The only ones that stringify leaves between its lines.
   if (character === "\n") return character;
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return Array.from({ length: character.length }, (_, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, "0")}`).join("");
 }

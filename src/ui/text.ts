@@ -7,7 +7,7 @@ const MAX_TEXT = 300;
  * What would let a text show itself as another one: control characters, those that turn the direction of writing, and those that have no
  * width. Line ends and tabs are among them.
  */
-const DECEIVING = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}]/gu;
+const DECEIVING = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}\p{Co}\p{Default_Ignorable_Code_Point}]/gu;
 
 /**
  * A text from others as people may read it: what deceives is named, and what is too long is cut (`max` is in UTF-16 units). What is named
