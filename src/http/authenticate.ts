@@ -17,6 +17,7 @@ import type { Gatekeeper } from "./app.ts";
 import { addressKey } from "./limits.ts";
 import { isFromThisMachine } from "./local-reader.ts";
 import type { Action, Ask } from "./route.ts";
+import { holdToStanding } from "./standing.ts";
 import { SessionGate } from "./ui/session-gate.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "newId" | "random" | "secretFor" | "log" | "settings">;
@@ -77,7 +78,10 @@ class Gate implements Gatekeeper {
   }
 
   async admit(c: Ask, action: Asked | "session", repository: RepositoryName | undefined): Promise<Caller> {
-    return action === "session" ? this.#sessions.admit(c) : this.#admitByHeader(c, action, repository);
+    if (action === "session") return this.#sessions.admit(c);
+    const caller = await this.#admitByHeader(c, action, repository);
+    holdToStanding(c, this.#services, caller);
+    return caller;
   }
 
   async #admitByHeader(c: Ask, action: Asked, repository: RepositoryName | undefined): Promise<Caller> {

@@ -16,6 +16,8 @@ export interface Pace {
 /** As identity.md 8.6 advises: 4 KiB a second over half a minute. */
 export const DEFAULT_PACE: Pace = { bytesPerSecond: 4096, windowMilliseconds: 30_000 };
 
+/** A body that took longer (ms) ends only when its sender is still admitted. */
+const LONG = 1000;
 /** How often a waiting body is looked at, as a part of its window. */
 const LOOKS = 15;
 
@@ -24,11 +26,23 @@ const LOOKS = 15;
  * `TOO_SLOW`. There is no limit on the time of a body that makes progress. The socket survives, so that the refusal can be answered.
  */
 export function guardedBody(c: Ask): AsyncIterable<Uint8Array> {
-  return paced(c.env.incoming, c.get("pace"), addressKey(c.get("address")));
+  const began = performance.now();
+  const atEnd = async (): Promise<void> => {
+    if (performance.now() - began > LONG) await c.get("stillStands")?.();
+  };
+  return paced(c.env.incoming, c.get("pace"), { address: addressKey(c.get("address")), atEnd });
 }
 
+/** Whom a body comes from, and what is asked before it counts as whole. */
+interface Sender {
+  readonly address: string;
+  readonly atEnd: () => Promise<void>;
+}
+
+const ANYBODY: Sender = { address: "", atEnd: async () => undefined };
+
 /** The chunks of a stream while they keep up the pace. One timer a body, and nothing that grows with its length. */
-export async function* paced(source: Readable, pace: Pace, address = ""): AsyncGenerator<Uint8Array> {
+export async function* paced(source: Readable, pace: Pace, { address, atEnd }: Sender = ANYBODY): AsyncGenerator<Uint8Array> {
   const waiter = new Waiter(source);
   const credit = new Credit(pace);
   let [slow, isCounted] = [false, false];
@@ -46,7 +60,10 @@ export async function* paced(source: Readable, pace: Pace, address = ""): AsyncG
         yield chunk;
         continue;
       }
-      if (waiter.isOver()) return;
+      if (waiter.isOver()) {
+        await atEnd();
+        return;
+      }
       credit.startWaiting();
       await waiter.next();
       credit.stopWaiting();

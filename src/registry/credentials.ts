@@ -104,7 +104,7 @@ export async function rotateKey(
   });
 }
 
-/** Revokes a key or a refresh token, with every token that was made from it, from the next request on. */
+/** Revokes a key or a refresh token, with every token that was made from it, from the next request on; its downloads end within a second. */
 export async function revokeCredential(services: Needs, caller: Caller, id: string): Promise<CredentialRecord> {
   return decideAndCommit(services, async () => {
     const { record, version } = await administered(services, caller, id);
@@ -112,7 +112,10 @@ export async function revokeCredential(services: Needs, caller: Caller, id: stri
     const revoked: CredentialRecord = { ...record, revokedAt: services.clock() };
     const change = {
       expect: [{ key: keys.credential(id), version }],
-      put: [{ key: keys.credential(id), value: revoked }],
+      put: [
+        { key: keys.credential(id), value: revoked },
+        { key: keys.servingEpoch(), value: { at: services.clock() } },
+      ],
       remove: [],
       audit: [auditEvent(services, caller.actor, { type: "credential.revoke", ...told(revoked) })],
     };

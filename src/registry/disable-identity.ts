@@ -21,7 +21,7 @@ export interface Disabling {
 }
 
 /**
- * Ends all keys, tokens and sessions of an identity from the next request on, or has its keys count again; tokens and sessions of before stay
+ * Ends all keys, tokens and sessions of an identity from the next request on, and its downloads within a second, or has its keys count again; tokens and sessions of before stay
  * ended. What is so already stays. Throws NOT_FOUND where the caller does not administer its keys, and DENIED for itself.
  */
 export async function disableIdentity(services: Needs, caller: Caller, { name, isDisabled, reason }: Disabling): Promise<IdentityRecord> {
@@ -44,7 +44,11 @@ export async function disableIdentity(services: Needs, caller: Caller, { name, i
       after: { disabled: isDisabled },
     });
     const key = keys.identity(name);
-    return { change: { expect: [{ key, version }, own], put: [{ key, value: changed }], remove: [], audit: [event] }, result: changed };
+    const put = [
+      { key, value: changed },
+      { key: keys.servingEpoch(), value: { at: services.clock() } },
+    ];
+    return { change: { expect: [{ key, version }, own], put, remove: [], audit: [event] }, result: changed };
   });
 }
 

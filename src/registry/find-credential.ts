@@ -7,6 +7,7 @@ import { findIdentity } from "./identities.ts";
 import type { Services } from "./ports.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "secretFor">;
+type Standing = Pick<Services, "metadata" | "clock">;
 
 /** Why a credential is refused. `unknown` is a guess or a typo; the others name one that was valid once. */
 export type CredentialRefusal = "unknown" | "revoked" | "expired" | "idle" | "disabled";
@@ -47,7 +48,7 @@ async function lookUp(services: Needs, kind: CredentialRecord["kind"], secret: s
 }
 
 /** The credential that an access token was given for. */
-export async function findById(services: Needs, id: string): Promise<CredentialLookUp> {
+export async function findById(services: Standing, id: string): Promise<CredentialLookUp> {
   const credential = await loadCredential(services, id);
   return credential === undefined ? { refusal: "unknown" } : standingOf(services, credential);
 }
@@ -65,7 +66,7 @@ export function equalInConstantTime(one: string, other: string): boolean {
 }
 
 /** Is the credential in force, with its identity and, for a refresh token or a session, the key that it was given for? */
-async function standingOf(services: Needs, credential: CredentialRecord): Promise<CredentialLookUp> {
+async function standingOf(services: Standing, credential: CredentialRecord): Promise<CredentialLookUp> {
   const ended = endOf(credential, services.clock()) ?? (await idleEnd(services, credential));
   if (ended !== undefined) return { refusal: ended };
   const identity = (await findIdentity(services, credential.identity))?.record;
@@ -76,7 +77,7 @@ async function standingOf(services: Needs, credential: CredentialRecord): Promis
 }
 
 /** How the key ended that a refresh token or a session was given for: they end with it. */
-async function endOfParent(services: Needs, { parent }: CredentialRecord): Promise<CredentialRefusal | undefined> {
+async function endOfParent(services: Standing, { parent }: CredentialRecord): Promise<CredentialRefusal | undefined> {
   const record = parent === null ? undefined : await loadCredential(services, parent);
   return record === undefined ? "revoked" : endOf(record, services.clock());
 }
@@ -87,7 +88,7 @@ export function endOf({ revokedAt, expiresAt }: CredentialRecord, now: number): 
   return expiresAt !== null && expiresAt <= now ? "expired" : undefined;
 }
 
-async function idleEnd({ metadata, clock }: Needs, credential: CredentialRecord): Promise<"idle" | undefined> {
+async function idleEnd({ metadata, clock }: Standing, credential: CredentialRecord): Promise<"idle" | undefined> {
   if (credential.idleMilliseconds === null) return undefined;
   const entry = await metadata.get(keys.credentialUse(credential.id));
   return isIdle(credential, entry && credentialUseRecord.parse(entry.value), clock()) ? "idle" : undefined;

@@ -10,6 +10,7 @@ import { type ServingEpoch, servingEpoch } from "./open-downloads.ts";
 import type { Caller, Services } from "./ports.ts";
 import type { RefusalLog } from "./refusals.ts";
 import { type ServedBlob, readerFor, serveBlob } from "./serving.ts";
+import { isTurnedOut } from "./standing.ts";
 
 type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "settings"> & { readonly refusals: Pick<RefusalLog, "note"> };
 
@@ -55,7 +56,7 @@ export async function pullBlob(services: Needs, caller: Caller, repository: Repo
     size: blob.record.size,
     held: serving.held,
     epoch,
-    isAllowed: async () => (await ask()).serving.effect === "allow",
+    isAllowed: async () => !(await isTurnedOut(services, caller)) && (await ask()).serving.effect === "allow",
     keep: async () => {
       if (!liveRightsOn(caller.principal, repository).has("push")) return;
       const isThere = await decideAndCommit(services, () => renewLink(services, repository, digest));

@@ -3,6 +3,9 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { loadConfig } from "../../src/config.ts";
 import { createLogger } from "../../src/log.ts";
 import { digestOf } from "../../src/oci/digest.ts";
+import { credentialsOf } from "../../src/registry/credential-rows.ts";
+import { revokeCredential } from "../../src/registry/credentials.ts";
+import { disableIdentity } from "../../src/registry/disable-identity.ts";
 import { type Registry, openRegistry } from "../../src/services.ts";
 import type { BlobStore } from "../../src/storage/blob-store.ts";
 import { blobsWith } from "../support/blob-registry.ts";
@@ -12,6 +15,8 @@ import { Transitions, digestIn, imageOf, indexOf } from "../support/transitions.
 
 const publisher = callerWith(["publisher@models"], { name: "pushing" });
 const operator = callerWith(["operator@*"], { name: "operating" });
+/** The operator of the first start, whose identity there is. */
+const administrator = callerWith(["operator@*"], { name: "operator" });
 /** More than sockets hold for a client that does not read. */
 const LARGE = "model ".repeat(4 * 1024 * 1024);
 const AT = "models/m";
@@ -45,6 +50,11 @@ afterEach(async () => {
 async function push(place: string, manifest: object): Promise<void> {
   for (const content of ["{}", LARGE]) await elsewhere.blob(publisher, place, content);
   await elsewhere.manifest(publisher, place, manifest);
+}
+
+async function keyOfRuntime(): Promise<string> {
+  const [key] = await credentialsOf(worker, "runtime");
+  return key?.id ?? "";
 }
 
 /** Reads what is left; how much came in all, and whether that was the whole. */
@@ -104,6 +114,24 @@ describe("row 14: a download under way", () => {
       const { bytes, complete } = await rest();
       expect(complete).toBe(false);
       expect(bytes).toBeLessThan(LARGE.length);
+    },
+    30_000,
+  );
+
+  test.each([
+    ["the key that it came with is revoked", async () => revokeCredential(worker, administrator, await keyOfRuntime())],
+    [
+      "its reader is disabled",
+      async () => disableIdentity(worker, administrator, { name: "runtime", isDisabled: true, reason: "its key leaked" }),
+    ],
+  ] as const)(
+    "is cut when %s, whichever worker commits that",
+    async (_, end) => {
+      await elsewhere.promote(operator, AT, digestIn(MODEL));
+      const rest = await begin();
+      await end();
+      await released.promise;
+      expect((await rest()).complete).toBe(false);
     },
     30_000,
   );

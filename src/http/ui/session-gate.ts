@@ -9,6 +9,7 @@ import { isSessionOpen, useSession } from "../../registry/sessions.ts";
 import { TOKEN_FIELD, type Viewer } from "../../ui/frame.ts";
 import { REFRESH_HEADER } from "../../ui/script.ts";
 import type { Ask, Env } from "../route.ts";
+import { holdToStanding } from "../standing.ts";
 import { field, readForm } from "./form.ts";
 import { demandSameOrigin } from "./same-origin.ts";
 import { SessionCookie } from "./session-cookie.ts";
@@ -52,6 +53,7 @@ export class SessionGate {
     const { caller } = session;
     const token = tokenOf(this.#services, id);
     c.set("session", { viewer: { name: caller.principal.name, token }, isOpen: () => isSessionOpen(this.#services, id) });
+    holdToStanding(c, this.#services, caller);
     if (isChange) c.set("form", await this.#formWith(c, caller, token));
     return caller;
   }
