@@ -50,30 +50,36 @@ export interface FoundManifest {
 /** The record of a manifest under either of its names (RULES 4). */
 export async function findManifest({ metadata }: Needs, repository: RepositoryName, digest: Digest): Promise<FoundManifest | undefined> {
   const canonical = await canonicalName({ metadata }, repository, digest);
-  if (canonical === undefined) return undefined;
   const entry = await metadata.get(keys.manifest(repository, canonical));
   return entry && { record: manifestRecord.parse(entry.value), version: entry.version };
 }
 
-/** The sha256 name of a manifest; undefined for a sha512 name that this repository does not know. */
-async function canonicalName({ metadata }: Needs, repository: RepositoryName, digest: Digest): Promise<Digest | undefined> {
+/** The sha256 name of a manifest; one that nothing has for a sha512 name that this repository does not know. */
+async function canonicalName({ metadata }: Needs, repository: RepositoryName, digest: Digest): Promise<Digest> {
   if (algorithmOf(digest) === "sha256") return digest;
   const entry = await metadata.get(keys.manifestName(repository, digest));
-  return entry && digestSchema.parse(entry.value);
+  return entry === undefined ? MISSING.digest : digestSchema.parse(entry.value);
 }
 
-/** May this reader see this manifest of this repository? */
+/** What the facts of a manifest are found by. */
+type Known = Pick<ManifestRecord, "digest" | "state" | "statement" | "onceTrusted" | "revocation">;
+
+/** What is looked for in the place of a manifest that is not there. No bytes is no manifest, so that none has this digest. */
+const MISSING: Known = { digest: digestOf(""), state: "deleted", statement: false, onceTrusted: false, revocation: null };
+
+/** May this reader see this manifest of this repository? What is hidden takes the same reads as what is missing (protocol.md §3). */
 export async function serveManifest(
   needs: Needs,
   reader: Reader,
   repository: RepositoryName,
   record: ManifestRecord | undefined,
 ): Promise<Serving> {
-  return serve(reader, record && (await manifestFacts(needs, repository, record)));
+  const facts = await manifestFacts(needs, repository, record ?? MISSING);
+  return serve(reader, record && facts);
 }
 
 /** What the serving decision needs to know of a manifest. */
-export async function manifestFacts(needs: Needs, repository: RepositoryName, record: ManifestRecord): Promise<ManifestFacts> {
+export async function manifestFacts(needs: Needs, repository: RepositoryName, record: Known): Promise<ManifestFacts> {
   // What this registry itself wrote stays readable though a copy of it was pushed elsewhere and revoked.
   const everywhere = record.statement ? undefined : await revokedEverywhere(needs, record.digest);
   const here = record.state === "revoked" ? (record.revocation?.reason ?? "no reason recorded") : undefined;
