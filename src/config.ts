@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join, resolve } from "node:path";
 import { parse } from "yaml";
@@ -6,6 +6,7 @@ import { z } from "zod";
 import { type AddressRange, boundsOf, defaultQuotaOf } from "./limit-settings.ts";
 import type { Bounds } from "./limits/keeper.ts";
 import { type Address, RULES, type Settings, byProxy, hostOf, isLoopback, settings } from "./settings.ts";
+import { faultOfOwner } from "./storage/owned-file.ts";
 
 /** What the server is told. It holds no secret, only the paths of files that do. */
 export interface Config {
@@ -135,7 +136,9 @@ function fromEnvironment(env: Readonly<Record<string, string | undefined>>, reas
 function fromFile(file: string | undefined, reasons: string[]): Record<string, unknown> {
   if (file === undefined || file === "") return {};
   try {
-    const content: unknown = parse(readFileSync(file, "utf8"), { uniqueKeys: true, maxAliasCount: 0, logLevel: "error" });
+    const text = readOwn(file, reasons);
+    if (text === undefined) return {};
+    const content: unknown = parse(text, { uniqueKeys: true, maxAliasCount: 0, logLevel: "error" });
     const read = z.record(z.string(), z.unknown()).safeParse(content ?? {});
     if (read.success) return read.data;
     reasons.push("REGISTRY_CONFIG: the file must be a YAML mapping of settings");
@@ -145,6 +148,22 @@ function fromFile(file: string | undefined, reasons: string[]): Record<string, u
     reasons.push(`REGISTRY_CONFIG: the file cannot be used (${code})`);
   }
   return {};
+}
+
+/**
+ * The file's text; undefined, with the reason, when somebody else could have written it, since it names programs that are run. Its folder is
+ * not asked for: whatever others put there is theirs. O_NONBLOCK: opening a FIFO would wait for somebody to write to it.
+ */
+function readOwn(file: string, reasons: string[]): string | undefined {
+  const descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const found = fstatSync(descriptor);
+    const fault = found.isFile() ? faultOfOwner(found) : "is not a regular file";
+    if (fault !== undefined) reasons.push(`REGISTRY_CONFIG: the file ${fault}`);
+    return fault === undefined ? readFileSync(descriptor, "utf8") : undefined;
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 /** Names come from whoever wrote them: bounded and without control characters. */

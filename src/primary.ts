@@ -33,6 +33,12 @@ export interface Surroundings {
 export async function runPrimary(config: Config, { log, sockets, manager }: Surroundings): Promise<void> {
   const told = stopSignals();
   const directory = await openDataDirectory(config.dataDirectory);
+  if (directory.isOpenToOthers) {
+    log.warn(
+      { path: directory.paths.root },
+      "OTHERS CAN REPLACE THE FOLDERS OF THE DATA DIRECTORY: chmod go-w it, or give it the sticky bit",
+    );
+  }
   try {
     const reserved = sockets.http === undefined ? await reservePort(config.bind) : passedPort(config.bind, sockets.http);
     try {

@@ -32,7 +32,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "setting-types": [],
   "limit-settings": ["limits", "setting-types"],
   settings: ["oci", "setting-types", "limit-settings"],
-  config: ["oci", "limits", "limit-settings", "settings"],
+  config: ["oci", "limits", "limit-settings", "settings", "storage"],
   die: [],
   services: [...FOLDERS, "config", "die", "log"],
   "next-steps": [],

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, chown, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import * as fc from "fast-check";
@@ -120,6 +120,28 @@ describe("file and environment", () => {
 
   test("a file that is not there is refused", () => {
     expect(refusal({ REGISTRY_CONFIG: join(folder, "none") })).toEqual(["REGISTRY_CONFIG: the file cannot be used (ENOENT)"]);
+  });
+
+  test.each([0o666, 0o660, 0o606])("a file with the mode %o is refused, since it names programs that are run", async (mode) => {
+    const env = await fromFile("workers: 3\n");
+    await chmod(env["REGISTRY_CONFIG"] ?? "", mode);
+    expect(refusal(env)).toEqual(["REGISTRY_CONFIG: the file can be written by others: take that away with chmod go-w"]);
+  });
+
+  test.runIf(process.getuid?.() === 0)("a file of another user is refused", async () => {
+    const env = await fromFile("workers: 3\n");
+    await chown(env["REGISTRY_CONFIG"] ?? "", 65_534, 65_534);
+    expect(refusal(env)).toEqual(["REGISTRY_CONFIG: the file belongs to another user: give it to root or to the registry's user"]);
+  });
+
+  test("a file behind a symbolic link is judged as what it is, and a folder is none", async () => {
+    const env = await fromFile("workers: 3\n");
+    const link = join(folder, "link.yaml");
+    await symlink(env["REGISTRY_CONFIG"] ?? "", link);
+    expect(loadConfig({ REGISTRY_CONFIG: link }).workers).toBe(3);
+    await chmod(env["REGISTRY_CONFIG"] ?? "", 0o666);
+    expect(refusal({ REGISTRY_CONFIG: link })).toEqual([expect.stringMatching(/can be written by others/)]);
+    expect(refusal({ REGISTRY_CONFIG: folder })).toEqual(["REGISTRY_CONFIG: the file is not a regular file"]);
   });
 
   test("an unknown variable that begins with REGISTRY_ is refused", () => {

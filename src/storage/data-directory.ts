@@ -1,7 +1,9 @@
 import { randomBytes } from "node:crypto";
-import { chmod, link, mkdir, open, readFile, rm, stat } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { chmod, link, lstat, mkdir, open, readFile, rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { noneWhenMissing } from "./claim.ts";
+import { hasCode, noneWhenMissing } from "./claim.ts";
+import { faultOfUser } from "./owned-file.ts";
 import { InUseError, type ProcessLock, lockDirectory } from "./process-lock.ts";
 import { makeDurableFolder, syncPath } from "./sync.ts";
 
@@ -22,6 +24,8 @@ export interface DataDirectory {
   readonly paths: Readonly<Record<Folder | "root", string>>;
   /** The registry's root secret, 32 bytes, from which every other one is derived. */
   readonly secret: Uint8Array;
+  /** Can others rename and replace what is in it, its folders included? */
+  readonly isOpenToOthers: boolean;
   /** Lets another process start over the directory. */
   release(): Promise<void>;
 }
@@ -32,13 +36,16 @@ export interface DataDirectory {
  */
 export async function openDataDirectory(path: string, options: { readonly worker?: boolean } = {}): Promise<DataDirectory> {
   const paths = pathsOf(resolve(path));
-  if (options.worker === true) return { paths, secret: await readSecret(paths.metadata), release: async () => {} };
+  if (options.worker === true) {
+    return { paths, secret: await readSecret(paths.metadata), isOpenToOthers: false, release: async () => {} };
+  }
   await makeFolders(paths);
+  const isOpenToOthers = !(await keepNames(paths.root));
   await refuseSeveralFilesystems(paths);
   const lock = await takeLock(paths);
   try {
     await makeSecret(paths.metadata);
-    return { paths, secret: await readSecret(paths.metadata), release: () => lock.release() };
+    return { paths, secret: await readSecret(paths.metadata), isOpenToOthers, release: () => lock.release() };
   } catch (error) {
     await lock.release();
     throw error;
@@ -65,8 +72,34 @@ async function makeFolders(paths: DataDirectory["paths"]): Promise<void> {
 
 async function makeFolder(folder: string, mode: number): Promise<void> {
   await mkdir(folder, { recursive: true, mode });
+  const found = await stat(folder);
+  // Where others may put files, they could have put a folder of theirs, or a link to one, before the first start.
+  for (const each of [await lstat(folder), found]) refuseForeign(folder, each);
   // The umask may have taken bits away, and an older folder may have too many.
-  if (((await stat(folder)).mode & 0o777) !== mode) await chmod(folder, mode);
+  if ((found.mode & 0o777) !== mode) await chmod(folder, mode);
+}
+
+function refuseForeign(folder: string, found: Stats): void {
+  const fault = faultOfUser(found);
+  if (fault !== undefined) throw new DataDirectoryError(`${folder} ${fault}`);
+}
+
+const [WRITABLE_BY_OTHERS, STICKY] = [0o022, 0o1000];
+
+/**
+ * Has everybody who may put files into a folder leave alone what others have there: without the sticky bit they could put a tree of their own
+ * in the place of `trusted/`. False where that is for another user to say.
+ */
+async function keepNames(folder: string): Promise<boolean> {
+  const { mode } = await stat(folder);
+  if ((mode & WRITABLE_BY_OTHERS) === 0 || (mode & STICKY) !== 0) return true;
+  try {
+    await chmod(folder, (mode & 0o7777) | STICKY);
+    return true;
+  } catch (error) {
+    if (!hasCode(error, "EPERM", "EROFS", "ENOTSUP")) throw error;
+    return false;
+  }
 }
 
 async function refuseSeveralFilesystems({ root, blobs, uploads, trusted }: DataDirectory["paths"]): Promise<void> {

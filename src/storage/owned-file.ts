@@ -28,8 +28,8 @@ export async function readOwnedFile(path: string, { maxBytes, outside }: OwnedFi
     if (!found.isFile()) throw new OwnedFileError("it is not a regular file");
     if (outside !== undefined && isWithin(folder, await realpath(outside)))
       throw new OwnedFileError("it lies in the data directory: keep it elsewhere");
-    refuseForeign(found, "it");
-    refuseForeign(await stat(folder), "its folder");
+    refuse("it", faultOfOwner(found));
+    refuse("its folder", faultOfOwner(await stat(folder)));
     if (found.size > maxBytes) throw new OwnedFileError(`it has more than ${maxBytes} bytes`);
     return await readAll(file, maxBytes);
   } finally {
@@ -59,11 +59,21 @@ function isWithin(folder: string, root: string): boolean {
 
 const ROOT = 0;
 
-function refuseForeign({ uid, mode }: Stats, what: string): void {
+function refuse(what: string, fault: string | undefined): void {
+  if (fault !== undefined) throw new OwnedFileError(`${what} ${fault}`);
+}
+
+/** Why somebody else than root or this user could have written a file, or have put it into a folder; with the remedy. */
+export function faultOfOwner({ uid, mode }: Pick<Stats, "uid" | "mode">): string | undefined {
+  return faultOfUser({ uid }) ?? ((mode & 0o022) === 0 ? undefined : "can be written by others: take that away with chmod go-w");
+}
+
+/** Why a file or folder is somebody else's than root's or this user's; with the remedy. */
+export function faultOfUser({ uid }: Pick<Stats, "uid">): string | undefined {
   const own = process.getuid?.();
-  if (own !== undefined && uid !== ROOT && uid !== own)
-    throw new OwnedFileError(`${what} belongs to another user: give it to root or to the registry's user`);
-  if ((mode & 0o022) !== 0) throw new OwnedFileError(`${what} can be written by others: take that away with chmod go-w`);
+  return own === undefined || uid === ROOT || uid === own
+    ? undefined
+    : "belongs to another user: give it to root or to the registry's user";
 }
 
 /** Its owner may be writing more to it. */

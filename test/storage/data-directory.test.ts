@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { chmod, chown, lchown, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, truncate, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, relative } from "node:path";
@@ -46,6 +46,34 @@ describe("a data directory", () => {
     await (await openDataDirectory(root)).release();
     expect(await modeOf(join(root, "blobs"))).toBe(0o700);
   });
+
+  test("in which others may put files keeps its folders from them, and is left as it is otherwise", async () => {
+    for (const [before, after] of [
+      [0o2775, 0o3775],
+      [0o777, 0o1777],
+      [0o755, 0o755],
+    ] as const) {
+      await mkdir(root, { recursive: true });
+      await chmod(root, before);
+      const opened = await openDataDirectory(root);
+      await opened.release();
+      expect([opened.isOpenToOthers, (await stat(root)).mode & 0o7777]).toEqual([false, after]);
+    }
+  });
+
+  test.runIf(process.getuid?.() === 0).each(["folder", "link"])(
+    "is refused where another user has put a %s in the place of one of its own",
+    async (kind) => {
+      const theirs = join(root, kind === "folder" ? "trusted" : "theirs");
+      await mkdir(theirs, { recursive: true });
+      if (kind === "folder") await chown(theirs, 65_534, 65_534);
+      else {
+        await symlink(theirs, join(root, "trusted"));
+        await lchown(join(root, "trusted"), 65_534, 65_534);
+      }
+      await expect(openDataDirectory(root)).rejects.toThrow(/trusted belongs to another user: give it to root or to the registry's user/);
+    },
+  );
 
   test.each(["", "trusted"])("is refused in words where a file is in the way of its folder %j", async (folder) => {
     if (folder !== "") await mkdir(root);
