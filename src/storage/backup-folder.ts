@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { readFile, readdir, rm, stat } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { lstat, readFile, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { type Digest, algorithmOf, digestSchema, isDigest } from "../oci/digest.ts";
@@ -9,6 +10,7 @@ import { blobPath } from "./filesystem.ts";
 import { copyLmdb } from "./lmdb-copy.ts";
 import { openLmdb } from "./lmdb.ts";
 import type { MetadataStore } from "./metadata-store.ts";
+import { faultOfOwner } from "./owned-file.ts";
 import { InUseError, type ProcessLock, lockDirectory } from "./process-lock.ts";
 import { seal, unseal } from "./sealed.ts";
 import { writeOwnFile } from "./secret-file.ts";
@@ -64,7 +66,7 @@ export class BackupFolder {
         make ? `${path} holds something else: name an empty folder, or that of an earlier backup` : `${path} holds no backup`,
       );
     }
-    if (make) for (const name of [METADATA, BLOBS]) await makeDurableFolder(join(path, name), 0o700);
+    if (make) await makeOwn(path);
     const lock = await lockDirectory(join(path, METADATA)).catch((error: unknown) => {
       throw error instanceof InUseError ? new BackupError(`${path} is in use by another backup`) : error;
     });
@@ -153,6 +155,40 @@ export class BackupFolder {
   async close(): Promise<void> {
     await this.#lock.release();
   }
+}
+
+/**
+ * Makes the folders that are missing, and holds all of them to being folders that nobody else has put there, or can: a later backup removes
+ * what it has no use for, which behind a link would be files of somebody else.
+ */
+async function makeOwn(path: string): Promise<void> {
+  refuseForeign(path, await stat(path));
+  for (const name of [METADATA, BLOBS]) {
+    const folder = join(path, name);
+    await makeDurableFolder(folder, 0o700);
+    await demandOwn(folder);
+  }
+  for (const algorithm of DIGEST_ALGORITHMS) {
+    const folder = join(path, BLOBS, algorithm);
+    if (!(await isThere(folder))) continue;
+    await demandOwn(folder);
+    for (const prefix of await readdir(folder)) await demandOwn(join(folder, prefix));
+  }
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await lstat(path).catch(noneWhenMissing)) !== undefined;
+}
+
+async function demandOwn(folder: string): Promise<void> {
+  const found = await lstat(folder);
+  if (!found.isDirectory()) throw new BackupError(`${folder} is no folder of a backup, but a link or a file: name another folder`);
+  refuseForeign(folder, found);
+}
+
+function refuseForeign(folder: string, found: Stats): void {
+  const fault = faultOfOwner(found);
+  if (fault !== undefined) throw new BackupError(`${folder} ${fault}`);
 }
 
 function refuseUnusable(path: string): (error: unknown) => never {

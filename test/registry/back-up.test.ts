@@ -1,4 +1,4 @@
-import { chmod, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -89,6 +89,21 @@ test("what a backup that was killed had half copied goes with the next one", asy
   await backUp(registry.services, backup, PASSPHRASE);
   await expect(stat(half)).rejects.toThrow("ENOENT");
   await checkBackup(backup, PASSPHRASE);
+});
+
+test("a folder in which somebody has put a link is not written to, since what is of no use is removed there", async () => {
+  await backUp(registry.services, backup, PASSPHRASE);
+  await backup.close();
+  const theirs = join(folder, "theirs");
+  await mkdir(theirs);
+  await writeFile(join(theirs, "precious"), "");
+  const prefix = join(folder, "backup", "blobs", "sha256", "zz");
+  await symlink(theirs, prefix);
+  await expect(BackupFolder.open(join(folder, "backup"), { make: true })).rejects.toThrow(/zz is no folder of a backup, but a link/);
+  expect(await readdir(theirs)).toEqual(["precious"]);
+  await rm(prefix);
+  await chmod(join(folder, "backup", "blobs"), 0o777);
+  await expect(BackupFolder.open(join(folder, "backup"), { make: true })).rejects.toThrow(/blobs can be written by others/);
 });
 
 /** As the collector does, without waiting for the grace. */
