@@ -65,27 +65,39 @@ function pointerOf(path: readonly PropertyKey[]): string {
   return path.map((part) => `/${String(part).replaceAll("~", "~0").replaceAll("/", "~1").slice(0, 64)}`).join("");
 }
 
+/** The body of an answer and its media type. */
+interface Content {
+  readonly type: string;
+  readonly text: string;
+}
+
+/** HEAD gets the headers of GET (RFC 9110 §9.3.2): without the length some clients, Node's among them, give their connection up. */
 function render(c: Ask, error: RegistryError): Response {
-  const { oci } = ERRORS[error.code];
   const status: ContentfulStatusCode = ERRORS[error.code].status;
-  if (c.req.method === "HEAD") return c.body(null, status);
+  const { type, text } = contentOf(c, error);
+  if (c.req.method !== "HEAD") return c.body(text, status, { "Content-Type": type });
+  return c.body(null, status, { "Content-Type": type, "Content-Length": String(Buffer.byteLength(text)) });
+}
+
+function contentOf(c: Ask, error: RegistryError): Content {
   if (speaksOci(c.req.path)) {
     const detail = error.detail === undefined ? {} : { detail: error.detail };
-    return c.json({ errors: [{ code: oci, message: error.message, ...detail }] }, status);
+    const text = JSON.stringify({ errors: [{ code: ERRORS[error.code].oci, message: error.message, ...detail }] });
+    return { type: "application/json", text };
   }
-  if (speaksPredecessor(c.req.path)) return renderAsPredecessor(c, error, status);
-  return c.body(JSON.stringify(problem(error, status)), status, { "Content-Type": "application/problem+json" });
+  if (speaksPredecessor(c.req.path)) return asPredecessor(c, error);
+  return { type: "application/problem+json", text: JSON.stringify(problem(error)) };
 }
 
 /** Some of the predecessor's errors are JSON and some text; whoever asks for JSON gets it always. */
-function renderAsPredecessor(c: Ask, error: RegistryError, status: ContentfulStatusCode): Response {
+function asPredecessor(c: Ask, error: RegistryError): Content {
   const said = z.looseObject({ error: z.string() }).safeParse(error.detail);
   const message = inPredecessorsWords(error);
   if (said.success || acceptsJson(c.req.header("accept"))) {
     const body = said.success ? said.data : { error: message };
-    return c.body(`${goJson(sortedMap(body))}\n`, status, { "Content-Type": "application/json" });
+    return { type: "application/json", text: `${goJson(sortedMap(body))}\n` };
   }
-  return c.body(`${message}\n`, status, { "Content-Type": "text/plain; charset=utf-8" });
+  return { type: "text/plain; charset=utf-8", text: `${message}\n` };
 }
 
 /** Where there is no door, the edge has words of its own. */
@@ -99,7 +111,8 @@ function acceptsJson(accept: string | undefined): boolean {
 }
 
 /** RFC 9457; the structured facts are extension members, which never replace the standard ones. */
-function problem(error: RegistryError, status: number): Record<string, unknown> {
+function problem(error: RegistryError): Record<string, unknown> {
+  const { status } = ERRORS[error.code];
   const facts = z.record(z.string(), z.unknown()).safeParse(error.detail);
   return {
     ...(facts.success ? facts.data : error.detail === undefined ? {} : { details: error.detail }),

@@ -38,7 +38,7 @@ export const ADDRESS_FACTOR = 4;
 
 /** The classes that are frequent: a process takes so many units of one at a time, so that most requests ask nobody (identity.md 8.3). */
 export const LEASE = 16;
-export const LEASED: ReadonlySet<Limited> = new Set(["unauthenticated", "read-meta", "read-blob", "upload-start", "mutate"]);
+export const LEASED: ReadonlySet<Limited> = new Set(["unauthenticated", "token", "read-meta", "read-blob", "upload-start", "mutate"]);
 
 /** The rates of one of so many processes that cannot ask each other: together they let through no more than all of them are to. */
 export function sharedRates(rates: Rates, processes: number): Rates {

@@ -23,11 +23,14 @@ import { type Claim, claim, hasCode, noneWhenMissing, withCurrentName } from "./
 import { PublishedFile } from "./published-file.ts";
 import { release } from "./release.ts";
 import { makeRemovalToken, takeRemovalToken } from "./removal-token.ts";
+import { syncPath } from "./sync.ts";
 import { nameUnderWay, removeLeftovers } from "./under-way.ts";
 
 export interface FilesystemOptions {
   /** How files are opened; for a file system that is reached in another way than by paths of this machine. */
   readonly openFile?: (path: string, flags: number, mode?: number) => Promise<FileHandle>;
+  /** How a file or a folder is made durable (its size); for the same. */
+  readonly sync?: (path: string) => Promise<number>;
 }
 
 const PRIVATE_FOLDER = 0o700;
@@ -50,13 +53,13 @@ const WRITTEN = "+blob.";
  * Blobs as files: `blobs/<algorithm>/<2 hex>/<hex>` and `uploads/<id>/data`, which its writer renames while it writes (`claim.ts`).
  * Any number of processes of one machine may open the same folder.
  */
-export async function openFilesystem(root: string, { openFile = open }: FilesystemOptions = {}): Promise<BlobStore> {
+export async function openFilesystem(root: string, { openFile = open, sync = syncPath }: FilesystemOptions = {}): Promise<BlobStore> {
   const [blobs, uploads] = [join(root, "blobs"), join(root, "uploads")];
   await mkdir(blobs, { recursive: true, mode: PRIVATE_FOLDER });
   await mkdir(uploads, { recursive: true, mode: PRIVATE_FOLDER });
   await removeLeftovers(uploads, WRITTEN);
   await makeRemovalToken(blobs);
-  return new Filesystem(blobs, uploads, openFile);
+  return new Filesystem(blobs, uploads, { openFile, sync });
 }
 
 /** What is kept free: a gibibyte, or a twentieth of a smaller file system. */
@@ -68,16 +71,18 @@ const ROOM_AGE = 50;
 class Filesystem implements BlobStore {
   readonly #blobs: string;
   readonly #uploads: string;
-  readonly #openFile: NonNullable<FilesystemOptions["openFile"]>;
+  readonly #openFile: Required<FilesystemOptions>["openFile"];
+  readonly #sync: Required<FilesystemOptions>["sync"];
   /** Folders whose entry in their parent this process has made durable. */
   readonly #durable = new Set<string>();
   /** The last look at the room that is left, and when it was (performance.now()). */
   #room: { readonly at: number; readonly left: Promise<number> } | undefined;
 
-  constructor(blobs: string, uploads: string, openFile: NonNullable<FilesystemOptions["openFile"]>) {
+  constructor(blobs: string, uploads: string, { openFile, sync }: Required<FilesystemOptions>) {
     this.#blobs = blobs;
     this.#uploads = uploads;
     this.#openFile = openFile;
+    this.#sync = sync;
   }
 
   async stat(digest: Digest): Promise<{ readonly size: number; readonly modifiedAt: number } | undefined> {
@@ -276,17 +281,6 @@ class Filesystem implements BlobStore {
     try {
       await handle.writeFile(bytes);
       await handle.sync();
-    } finally {
-      await handle.close();
-    }
-  }
-
-  /** fsync(2) of a file or folder; its size. */
-  async #sync(path: string): Promise<number> {
-    const handle = await this.#openFile(path, constants.O_RDONLY);
-    try {
-      await handle.sync();
-      return (await handle.stat()).size;
     } finally {
       await handle.close();
     }

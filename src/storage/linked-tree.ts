@@ -21,6 +21,7 @@ const READ_ONLY = 0o444;
 const [MADE, REMOVED] = ["+tree.", "+gone."] as const;
 /** Each try lost means that another removal has just taken an empty parent away, or another promotion was first. */
 const MAX_TRIES = 16;
+const MOVED_MEANWHILE = ["ENOENT", "ENOTEMPTY", "EEXIST"] as const;
 
 /** The tree `trusted/` of a data directory. Any number of processes of one machine may open it; what those left under way that have ended goes. */
 export async function openLinkedTree(root: string): Promise<RuntimeTree> {
@@ -56,8 +57,8 @@ class LinkedTree implements RuntimeTree {
       await this.#moveIn(made, folder);
       return true;
     } catch (error) {
-      // Another change of the folder has taken it away.
-      if (hasCode(error, "ENOENT") && !(await exists(made))) return false;
+      // Another change of the folder has taken it away, before it was moved or between a try to move it and the next.
+      if (hasCode(error, ...MOVED_MEANWHILE) && !(await exists(made))) return false;
       throw hasCode(error, "ENOSPC", "EDQUOT") ? new StorageFullError("there is no room left for links", { cause: error }) : error;
     } finally {
       await rm(made, { recursive: true, force: true });
@@ -115,7 +116,7 @@ class LinkedTree implements RuntimeTree {
         await rename(made, folder);
         break;
       } catch (error) {
-        if (!hasCode(error, "ENOENT", "ENOTEMPTY", "EEXIST") || tries >= MAX_TRIES || !(await exists(made))) throw error;
+        if (!hasCode(error, ...MOVED_MEANWHILE) || tries >= MAX_TRIES || !(await exists(made))) throw error;
         if (!hasCode(error, "ENOENT")) await this.#moveOut(folder);
       }
     }

@@ -1,14 +1,22 @@
-import { mkdir, open, readdir } from "node:fs/promises";
+import { closeSync, constants, fstatSync, fsync, openSync } from "node:fs";
+import { mkdir, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { promisify } from "node:util";
 import { hasCode } from "./claim.ts";
 
-/** fsync(2) of a file, or of a folder, which makes the names in it durable. */
-export async function syncPath(path: string): Promise<void> {
-  const handle = await open(path, "r");
+const flush = promisify(fsync);
+
+/**
+ * fsync(2) of a file, or of a folder, which makes the names in it durable; the size. Only that waits for a disk, so that only that takes a
+ * thread, which is dearer than to open what is there, to look at it and to close it together.
+ */
+export async function syncPath(path: string): Promise<number> {
+  const file = openSync(path, constants.O_RDONLY);
   try {
-    await handle.sync();
+    await flush(file);
+    return fstatSync(file).size;
   } finally {
-    await handle.close();
+    closeSync(file);
   }
 }
 

@@ -1,3 +1,5 @@
+import { Agent, request } from "node:http";
+import { setImmediate } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { conform, jsonBody, wholeBody } from "../../src/http/body.ts";
@@ -117,9 +119,38 @@ test("facts are members of a problem and never replace the standard ones; header
   });
 });
 
-test("HEAD gets the status without a body", async () => {
-  const answer = await fetch(`${edge.url}/v2/a/fail/MANIFEST_UNKNOWN`, { method: "HEAD", headers: known });
-  expect([answer.status, await answer.text()]).toEqual([404, ""]);
+/** What an answer says but for what differs each time. */
+const answerTo = async (path: string, method: string): Promise<object> => {
+  const answer = await fetch(`${edge.url}${path}`, { method, headers: known });
+  // `fetch` itself asks for the end of a connection with HEAD.
+  const own = new Set(["date", "x-request-id", "connection", "keep-alive"]);
+  return { status: answer.status, headers: [...answer.headers].filter(([name]) => !own.has(name)) };
+};
+
+describe("HEAD", () => {
+  test.each(["/v2/a/fail/MANIFEST_UNKNOWN", "/v1/fail/CONFLICT", "/v1/model/none", "/elsewhere"])(
+    "gets of %s what GET gets, but no body",
+    async (path) => {
+      expect(await answerTo(path, "HEAD")).toEqual(await answerTo(path, "GET"));
+      expect(await (await fetch(`${edge.url}${path}`, { method: "HEAD", headers: known })).text()).toBe("");
+    },
+  );
+
+  test("leaves the connection open for the next request", async () => {
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const portOf = (path: string): Promise<number | undefined> =>
+      new Promise((resolve, reject) => {
+        const asked = request(`${edge.url}${path}`, { method: "HEAD", headers: known, agent }, (answer) => {
+          const port = answer.socket.localPort;
+          answer.resume().once("end", () => resolve(port));
+        });
+        asked.once("error", reject).end();
+      });
+    const first = await portOf("/v2/a/fail/BLOB_UNKNOWN");
+    await setImmediate();
+    expect(await portOf("/v2/a/fail/BLOB_UNKNOWN")).toBe(first);
+    agent.destroy();
+  });
 });
 
 test("two answers of one kind differ in nothing but the date and the request id", async () => {

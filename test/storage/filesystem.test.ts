@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { digestOf } from "../../src/oci/digest.ts";
 import { type BlobStore, StorageFullError, UploadBusyError } from "../../src/storage/blob-store.ts";
 import { blobPath, openFilesystem } from "../../src/storage/filesystem.ts";
+import { syncPath } from "../../src/storage/sync.ts";
 import { startChild } from "../support/child.ts";
 import { smallFilesystem } from "../support/small-filesystem.ts";
 import { HeldSource, all, describeBlobStore, pieces, publish, read, readStaged } from "./blob-store.suite.ts";
@@ -225,6 +226,16 @@ class FaultyFiles {
     return this.#faulty(handle);
   };
 
+  readonly sync = async (path: string): Promise<number> => {
+    this.#failSync();
+    return syncPath(path);
+  };
+
+  #failSync(): void {
+    const fault = this.syncs.shift();
+    if (fault !== undefined && fault !== "") throw faultOf(fault);
+  }
+
   #faulty(handle: FileHandle): FileHandle {
     const writev = handle.writev.bind(handle);
     const sync = handle.sync.bind(handle);
@@ -240,8 +251,7 @@ class FaultyFiles {
         return { bytesWritten, buffers };
       },
       sync: async () => {
-        const fault = this.syncs.shift();
-        if (fault !== undefined && fault !== "") throw faultOf(fault);
+        this.#failSync();
         await sync();
       },
     });
@@ -263,7 +273,7 @@ describe("a disk that fails", () => {
 
   beforeEach(async () => {
     faulty = new FaultyFiles();
-    store = await openFilesystem(root, { openFile: faulty.openFile });
+    store = await openFilesystem(root, faulty);
     await store.stage("u");
   });
 
@@ -360,7 +370,7 @@ describe("a disk that fails", () => {
       await store.discard("u");
       await store.remove(digestOf("content"), async () => true);
       await rm(join(root, "blobs/sha256"), { recursive: true, force: true });
-      store = await openFilesystem(root, { openFile: faulty.openFile });
+      store = await openFilesystem(root, faulty);
       await store.stage("u");
       await store.append("u", pieces("content"), 0);
       faulty.syncs.splice(0, Infinity, ...Array.from({ length: before - 1 }, () => ""), ...folders.slice(1));
@@ -373,10 +383,10 @@ describe("a disk that fails", () => {
   test("syncs the file, every new folder's parent, and at last the folder of the blob", async () => {
     const synced: string[] = [];
     const watching = await openFilesystem(root, {
-      openFile: async (path, flags, mode) => {
-        const handle = await open(path, flags, mode);
-        const sync = handle.sync.bind(handle);
-        return Object.assign(handle, { sync: () => sync().then(() => synced.push(path.slice(root.length + 1))) });
+      sync: async (path) => {
+        const size = await syncPath(path);
+        synced.push(path.slice(root.length + 1));
+        return size;
       },
     });
     await publish(watching, "content", "w");
