@@ -31,6 +31,12 @@ interface Session {
   readonly writers: Map<number, number>;
 }
 
+/** The open uploads of a namespace, and the bytes that are promised to all of them. */
+interface Promised {
+  readonly sessions: Set<Session>;
+  reserved: number;
+}
+
 /** An upload that nobody has written to for so long (ms) is open no more for the count; its bytes stay until they expire. */
 const IDLE = 60 * 60 * 1000;
 /** All uploads that are kept track of; more are not begun. */
@@ -40,7 +46,7 @@ const MAX_SESSIONS = 100_000;
 export class UploadLedger {
   readonly #caps: UploadCaps;
   readonly #sessions = new Map<string, Session>();
-  readonly #namespaces = new Map<string, Set<Session>>();
+  readonly #namespaces = new Map<string, Promised>();
   /** Bodies that arrive now, by identity. */
   readonly #arriving = new Map<string, number>();
   #arrivingInAll = 0;
@@ -55,8 +61,8 @@ export class UploadLedger {
     if (this.#arrivingInAll >= inAll || (this.#arriving.get(claim.identity) ?? 0) >= perIdentity) return "busy";
     this.#dropIdle(claim, now);
     if (this.#sessions.size >= MAX_SESSIONS) return "busy";
-    const others = this.#namespaces.get(claim.namespace);
-    if ((others?.size ?? 0) >= (claim.open ?? Infinity)) return "open";
+    const open = this.#namespaces.get(claim.namespace)?.sessions.size ?? 0;
+    if (open >= (claim.open ?? Infinity)) return "open";
     if (!this.#hasRoom(claim)) return "bytes";
     this.#open(claim, now);
     return "admitted";
@@ -66,7 +72,7 @@ export class UploadLedger {
   arrive(claim: UploadClaim, process: number, now: number): Admission {
     if (!this.#hasRoom(claim)) return "bytes";
     const session = this.#sessions.get(claim.upload) ?? this.#open(claim, now);
-    session.reserved = Math.max(session.reserved, claim.bytes);
+    this.#reserve(session, Math.max(session.reserved, claim.bytes));
     session.touchedAt = now;
     session.writers.set(process, (session.writers.get(process) ?? 0) + 1);
     this.#count(session.identity, 1);
@@ -90,9 +96,10 @@ export class UploadLedger {
     if (session === undefined) return;
     for (const writers of session.writers.values()) this.#count(session.identity, -writers);
     this.#sessions.delete(upload);
-    const others = this.#namespaces.get(session.namespace);
-    others?.delete(session);
-    if (others?.size === 0) this.#namespaces.delete(session.namespace);
+    this.#reserve(session, 0);
+    const promised = this.#namespaces.get(session.namespace);
+    promised?.sessions.delete(session);
+    if (promised?.sessions.size === 0) this.#namespaces.delete(session.namespace);
   }
 
   /** A process has ended, and all of its requests with it. */
@@ -104,26 +111,34 @@ export class UploadLedger {
   }
 
   #open({ upload, namespace, identity, bytes }: UploadClaim, now: number): Session {
-    const session: Session = { upload, namespace, identity, reserved: bytes, touchedAt: now, writers: new Map() };
+    const session: Session = { upload, namespace, identity, reserved: 0, touchedAt: now, writers: new Map() };
     this.#sessions.set(upload, session);
-    const others = this.#namespaces.get(namespace) ?? new Set();
-    this.#namespaces.set(namespace, others.add(session));
+    const promised = this.#namespaces.get(namespace) ?? { sessions: new Set(), reserved: 0 };
+    promised.sessions.add(session);
+    this.#namespaces.set(namespace, promised);
+    this.#reserve(session, bytes);
     return session;
+  }
+
+  #reserve(session: Session, bytes: number): void {
+    const promised = this.#namespaces.get(session.namespace);
+    if (promised !== undefined) promised.reserved += bytes - session.reserved;
+    session.reserved = bytes;
   }
 
   #hasRoom({ upload, namespace, bytes, left }: UploadClaim): boolean {
     if (left === null) return true;
-    let reserved = bytes;
-    for (const other of this.#namespaces.get(namespace) ?? []) if (other.upload !== upload) reserved += other.reserved;
-    return reserved <= left;
+    const promised = this.#namespaces.get(namespace)?.reserved ?? 0;
+    const own = this.#sessions.get(upload)?.reserved ?? 0;
+    return promised - own + bytes <= left;
   }
 
   /** Those that nobody goes on with are looked for only when there are too many. */
   #dropIdle({ namespace, open }: UploadClaim, now: number): void {
-    const others = this.#namespaces.get(namespace) ?? new Set();
+    const own = this.#namespaces.get(namespace)?.sessions ?? new Set();
     const isFull = this.#sessions.size >= MAX_SESSIONS;
-    if (!isFull && others.size < (open ?? Infinity)) return;
-    for (const session of isFull ? this.#sessions.values() : others)
+    if (!isFull && own.size < (open ?? Infinity)) return;
+    for (const session of isFull ? this.#sessions.values() : own)
       if (session.writers.size === 0 && session.touchedAt + IDLE < now) this.end(session.upload);
   }
 

@@ -88,8 +88,11 @@ class Promises {
       if (isNew && this.#ledger.admit(claimOf(upload, { bytes, left: 100 }), 0) === "admitted") this.#promised.set(upload, bytes);
     },
     arrive: ({ upload, bytes, process }) => {
-      if (this.#ledger.arrive(claimOf(upload, { bytes, left: 100 }), process, 0) !== "admitted") return;
-      this.#promised.set(upload, Math.max(this.#promised.get(upload) ?? 0, bytes));
+      const own = this.#promised.get(upload) ?? 0;
+      const isThereRoom = this.total - own + bytes <= 100;
+      const isAdmitted = this.#ledger.arrive(claimOf(upload, { bytes, left: 100 }), process, 0) === "admitted";
+      if (isAdmitted !== isThereRoom) throw new Error(`${upload} was ${isAdmitted ? "" : "not "}admitted`);
+      if (isAdmitted) this.#promised.set(upload, Math.max(own, bytes));
     },
     pause: ({ upload, process }) => this.#ledger.pause(upload, process, 0),
     end: ({ upload }) => {
@@ -111,7 +114,7 @@ class Promises {
   }
 }
 
-test("whatever comes in whatever order, no more room is promised than there is, and nothing stays counted when all has ended", () => {
+test("whatever comes in whatever order, no more room is promised than there is, and no less, and nothing stays counted when all has ended", () => {
   const check = fc.check(
     fc.property(fc.array(act, { maxLength: 200 }), (acts) => {
       const promises = new Promises();
