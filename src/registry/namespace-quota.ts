@@ -1,5 +1,6 @@
-import { namespacesWith, registryRights } from "../identity/authorize.ts";
+import { registryRights } from "../identity/authorize.ts";
 import { isNamespaceName } from "../identity/name.ts";
+import { isOperatorWithKey } from "../identity/own-namespace.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { keys } from "../storage/keys.ts";
 import { type Quota, type QuotaRecord, quotaRecord } from "../storage/records.ts";
@@ -31,9 +32,7 @@ export async function showNamespace(needs: Needs, { principal }: Caller, name: s
 
 /** Sets what a namespace may hold; what is left out is as the configuration says. What it holds beyond that stays, and grows no more. */
 export async function setQuota(needs: Needs, caller: Caller, name: string, wanted: OwnQuota): Promise<HeldNamespace> {
-  if (namespacesWith(caller.principal, "administer:system") !== "*" || caller.principal.access !== undefined) {
-    throw new RegistryError("DENIED", "only an operator sets quotas, with an API key");
-  }
+  if (!isOperatorWithKey(caller.principal)) throw new RegistryError("DENIED", "only an operator sets quotas, with an API key");
   await decideAndCommit(needs, async () => {
     const { own: before } = await held(needs, name);
     const key = keys.quota(name);

@@ -1,5 +1,6 @@
-import { namespacesWith, registryRights } from "../identity/authorize.ts";
+import { registryRights } from "../identity/authorize.ts";
 import { isIdentityName, isNamespaceName, isReservedNamespace, skeletonOf } from "../identity/name.ts";
+import { refusalOfMaker, refusalOfOwner } from "../identity/own-namespace.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { Put } from "../storage/metadata-store.ts";
@@ -11,30 +12,27 @@ import type { Caller, Services } from "./ports.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "newId">;
 
-/** Bounds an identity's bindings, which every request of it reads. */
-const MAX_BINDINGS = 256;
-
 export interface Namespace {
   readonly name: string;
   readonly record: NamespaceRecord;
 }
 
-/** Makes a namespace that an identity owns. Namespaces are closed: only operators make them (identity.md 6.4). */
+/** Makes a namespace that an identity owns. Throws DENIED for who makes none, and CONFLICT where the name or the owner cannot be had. */
 export async function createNamespace(
   services: Needs,
   caller: Caller,
   { name, owner }: { readonly name: string; readonly owner: string },
 ): Promise<Namespace> {
-  if (namespacesWith(caller.principal, "administer:system") !== "*" || caller.principal.access !== undefined) {
-    throw new RegistryError("DENIED", "only an operator makes namespaces, with an API key");
-  }
+  const refused = refusalOfMaker(caller.principal);
+  if (refused !== undefined) throw new RegistryError("DENIED", refused);
   checkName(name);
   return decideAndCommit(services, async () => {
     await checkFree(services, name);
     const found = isIdentityName(owner) ? await findIdentity(services, owner) : undefined;
     if (found === undefined)
       throw new RegistryError("INVALID", `there is no identity ${quoted(owner)}; make one with \`securectl key create\``);
-    checkOwner(found.record);
+    const unfit = refusalOfOwner(found.record);
+    if (unfit !== undefined) throw new RegistryError("CONFLICT", unfit);
     return decided(services, caller, name, found);
   });
 }
@@ -108,14 +106,6 @@ async function checkFree({ metadata }: Pick<Services, "metadata">, name: string)
   if (taken === undefined) return;
   const why = taken.value === name ? `the namespace ${name} exists` : `${name} could be mistaken for the namespace ${String(taken.value)}`;
   throw new RegistryError("CONFLICT", `${why}; choose another name`);
-}
-
-function checkOwner({ name, bindings, disabled }: IdentityRecord): void {
-  if (disabled) throw new RegistryError("CONFLICT", `the identity ${name} is disabled`);
-  if (bindings.some(({ role }) => role === "operator")) {
-    throw new RegistryError("CONFLICT", `${name} is an operator, and operators never push; name another identity as owner`);
-  }
-  if (bindings.length >= MAX_BINDINGS) throw new RegistryError("CONFLICT", `${name} has ${MAX_BINDINGS} roles, and more are not allowed`);
 }
 
 function quoted(text: string): string {

@@ -1,7 +1,7 @@
 import { type Permission } from "../../identity/permission.ts";
 import { decideGrant } from "../../identity/grant.ts";
 import { permissionsOf } from "../../identity/role.ts";
-import { namespacesWith } from "../../identity/authorize.ts";
+import { refusalOfMaker, refusalOfOwner } from "../../identity/own-namespace.ts";
 import type { Principal } from "../../identity/principal.ts";
 import { refusalOfDisabling } from "../../registry/disable-identity.ts";
 import { endOf, isIdle } from "../../registry/find-credential.ts";
@@ -91,7 +91,7 @@ function hindrancesOf(principal: Principal, { record, keys }: FoundIdentity): Id
   return {
     key: keyHindrance(principal, record),
     disable: keys === undefined ? "you do not administer its keys" : refusalOfDisabling(principal, record.name),
-    namespace: namespaceHindrance(principal, record),
+    namespace: refusalOfMaker(principal) ?? refusalOfOwner(record),
   };
 }
 
@@ -101,10 +101,4 @@ function keyHindrance(principal: Principal, record: FoundIdentity["record"]): st
   if (only === undefined) return "it has no role";
   const grant = decideGrant(principal, record.name, only, record);
   return grant.effect === "permit" ? undefined : grant.reason;
-}
-
-function namespaceHindrance(principal: Principal, { disabled, bindings }: FoundIdentity["record"]): string | undefined {
-  if (namespacesWith(principal, "administer:system") !== "*") return "only an operator makes namespaces";
-  if (disabled) return "it is disabled";
-  return bindings.some(({ role }) => role === "operator") ? "it is an operator, and operators never push" : undefined;
 }
