@@ -21,5 +21,5 @@ export const healthAnswer = z.strictObject({
   trusted_count: count.optional(),
   state_counts: z.record(z.enum(STATES), count).optional(),
   damaged_count: count.optional().describe("blobs whose bytes are wrong or missing"),
-  complete: z.boolean().optional().describe("false when there are more than were counted"),
+  complete: z.boolean().optional().describe("false when more blobs are damaged than were counted"),
 });

@@ -85,7 +85,7 @@ export const tensorManifestAnswer = z.discriminatedUnion("status", [
   z.strictObject({ name: z.string(), reason: z.string(), status: z.literal("skipped") }),
 ]);
 
-/** Answer of `GET /v1/stats`. Counts end at a bound; then `complete` is false. */
+/** Answer of `GET /v1/stats`. Damaged blobs are counted up to a bound; then `complete` is false. */
 export const statsAnswer = z.strictObject({
   model_count: size,
   state_counts: z.record(z.string(), size),

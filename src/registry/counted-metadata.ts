@@ -3,9 +3,9 @@ import { isRepositoryName, namespaceOf } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
 import type { Change, Entry, Expectation, Key, MetadataStore } from "../storage/metadata-store.ts";
 import type { UsageRecord } from "../storage/records.ts";
+import { StateGrowth } from "./count-states.ts";
 import { REGISTRY_ITSELF } from "./own-blobs.ts";
 import type { Services } from "./ports.ts";
-import { StateGrowth } from "./state-history.ts";
 import { overQuota, quotaOf, usageOf } from "./quotas.ts";
 
 export type Amounts = Omit<UsageRecord, "v">;
@@ -56,8 +56,9 @@ export function sumOf(left: Amounts, right: Amounts, sign: 1 | -1 = 1): Amounts 
 }
 
 /**
- * A metadata store that counts what namespaces hold, and how many artifacts are in each state, in the change itself, whoever makes it; and that refuses a change by which a namespace
- * would hold more than its quota. It holds when many come at once: the store adds up while nobody else writes.
+ * A metadata store that counts what namespaces hold, and how many artifacts are in each state, in the change itself, whoever makes it; and
+ * that refuses a change by which a namespace would hold more than its quota. It holds when many come at once: the store adds up while nobody
+ * else writes.
  */
 export function countedMetadata(store: MetadataStore, settings: Pick<Services["settings"], "quota">): MetadataStore {
   return {

@@ -14,8 +14,7 @@ type Needs = Pick<Services, "metadata" | "blobs" | "clock">;
 
 /** Sets the gauges that tell of what is kept, as it is now. Each look is bounded, however much there is. */
 export async function measure(services: Needs, meter: Meter): Promise<void> {
-  const { counts } = await countStates(services);
-  for (const [state, count] of Object.entries(counts)) meter.set("registry_artifacts", { state }, count);
+  for (const [state, count] of Object.entries(await countStates(services))) meter.set("registry_artifacts", { state }, count);
   meter.set("registry_damaged_blobs", {}, (await countDamaged(services)).count);
   meter.set("oci_storage_bytes", { kind: "room" }, await services.blobs.room());
   const found = await services.metadata.get(keys.job("verify-all"));

@@ -7,8 +7,6 @@ import { durationText, moment, sizeText } from "./text.ts";
 /** What the start page tells. */
 export interface Overview {
   readonly states: Readonly<Record<State, number>>;
-  /** False when a state has at least as many artifacts as are counted. */
-  readonly areStatesComplete: boolean;
   /** Oldest first. */
   readonly history: readonly ShownDay[];
   /** Counted up to a bound. */
@@ -22,7 +20,7 @@ export interface Overview {
 }
 
 /** The start page. */
-export function startPage({ states, areStatesComplete, history, damaged, waiting, room, expiring }: Overview): Html {
+export function startPage({ states, history, damaged, waiting, room, expiring }: Overview): Html {
   const total = Object.values(states).reduce((sum, count) => sum + count, 0);
   return html`<h1>What is here</h1>
     <div id="overview" data-region>
@@ -32,7 +30,6 @@ export function startPage({ states, areStatesComplete, history, damaged, waiting
         <ul class="cards">
           ${STATES.map((state) => html`<li><strong>${states[state]}</strong>${stateBadge(state)}<br /><span class="soft">${meaningOf(state)}</span></li>`)}
         </ul>
-        ${!areStatesComplete && html`<p class="soft">Each state is counted up to a thousand.</p>`}
       </section>
       <section aria-labelledby="history">
         <h2 id="history">The last ${history.length} days</h2>

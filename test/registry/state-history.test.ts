@@ -1,8 +1,9 @@
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
 import { STATES } from "../../src/lifecycle/state.ts";
+import { countStatesOnce } from "../../src/registry/count-states.ts";
 import { countedMetadata } from "../../src/registry/counted-metadata.ts";
-import { countStatesOnce, stateHistory } from "../../src/registry/state-history.ts";
+import { stateHistory } from "../../src/registry/state-history.ts";
 import { keys } from "../../src/storage/keys.ts";
 import type { MetadataStore } from "../../src/storage/metadata-store.ts";
 import { NO_QUOTA } from "../support/limits.ts";

@@ -36,15 +36,13 @@ export function startDoors(services: Needs, pages: Pages): readonly Door[] {
 
 /** Counts are told to every credential, as at `/health` (RULES 32); the disk is the operator's. */
 async function overviewOf(services: Needs, caller: Caller): Promise<Overview> {
-  const { counts, complete } = await countStates(services);
   const damaged = await countDamaged(services);
   const isOperator = registryRights(caller.principal).has("administer:system");
   return {
-    states: counts,
-    areStatesComplete: complete,
-    history: (await stateHistory(services, HISTORY_DAYS)).map(({ at, counts: of }) => ({
+    states: await countStates(services),
+    history: (await stateHistory(services, HISTORY_DAYS)).map(({ at, counts }) => ({
       day: new Date(at).toISOString().slice(0, 10),
-      counts: of,
+      counts,
     })),
     damaged: { count: damaged.count, isComplete: damaged.complete },
     waiting: await waitingOf(services, caller),

@@ -160,11 +160,11 @@ function unverified(name: string, output: string): RegistryError {
 }
 
 async function stats(services: AcquireServices): Promise<Record<string, unknown>> {
-  const { counts, complete } = await countStates(services);
+  const counts = await countStates(services);
   const damaged = await countDamaged(services);
   const occurring = Object.entries(counts).filter(([, count]) => count > 0);
   return {
-    complete: complete && damaged.complete,
+    complete: damaged.complete,
     damaged_count: damaged.count,
     model_count: Object.values(counts).reduce((sum, count) => sum + count, 0),
     state_counts: Object.fromEntries(occurring.toSorted(([a], [b]) => (a < b ? -1 : 1))),
