@@ -3,6 +3,7 @@ import { policyView } from "../api/policies.ts";
 import { canonicalJson } from "../oci/canonical-json.ts";
 import { type Digest, digestOf, digestSchema } from "../oci/digest.ts";
 import { OCI_EMPTY, OCI_IMAGE } from "../oci/media-types.ts";
+import { recordedDecision } from "../policy/recorded-decision.ts";
 import type { ArtifactRef } from "./artifact-ref.ts";
 import { type NativeClient, artifactPath } from "./client.ts";
 import type { ExportContent } from "./export-content.ts";
@@ -19,11 +20,8 @@ const EMPTY_CONFIG = Buffer.of(0x7b, 0x7d);
 /** Of so many promotions of an artifact, the last ones, a layout holds what they rested on. */
 export const MAX_PROMOTIONS = 100;
 
-/** A decision, as far as it is looked at. */
-const decisionSchema = z.looseObject({
-  digest: digestSchema,
-  policies: z.array(z.looseObject({ name: z.string(), version: z.number(), digest: digestSchema })).default([]),
-});
+/** A decision as the registry shows it: its digest is over all the rest, to the letter. */
+const shownDecision = z.looseObject({ digest: digestSchema });
 
 /** What promotions rested on, as layouts hold it. */
 export class Grounds {
@@ -48,12 +46,12 @@ export class Grounds {
     }
   }
 
-  async #addOne(decision: z.infer<typeof decisionSchema>, content: ExportContent): Promise<void> {
+  async #addOne(decision: z.infer<typeof shownDecision>, content: ExportContent): Promise<void> {
     const documents: { readonly mediaType: string; readonly bytes: Buffer }[] = [];
     const { digest, ...said } = decision;
     const text = canonicalJson(said);
     if (digestOf(text) === digest) documents.push({ mediaType: DECISION, bytes: Buffer.from(text) });
-    for (const { name, version, digest: wanted } of decision.policies) {
+    for (const { name, version, digest: wanted } of recordedDecision.parse(said).policies) {
       const policy = await this.#policy(name, version);
       if (digestOf(policy) === wanted) documents.push({ mediaType: POLICY, bytes: Buffer.from(policy) });
     }
@@ -65,9 +63,9 @@ export class Grounds {
   }
 
   /** Undefined where the registry has no record of it any more. */
-  async #decision(ref: ArtifactRef, digest: Digest): Promise<z.infer<typeof decisionSchema> | undefined> {
+  async #decision(ref: ArtifactRef, digest: Digest): Promise<z.infer<typeof shownDecision> | undefined> {
     try {
-      return await this.#native.request({ method: "GET", path: artifactPath(ref, "decision"), query: { digest } }, decisionSchema);
+      return await this.#native.request({ method: "GET", path: artifactPath(ref, "decision"), query: { digest } }, shownDecision);
     } catch (error) {
       if (error instanceof CliError && error.exit === EXIT.notFound) return undefined;
       throw error;

@@ -1,11 +1,10 @@
-import { z } from "zod";
 import { type LayoutReport, layoutReport } from "../api/layout-report.ts";
-import { evidenceSigner } from "../api/decision.ts";
 import type { ProofFault } from "../lifecycle/proof-fault.ts";
 import type { Proven } from "../lifecycle/proof.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
-import { type Digest, digestSchema } from "../oci/digest.ts";
+import type { Digest } from "../oci/digest.ts";
 import { JsonError, parseJson } from "../oci/json.ts";
+import { type RecordedDecision, recordedDecision } from "../policy/recorded-decision.ts";
 import { type AuthorityRevocation, revocationOf, revokedAuthoritySchema } from "../trust/revoked-authority.ts";
 import { DECISION, GROUNDS } from "./export-policies.ts";
 import { LayoutError } from "./layout-error.ts";
@@ -15,30 +14,6 @@ import type { Layout } from "./layout.ts";
 /** No decision that is recorded is larger. */
 const MAX_DECISION_BYTES = 16 * 1_048_576;
 const MAX_DEPTH = 32;
-
-const decisionSchema = z.object({
-  artifact: digestSchema,
-  policies: z
-    .array(
-      z.object({
-        name: z.string(),
-        requirements: z.array(
-          z.object({
-            name: z.string(),
-            accepted: z.array(
-              z.object({
-                manifest: digestSchema,
-                signer: evidenceSigner,
-                key: digestSchema.optional(),
-                signed_at: z.string().nullable(),
-              }),
-            ),
-          }),
-        ),
-      }),
-    )
-    .default([]),
-});
 
 type Told = Pick<LayoutReport, "signers" | "revoked_authorities">;
 
@@ -115,15 +90,13 @@ async function signersIn(
   });
 }
 
-type ReadDecision = z.infer<typeof decisionSchema>;
-
 /** The decisions among the grounds, by digest; what cannot be read is a fault that others tell. */
 async function decisionsIn(
   layout: Layout,
   wanted: ReadonlySet<Digest>,
   manifests: ListedContent["manifests"],
-): Promise<ReadonlyMap<Digest, ReadDecision>> {
-  const found = new Map<Digest, ReadDecision>();
+): Promise<ReadonlyMap<Digest, RecordedDecision>> {
+  const found = new Map<Digest, RecordedDecision>();
   for (const { descriptor, artifactType } of manifests.values())
     if (artifactType === GROUNDS)
       for (const [digest, decision] of await decisionsOf(layout, descriptor, wanted)) found.set(digest, decision);
@@ -134,12 +107,12 @@ async function decisionsOf(
   layout: Layout,
   descriptor: Descriptor,
   wanted: ReadonlySet<Digest>,
-): Promise<readonly (readonly [Digest, ReadDecision])[]> {
-  const found: (readonly [Digest, ReadDecision])[] = [];
+): Promise<readonly (readonly [Digest, RecordedDecision])[]> {
+  const found: (readonly [Digest, RecordedDecision])[] = [];
   try {
     const { manifest } = await readManifest(layout, descriptor);
     for (const layer of manifest.layers.filter(({ mediaType, digest }) => mediaType === DECISION && wanted.has(digest))) {
-      const { data } = decisionSchema.safeParse(parseJson(await layout.read(layer, MAX_DECISION_BYTES), { maxDepth: MAX_DEPTH }));
+      const { data } = recordedDecision.safeParse(parseJson(await layout.read(layer, MAX_DECISION_BYTES), { maxDepth: MAX_DEPTH }));
       if (data !== undefined) found.push([layer.digest, data]);
     }
   } catch (error) {

@@ -1,6 +1,6 @@
 import { digestSchema } from "../oci/digest.ts";
 import { repositoryNameSchema } from "../oci/reference.ts";
-import { identitiesOf, parseDecision, signerRows, signersIn } from "../registry/decision-rows.ts";
+import { parseDecision, rowsOfSigners } from "../registry/decision-rows.ts";
 import { type Indexed, indexOnce } from "../registry/index-once.ts";
 import type { Services } from "../registry/ports.ts";
 import { keys } from "../storage/keys.ts";
@@ -16,5 +16,5 @@ export async function indexDecisions(needs: Pick<Services, "metadata">, signal?:
 
 async function rowsFor({ key, value }: Entry): Promise<Indexed> {
   const [repository, artifact] = [repositoryNameSchema.parse(key[1]), digestSchema.parse(key[2])];
-  return { expect: [], put: signerRows(repository, artifact, signersIn(parseDecision(value)).flatMap(identitiesOf)) };
+  return { expect: [], put: rowsOfSigners(repository, artifact, parseDecision(value)) };
 }

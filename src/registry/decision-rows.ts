@@ -1,21 +1,26 @@
 import { createHash } from "node:crypto";
 import { z } from "zod";
-import { type Digest, digestSchema } from "../oci/digest.ts";
+import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import type { Decision } from "../policy/promotion.ts";
+import { type RecordedDecision, recordedDecision, signersIn } from "../policy/recorded-decision.ts";
 import type { Signatory } from "../trust/distinct-signers.ts";
 import { type SignerIdentity, signerId } from "../trust/verdict.ts";
 import { keys } from "../storage/keys.ts";
 import type { Put } from "../storage/metadata-store.ts";
-import { signerRecord } from "../storage/policy-records.ts";
+import type { signerRecord } from "../storage/policy-records.ts";
 
 /** The rows of a decision that is recorded, and of those whose evidence it took: who is revoked later is found by them. */
 export function decisionRows(repository: RepositoryName, artifact: Digest, decision: Decision): readonly Put[] {
-  const taken = decision.policies.flatMap(({ requirements }) => requirements.flatMap(({ accepted }) => accepted));
   return [
     { key: keys.decision(repository, artifact, decision.digest), value: { v: 1, decision } },
-    ...signerRows(repository, artifact, taken.flatMap(identitiesOf)),
+    ...rowsOfSigners(repository, artifact, decision),
   ];
+}
+
+/** The rows of those whose evidence a decision took about an artifact. */
+export function rowsOfSigners(repository: RepositoryName, artifact: Digest, decision: Parameters<typeof signersIn>[0]): readonly Put[] {
+  return signerRows(repository, artifact, signersIn(decision).flatMap(identitiesOf));
 }
 
 /** The rows by which an artifact is found whose evidence somebody signed. */
@@ -37,48 +42,11 @@ function identityOf(signer: SignerIdentity): z.infer<typeof signerRecord> {
   return signer.type === "key" ? { type: "key", fingerprint: signer.fingerprint } : signer;
 }
 
-const texts = z.record(z.string(), z.string());
-const keySigner = z.object({ type: z.literal("key"), fingerprint: digestSchema });
-const [, identitySigner, certificateSigner] = signerRecord.options;
-const recordedDecision = z.looseObject({
-  decision: z.looseObject({
-    scan: z.object({ scan_results: texts, scanner_versions: texts, policy_version: z.string(), source_revision: z.string() }),
-    policies: z
-      .array(
-        z.looseObject({
-          name: z.string(),
-          version: z.number(),
-          digest: digestSchema,
-          mode: z.string(),
-          requirements: z.array(
-            z.looseObject({
-              name: z.string(),
-              accepted: z.array(
-                z.looseObject({
-                  manifest: digestSchema,
-                  signer: z.discriminatedUnion("type", [keySigner, identitySigner, certificateSigner]),
-                  key: digestSchema.optional(),
-                  signed_at: z.string().nullable(),
-                }),
-              ),
-            }),
-          ),
-        }),
-      )
-      .default([]),
-  }),
-});
-/** What a decision of any version says of scans and of the evidence that it took. */
-export type RecordedDecision = z.infer<typeof recordedDecision>["decision"];
+const decisionRow = z.looseObject({ decision: recordedDecision });
 
-/** Reads the row of a decision. */
+/** Reads the row of a decision of any version. */
 export function parseDecision(row: unknown): RecordedDecision {
-  return recordedDecision.parse(row).decision;
-}
-
-/** Whose evidence a recorded decision took, and by which keys. */
-export function signersIn({ policies }: RecordedDecision): readonly Signatory[] {
-  return policies.flatMap(({ requirements }) => requirements.flatMap(({ accepted }) => accepted));
+  return decisionRow.parse(row).decision;
 }
 
 /** By what an artifact is found: a key also where it is in a certificate, but for those that sign once and are thrown away. */

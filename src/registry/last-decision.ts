@@ -1,10 +1,11 @@
 import { rightsOn } from "../identity/authorize.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
+import { signersIn } from "../policy/recorded-decision.ts";
 import { keys } from "../storage/keys.ts";
 import { refusalRecord } from "../storage/policy-records.ts";
 import type { ManifestRecord } from "../storage/records.ts";
-import { identitiesOf, parseDecision, signerHash, signersIn } from "./decision-rows.ts";
+import { identitiesOf, parseDecision, signerHash } from "./decision-rows.ts";
 import { seesAll } from "./list-artifacts.ts";
 import type { Caller, Services } from "./ports.ts";
 

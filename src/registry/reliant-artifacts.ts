@@ -1,10 +1,11 @@
 import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
+import { signersIn } from "../policy/recorded-decision.ts";
 import { type RevokedAuthority, isRevokedSigner, onlySigner } from "../trust/revoked-authority.ts";
 import { keys, under } from "../storage/keys.ts";
 import { signerRecord } from "../storage/policy-records.ts";
 import type { KnownRevocation } from "./authority-revocations.ts";
-import { parseDecision, signerHash, signersIn } from "./decision-rows.ts";
+import { parseDecision, signerHash } from "./decision-rows.ts";
 import { rowsOf } from "./ordered-rows.ts";
 import type { Services } from "./ports.ts";
 import { findManifest } from "./serving.ts";

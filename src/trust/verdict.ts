@@ -57,7 +57,8 @@ export type Verdict = Verified | Refused;
 export const VERIFIER = "2: bundle 5.0.1, core 4.0.1, protobuf-specs 0.5.2, verify 4.1.3";
 
 const reasons = Object.keys(REASONS).filter((code): code is Reason => Object.hasOwn(REASONS, code));
-const signerSchema = z.discriminatedUnion("type", [
+/** A signer as it is written down. */
+export const signerSchema = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("key"), id: z.string(), fingerprint: digestSchema }),
   z.strictObject({ type: z.literal("identity"), issuer: z.string(), subject: z.string() }),
   z.strictObject({ type: z.literal("certificate"), subject: z.string(), root: digestSchema }),

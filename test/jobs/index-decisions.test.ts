@@ -13,6 +13,7 @@ const SCAN = { scan_results: {}, scanner_versions: {}, policy_version: "", sourc
 const KEY = { type: "key", fingerprint: digestOf("a key") } as const;
 const IDENTITY = { type: "identity", issuer: "https://issuer.example", subject: "ci" } as const;
 const CERTIFICATE = { type: "certificate", subject: "CN=ci", root: digestOf("root") } as const;
+const ARTIFACT = digestOf("artifact");
 const SIGNERS = [KEY, IDENTITY, CERTIFICATE];
 /** More than are looked at, and written, at once. */
 const MANY = 600;
@@ -23,7 +24,7 @@ const accepted = (signer: object) => ({ manifest: digestOf("evidence"), signer, 
 function decisionOf(signers: readonly object[]): object {
   const requirements = [{ name: "signed", accepted: signers.map(accepted), met: true }];
   const policies = [{ name: "p", version: 1, digest: digestOf("p"), mode: "enforce", requirements }];
-  return { v: 1, decision: { scan: SCAN, policies, checks: [] } };
+  return { v: 1, decision: { artifact: ARTIFACT, scan: SCAN, policies, checks: [] } };
 }
 
 function rowOf(at: number, value: object): Put {
@@ -45,8 +46,12 @@ async function old(metadata: MetadataStore): Promise<void> {
     const signer = SIGNERS[at % SIGNERS.length] as (typeof SIGNERS)[number];
     return rowOf(at, decisionOf([signer.type === "key" ? { ...signer, id: "what a policy calls it" } : signer]));
   });
-  // One from before there were written policies.
-  await putRows(metadata, [...rows, rowOf(MANY, { v: 1, decision: { scan: SCAN, checks: [] } })]);
+  // From before there were written policies, and before anybody said anything of scans.
+  const first = [
+    { artifact: ARTIFACT, scan: SCAN, checks: [] },
+    { artifact: ARTIFACT, checks: [] },
+  ];
+  await putRows(metadata, [...rows, ...first.map((decision, at) => rowOf(MANY + at, { v: 1, decision }))]);
 }
 
 describe("indexing whose evidence old decisions took", () => {
@@ -56,7 +61,7 @@ describe("indexing whose evidence old decisions took", () => {
     await old(metadata);
     expect(await indexDecisions(at)).toBe(true);
     expect(await indexed(metadata)).toEqual({ key: 200, identity: 200, certificate: 200 });
-    await putRows(metadata, [rowOf(MANY + 1, decisionOf([KEY]))]);
+    await putRows(metadata, [rowOf(MANY + 2, decisionOf([KEY]))]);
     expect(await indexDecisions(at)).toBe(true);
     expect(await indexed(metadata)).toMatchObject({ key: 200 });
   });
@@ -96,7 +101,7 @@ describe("indexing whose evidence old decisions took", () => {
     looked = 0;
     expect(await indexDecisions(watched(() => undefined))).toBe(true);
     // What is left of them after two pages.
-    expect(looked).toBe(MANY + 1 - 512);
+    expect(looked).toBe(MANY + 2 - 512);
     expect(await indexed(metadata)).toEqual({ key: 200, identity: 200, certificate: 200 });
   });
 
