@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Browser, faultsOfPage } from "../../support/browser.ts";
+import { type Browser, faultsOfPage } from "../../support/browser.ts";
+import { newViewer } from "../../support/viewers.ts";
 import { type WholeRegistry, startWholeRegistry } from "../../support/whole-registry.ts";
 
 let registry: WholeRegistry;
@@ -7,14 +8,8 @@ let auditor: Browser;
 let publisher: Browser;
 beforeAll(async () => {
   registry = await startWholeRegistry();
-  const sign = async (name: string, role: "auditor" | "owner", namespace: string): Promise<Browser> => {
-    const { secret } = await registry.identity(name, [{ role, namespace }]);
-    const browser = Browser.at(registry);
-    await browser.signIn(name, secret);
-    return browser;
-  };
-  auditor = await sign("auditor", "auditor", "*");
-  publisher = await sign("publisher", "owner", "models");
+  auditor = await newViewer(registry, "auditor", "auditor", "*");
+  publisher = await newViewer(registry, "publisher", "owner", "models");
   for (let at = 0; at < 40; at += 1) await registry.key("publisher");
   for (let at = 0; at < 3; at += 1) await publisher.signIn("publisher", "amr_wrong");
 });

@@ -1,19 +1,13 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { digestOf } from "../../../src/oci/digest.ts";
 import { buildGguf, named, text } from "../../formats/build-gguf.ts";
 import { Browser, faultsOfPage } from "../../support/browser.ts";
-import { PolicyRegistry, policyOf } from "../../support/policy-registry.ts";
+import { policyOf } from "../../support/policy-registry.ts";
+import { startViewed } from "../../support/viewers.ts";
 
 const TITLE = "org.opencontainers.image.title";
 
-let world: PolicyRegistry;
-let operator: Browser;
-let runtime: Browser;
-beforeAll(async () => {
-  world = await PolicyRegistry.start();
-  operator = await Browser.signedIn(world.registry, "operator", world.registry.credentials.operator);
-  runtime = await Browser.signedIn(world.registry, "runtime", world.registry.credentials.runtime);
-}, 60_000);
+const { world, operator, runtime } = await startViewed();
 afterAll(() => world.registry.stop());
 
 type Files = Readonly<Record<string, string | Uint8Array<ArrayBuffer>>>;

@@ -1,21 +1,17 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { digestOf } from "../../../src/oci/digest.ts";
-import { Browser, faultsOfPage } from "../../support/browser.ts";
-import { type Artifact, CI, PolicyRegistry, policyOf } from "../../support/policy-registry.ts";
+import { type Browser, faultsOfPage } from "../../support/browser.ts";
+import { type Artifact, CI, policyOf } from "../../support/policy-registry.ts";
 import { ISSUER, statementOf } from "../../support/private-sigstore.ts";
+import { startViewed } from "../../support/viewers.ts";
 
 const OTHER_CI = "https://git.corp.example/ml/other/.ci/release.yml@refs/heads/main";
 const IMAGE = "application/vnd.oci.image.manifest.v1+json";
 const PEOPLE = { name: "people", evidence: { kind: "approvals", minimum: 1 } };
 
-let world: PolicyRegistry;
-let operator: Browser;
-let runtime: Browser;
+const { world, operator, runtime } = await startViewed();
 const artifacts: Record<string, string> = {};
 beforeAll(async () => {
-  world = await PolicyRegistry.start();
-  operator = await Browser.signedIn(world.registry, "operator", world.registry.credentials.operator);
-  runtime = await Browser.signedIn(world.registry, "runtime", world.registry.credentials.runtime);
   await world.putPolicy(world.signedPolicy("signed", "models/signed*"));
   await world.putPolicy(policyOf("people", "models/refused", { require: [PEOPLE] }));
   const signed = await world.push("models/signed");

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Browser, faultsOfPage, formsOf } from "../../support/browser.ts";
+import { newViewer } from "../../support/viewers.ts";
 import { type WholeRegistry, basic, startWholeRegistry } from "../../support/whole-registry.ts";
 
 const KEY = /amr_[A-Za-z0-9_-]{20,}/;
@@ -12,16 +13,10 @@ let reader: Browser;
 let auditor: Browser;
 beforeEach(async () => {
   registry = await startWholeRegistry();
-  const sign = async (name: string, role: "operator" | "owner" | "reader" | "auditor", namespace: string): Promise<Browser> => {
-    const { secret } = await registry.identity(name, [{ role, namespace }]);
-    const browser = Browser.at(registry);
-    await browser.signIn(name, secret);
-    return browser;
-  };
-  operator = await sign("operator", "operator", "*");
-  owner = await sign("owner", "owner", "models");
-  reader = await sign("reader", "reader", "models");
-  auditor = await sign("auditor", "auditor", "*");
+  operator = await newViewer(registry, "operator", "operator", "*");
+  owner = await newViewer(registry, "owner", "owner", "models");
+  reader = await newViewer(registry, "reader", "reader", "models");
+  auditor = await newViewer(registry, "auditor", "auditor", "*");
 });
 afterEach(() => registry.close());
 

@@ -3,26 +3,19 @@ import { configRows, loadConfig } from "../../../src/config.ts";
 import { digestOf } from "../../../src/oci/digest.ts";
 import { operationsPage } from "../../../src/ui/operations.ts";
 import { keys } from "../../../src/storage/keys.ts";
-import { Browser, faultsOfPage, formsOf } from "../../support/browser.ts";
-import { type Known } from "../../support/identities.ts";
+import { type Browser, faultsOfPage, formsOf } from "../../support/browser.ts";
+import { newViewer } from "../../support/viewers.ts";
 import { type WholeRegistry, startWholeRegistry } from "../../support/whole-registry.ts";
 
 let registry: WholeRegistry;
-let known: Known;
 let operator: Browser;
 let auditor: Browser;
 let reader: Browser;
 beforeAll(async () => {
   registry = await startWholeRegistry();
-  const sign = async (name: string, role: "operator" | "auditor" | "reader", namespace: string): Promise<Browser> => {
-    known = await registry.identity(name, [{ role, namespace }]);
-    const browser = Browser.at(registry);
-    await browser.signIn(name, known.secret);
-    return browser;
-  };
-  reader = await sign("reader", "reader", "models");
-  auditor = await sign("auditor", "auditor", "*");
-  operator = await sign("operator", "operator", "*");
+  reader = await newViewer(registry, "reader", "reader", "models");
+  auditor = await newViewer(registry, "auditor", "auditor", "*");
+  operator = await newViewer(registry, "operator", "operator", "*");
 });
 afterAll(() => registry.close());
 

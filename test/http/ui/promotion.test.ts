@@ -1,18 +1,12 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { digestOf } from "../../../src/oci/digest.ts";
-import { Browser, faultsOfPage } from "../../support/browser.ts";
-import { type Artifact, PolicyRegistry, policyOf } from "../../support/policy-registry.ts";
+import { faultsOfPage } from "../../support/browser.ts";
+import { type Artifact, policyOf } from "../../support/policy-registry.ts";
+import { startViewed } from "../../support/viewers.ts";
 
 const IMAGE = "application/vnd.oci.image.manifest.v1+json";
 
-let world: PolicyRegistry;
-let operator: Browser;
-let runtime: Browser;
-beforeAll(async () => {
-  world = await PolicyRegistry.start();
-  operator = await Browser.signedIn(world.registry, "operator", world.registry.credentials.operator);
-  runtime = await Browser.signedIn(world.registry, "runtime", world.registry.credentials.runtime);
-}, 60_000);
+const { world, operator, runtime } = await startViewed();
 afterAll(() => world.registry.stop());
 
 function pathOf({ repository, digest }: Pick<Artifact, "repository" | "digest">, below = ""): string {

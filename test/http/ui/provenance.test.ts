@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, expect, test } from "vitest";
 import { digestOf } from "../../../src/oci/digest.ts";
-import { Browser, faultsOfPage } from "../../support/browser.ts";
-import { PolicyRegistry, policyOf } from "../../support/policy-registry.ts";
+import { faultsOfPage } from "../../support/browser.ts";
+import { policyOf } from "../../support/policy-registry.ts";
 import { statementOf } from "../../support/private-sigstore.ts";
+import { startViewed } from "../../support/viewers.ts";
 
 const PROVENANCE = "https://slsa.dev/provenance/v1";
 const PREDICATE = {
@@ -10,14 +11,7 @@ const PREDICATE = {
   runDetails: { builder: { id: "https://builder.example/ci" } },
 };
 
-let world: PolicyRegistry;
-let operator: Browser;
-let runtime: Browser;
-beforeAll(async () => {
-  world = await PolicyRegistry.start();
-  operator = await Browser.signedIn(world.registry, "operator", world.registry.credentials.operator);
-  runtime = await Browser.signedIn(world.registry, "runtime", world.registry.credentials.runtime);
-}, 60_000);
+const { world, operator, runtime } = await startViewed();
 afterAll(() => world.registry.stop());
 
 test("a build that is attested is claimed until an authority of a policy has signed it, and then verified by that", async () => {
