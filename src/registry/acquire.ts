@@ -117,12 +117,19 @@ export function decisionToAcquire(
 }
 
 /** Refuses bytes that are not those which an acquisition says. */
-export function refuseOtherBytes({ sha256, size }: Acquisition, copy: Pick<TakenFile, "digest" | "size">): void {
+export function refuseOtherBytes(acquisition: Pick<Acquisition, "sha256" | "size">, copy: Pick<TakenFile, "digest" | "size">): void {
+  const problem = otherBytes(acquisition, copy);
+  if (problem !== undefined) throw new RegistryError("CONFLICT", problem);
+}
+
+/** Why bytes are not those which are said, in the predecessor's words; undefined where they are. */
+export function otherBytes(
+  { sha256, size }: Pick<Acquisition, "sha256" | "size">,
+  copy: Pick<TakenFile, "digest" | "size">,
+): string | undefined {
   const actual = encodedOf(copy.digest);
-  if (sha256 !== undefined && sha256 !== actual) {
-    throw new RegistryError("CONFLICT", `hash verification failed: hash mismatch: expected ${sha256}, got ${actual}`);
-  }
-  if (size !== 0 && size !== copy.size) throw new RegistryError("CONFLICT", "declared size does not match artifact");
+  if (sha256 !== undefined && sha256 !== actual) return `hash verification failed: hash mismatch: expected ${sha256}, got ${actual}`;
+  return size !== 0 && size !== copy.size ? "declared size does not match artifact" : undefined;
 }
 
 /** The OCI artifact that the file becomes: the same file and words make the same digest. */

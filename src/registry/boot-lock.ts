@@ -4,7 +4,8 @@ import { OwnedFileError, readOwnedFile } from "../storage/owned-file.ts";
 import type { AcquireServices } from "./acquire.ts";
 import { isEmptyStore, recordFile, refuse, standingOf } from "./first-models-file.ts";
 import { type Entry, STEPS, registerEntries } from "./register-entries.ts";
-import type { DecidingFile, Registration } from "./register-model.ts";
+import type { Registration } from "./register-model.ts";
+import type { DecidingFile } from "./registration-draft.ts";
 
 const KIND = "boot-lock";
 

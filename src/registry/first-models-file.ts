@@ -4,7 +4,7 @@ import type { Put } from "../storage/metadata-store.ts";
 import { type FirstModelsRecord, firstModelsRecord } from "../storage/records.ts";
 import { type Said, auditEvent } from "./audit-event.ts";
 import type { Services } from "./ports.ts";
-import type { DecidingFile } from "./register-model.ts";
+import type { DecidingFile } from "./registration-draft.ts";
 import { SYSTEM } from "./system-actor.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "newId" | "log">;

@@ -8,7 +8,7 @@ import type { AcquireServices } from "./acquire.ts";
 import { auditEvent } from "./audit-event.ts";
 import { FirstModelsError, recordFile, refuse, standingOf } from "./first-models-file.ts";
 import { type Entry, STEPS, registerEntries } from "./register-entries.ts";
-import type { DecidingFile } from "./register-model.ts";
+import type { DecidingFile } from "./registration-draft.ts";
 import { SYSTEM } from "./system-actor.ts";
 
 const KIND = "predecessor-manifest";

@@ -1,7 +1,6 @@
 import { rightsOnRegistered } from "../identity/authorize.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { repositoryOfModel } from "../oci/model-name.ts";
-import type { ScanEvidence } from "../policy/scan-evidence.ts";
 import type { ModelDetails } from "../storage/records.ts";
 import { StaleChangeError, withPendingChange } from "../storage/pending-change.ts";
 import {
@@ -19,14 +18,12 @@ import { type FoundModel, type ShownModel, detailsOf, findRegistered } from "./f
 import type { Caller, Services } from "./ports.ts";
 import { type Promotion, promote, recordRefusal } from "./promote.ts";
 import { RESERVED_TAG } from "./reserved-tag.ts";
+import { type SaidOfModel, withSaid } from "./said-of-model.ts";
 import { inTurn } from "./turns.ts";
 
 /** The predecessor's promote: the file as it was acquired, and what is said of it. */
-export interface ModelPromotion {
+export interface ModelPromotion extends SaidOfModel {
   readonly acquisition: Acquisition;
-  readonly scan: ScanEvidence;
-  readonly fingerprint: ModelDetails["fingerprint"];
-  readonly tensorManifest: ModelDetails["tensorManifest"];
 }
 
 /** Only other processes come in between. */
@@ -66,7 +63,9 @@ async function promoteFound(
 ): Promise<ShownModel> {
   let kept = found.details;
   const details = (now: ModelDetails): ModelDetails => {
-    kept = saidOf(now, promotion);
+    const { source } = promotion.acquisition;
+    // What is not said again stays.
+    kept = withSaid({ ...now, source: source === "" ? now.source : source }, promotion);
     return kept;
   };
   const { record } = await promote(services, caller, found, { ...wanted(promotion), demand: promotion.demand, details });
@@ -83,20 +82,6 @@ async function demandSame(services: Pick<Services, "metadata">, now: FoundArtifa
   if (details?.path !== acquisition.path)
     throw new RegistryError("CONFLICT", "promotion requires the file that was acquired: acquire it again first");
   refuseOtherBytes(acquisition, { digest: details.blob, size: details.size });
-}
-
-/** What is not said again stays. */
-function saidOf(details: ModelDetails, { acquisition, scan, fingerprint, tensorManifest }: ModelPromotion): ModelDetails {
-  return {
-    ...details,
-    source: acquisition.source === "" ? details.source : acquisition.source,
-    scanResults: scan.scan_results,
-    scannerVersions: scan.scanner_versions,
-    policyVersion: scan.policy_version,
-    sourceRevision: scan.source_revision,
-    fingerprint,
-    tensorManifest,
-  };
 }
 
 function wanted({ scan }: ModelPromotion): Promotion {

@@ -2,7 +2,8 @@ import type { State } from "../lifecycle/state.ts";
 import { ERRORS, RegistryError } from "../oci/errors.ts";
 import type { AcquireServices } from "./acquire.ts";
 import { FirstModelsError, refuse } from "./first-models-file.ts";
-import { type DecidingFile, type Registration, registerModel } from "./register-model.ts";
+import { type Registration, registerModel } from "./register-model.ts";
+import type { DecidingFile } from "./registration-draft.ts";
 import { discardLeftCopies } from "./take-in-file.ts";
 
 /** An entry of a file: a record to be registered, or why it is not. */

@@ -1,34 +1,24 @@
 import type { ModelStep } from "../audit/model-chain.ts";
 import type { RecordedModel } from "../audit/recorded-model.ts";
-import type { AuditEvent } from "../audit/event.ts";
 import type { State } from "../lifecycle/state.ts";
-import { type Digest, encodedOf, isDigest } from "../oci/digest.ts";
+import { isDigest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { listed } from "../policy/check.ts";
 import { type FirstModelsFile, keys } from "../storage/keys.ts";
-import type { Change } from "../storage/metadata-store.ts";
-import { withPendingChange } from "../storage/pending-change.ts";
 import type { ModelDetails } from "../storage/records.ts";
-import { type AbsentFile, type AcquireServices, type Acquisition, decisionToAcquire, demandAcquiring } from "./acquire.ts";
+import { type AbsentFile, type AcquireServices, type Acquisition, decisionToAcquire, demandAcquiring, otherBytes } from "./acquire.ts";
 import { syncFolders } from "./blob-folders.ts";
 import type { BuiltTransition } from "./change-state.ts";
-import { type FoundModel, findRegistered } from "./find-model.ts";
-import { type ModelHappening, modelEventRows } from "./model-events.ts";
+import type { ModelHappening } from "./model-events.ts";
 import { registeredView } from "./model-view.ts";
 import { decidePlainTransition } from "./plain-transition.ts";
-import type { Caller } from "./ports.ts";
 import { decidePromotion } from "./promote.ts";
+import { type DecidingFile, RegistrationDraft, callerOf } from "./registration-draft.ts";
 import { RESERVED_TAG } from "./reserved-tag.ts";
 import { decideRevocation } from "./revoke.ts";
 import { syncRuntimeFolders } from "./runtime-folders.ts";
-import { SYSTEM } from "./system-actor.ts";
+import { withSaid } from "./said-of-model.ts";
 import { type TakenFile, takeInFile, tensorManifestOf } from "./take-in-file.ts";
-
-/** The file by which the operator decided what an empty store begins with. */
-export interface DecidingFile {
-  readonly kind: FirstModelsFile;
-  readonly digest: Digest;
-}
 
 /** A record of such a file, on its way into the registry. */
 export interface Registration {
@@ -100,7 +90,7 @@ async function withBytes<T>(
       continue;
     }
     try {
-      const problem = mismatch(copy, { sha256, size: bytes === "demanded" ? size : 0 });
+      const problem = otherBytes({ sha256, size: bytes === "demanded" ? size : 0 }, copy);
       if (problem === undefined) return await use(copy);
       missing.problem = problem;
     } finally {
@@ -113,12 +103,6 @@ async function withBytes<T>(
 function problemOf(error: unknown): { readonly problem: string } {
   if (error instanceof RegistryError && error.code === "CONFLICT") return { problem: error.message };
   throw error;
-}
-
-function mismatch(copy: TakenFile, { sha256, size }: Pick<RecordedModel, "sha256" | "size">): string | undefined {
-  const actual = encodedOf(copy.digest);
-  if (sha256 !== undefined && sha256 !== actual) return `hash verification failed: hash mismatch: expected ${sha256}, got ${actual}`;
-  return size !== 0 && size !== copy.size ? "declared size does not match artifact" : undefined;
 }
 
 interface Withheld extends Registration {
@@ -142,11 +126,13 @@ function withheld(registration: Registration, problem: string): Withheld {
 async function register(services: AcquireServices, registration: Withheld, copy: TakenFile | AbsentFile): Promise<Registered> {
   const { model, file, steps, acquiredAt, problem } = registration;
   const { acquirer } = callerOf(file);
-  const draft = new Draft(services, file);
+  const draft = new RegistrationDraft(services, file);
   const acquired = await decisionToAcquire(draft.services(acquiredAt), acquirer, acquisitionOf(model), copy)();
   draft.add(acquired.change);
-  const details = detailsOf(await draft.found(model.name), model, await namedTensorManifest(services, model));
-  draft.add({ put: [{ key: keys.model(details.repository, details.digest), value: details.details }] });
+  const { repository, record: pushed, details: known } = await draft.found(model.name);
+  if (known === undefined) throw new RegistryError("INTERNAL");
+  const details = withSaid(known, { ...model, tensorManifest: await namedTensorManifest(services, model) });
+  draft.add({ put: [{ key: keys.model(repository, pushed.digest), value: details }] });
   const built: BuiltTransition[] = [];
   for (const step of steps) {
     const next = await decideStep(draft, registration, step);
@@ -154,12 +140,12 @@ async function register(services: AcquireServices, registration: Withheld, copy:
     built.push(next);
   }
   const { record } = await draft.found(model.name);
-  const view = registeredView(details.details, record);
+  const view = registeredView(details, record);
   await draft.commit(happeningOf(registration, view));
   const { folders: healed } = acquired.result;
   if (healed !== undefined) await syncFolders(services, healed);
   for (const { folders, pending } of built) {
-    const touched = [...folders].map((manifest) => ({ repository: details.repository, manifest }));
+    const touched = [...folders].map((manifest) => ({ repository, manifest }));
     await syncRuntimeFolders(services, touched, pending);
   }
   return { outcome: "registered", state: record.state, withheld: problem };
@@ -170,63 +156,11 @@ function happeningOf({ chain, model, problem }: Withheld, view: ModelHappening["
   return problem === undefined ? undefined : { action: "quarantine", from: model.state, view };
 }
 
-/** Changes that become one: each is decided over the store as those before will leave it. */
-class Draft {
-  readonly #services: AcquireServices;
-  readonly #file: DecidingFile;
-  #metadata: AcquireServices["metadata"];
-
-  constructor(services: AcquireServices, file: DecidingFile) {
-    this.#services = services;
-    this.#file = file;
-    this.#metadata = services.metadata;
-  }
-
-  /** What decisions are taken with; they are of another time where the record says when it was. */
-  services(at: number | undefined): AcquireServices {
-    const { clock, settings } = this.#services;
-    const promotionPolicy = policyOf(this.#file);
-    return {
-      ...this.#services,
-      metadata: this.#metadata,
-      clock: at === undefined ? clock : () => at,
-      settings: { ...settings, promotionPolicy },
-    };
-  }
-
-  /** The predecessor's chain is written by whoever knows what it tells already. */
-  add(change: Partial<Change> | undefined): void {
-    if (change === undefined) return;
-    const { expect = [], put = [], remove = [], audit = [] } = change;
-    this.#metadata = withPendingChange(this.#metadata, {
-      expect: expect.filter(({ key }) => !CHAIN.has(key[0])),
-      put: put.filter(({ key }) => !CHAIN.has(key[0])),
-      remove,
-      audit: audit.map((event) => this.#told(event)),
-    });
-  }
-
-  async found(name: string): Promise<FoundModel> {
-    const found = await findRegistered(this.services(undefined), callerOf(this.#file).decider, name);
-    if (found === undefined) throw new RegistryError("INTERNAL");
-    return found;
-  }
-
-  async commit(happening: ModelHappening | undefined): Promise<void> {
-    const { expect, put } = happening === undefined ? { expect: [], put: [] } : await modelEventRows(this.services(undefined), happening);
-    const outcome = await this.#metadata.commit({ expect, put, remove: [], audit: [] });
-    if (outcome !== "committed") throw new Error("another process registers models at the same time");
-  }
-
-  /** The audit says when it was recorded, and by which file. */
-  #told(event: AuditEvent): AuditEvent {
-    return { ...event, time: this.#services.clock(), after: { ...event.after, policy: policyOf(this.#file) } };
-  }
-}
-
-const CHAIN: ReadonlySet<string> = new Set([keys.modelEventHead()[0], keys.modelEvents()[0]]);
-
-async function decideStep(draft: Draft, { file, model, problem }: Withheld, { event, at }: ModelStep): Promise<BuiltTransition> {
+async function decideStep(
+  draft: RegistrationDraft,
+  { file, model, problem }: Withheld,
+  { event, at }: ModelStep,
+): Promise<BuiltTransition> {
   const [services, { decider }] = [draft.services(at), callerOf(file)];
   const found = await draft.found(model.name);
   const reason = (problem ?? `by the ${WORDS[file.kind]}`).slice(0, 1024);
@@ -241,59 +175,8 @@ async function decideStep(draft: Draft, { file, model, problem }: Withheld, { ev
 
 const WORDS: Readonly<Record<FirstModelsFile, string>> = { "boot-lock": "lock file", "predecessor-manifest": "predecessor's manifest" };
 
-function policyOf({ kind, digest }: DecidingFile): `${FirstModelsFile}@${Digest}` {
-  return `${kind}@${digest}`;
-}
-
-/**
- * The registry takes the files in, and the operator's file decides: two persons as far as duties are concerned, and one actor, the system,
- * in statements and audit.
- */
-function callerOf(file: DecidingFile): { readonly acquirer: Caller; readonly decider: Caller } {
-  const principal = {
-    name: SYSTEM.principal,
-    kind: "system",
-    bindings: [
-      { role: "operator", namespace: "*" },
-      { role: "maintainer", namespace: "models" },
-    ],
-    countsAs: SYSTEM.principal,
-    credential: undefined,
-    access: undefined,
-    duties: "standard",
-  } as const;
-  return {
-    acquirer: { principal, actor: SYSTEM },
-    decider: { principal: { ...principal, countsAs: policyOf(file) }, actor: SYSTEM },
-  };
-}
-
 function acquisitionOf({ name, filename, path, format, sha256, size, source }: RecordedModel): Acquisition {
   return { name, filename, path, format, sha256, size, source };
-}
-
-interface Detailed {
-  readonly repository: FoundModel["repository"];
-  readonly digest: Digest;
-  readonly details: ModelDetails;
-}
-
-function detailsOf(
-  { repository, record, details }: FoundModel,
-  model: RecordedModel,
-  tensorManifest: ModelDetails["tensorManifest"],
-): Detailed {
-  if (details === undefined) throw new RegistryError("INTERNAL");
-  const { scan, fingerprint } = model;
-  const said = {
-    scanResults: scan.scan_results,
-    scannerVersions: scan.scanner_versions,
-    policyVersion: scan.policy_version,
-    sourceRevision: scan.source_revision,
-    fingerprint,
-    tensorManifest,
-  };
-  return { repository, digest: record.digest, details: { ...details, ...said } };
 }
 
 /** One that cannot be read now does not keep its model out: it is named, and verifies nothing. */
