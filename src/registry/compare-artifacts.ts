@@ -2,7 +2,6 @@ import { type ComparedFile, type FilesDiff, type NamedValue, type ValueChange, d
 import type { ModelDetails } from "../formats/model-details.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
-import { RegistryError } from "../oci/errors.ts";
 import { isModelFile, titleOf } from "../oci/layer-file.ts";
 import { type Manifest, parseManifest } from "../oci/manifest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
@@ -11,6 +10,7 @@ import type { Caller } from "./ports.ts";
 import { pullBlob } from "./pull-blob.ts";
 import { pullManifest } from "./pull-manifest.ts";
 import type { TrustedBase } from "./trusted-base.ts";
+import { Withheld, unlessWithheld } from "./unless-withheld.ts";
 
 type ManifestNeeds = Parameters<typeof pullManifest>[0];
 type BlobNeeds = Parameters<typeof pullBlob>[0];
@@ -37,7 +37,7 @@ export async function compareToTrusted(
   most: number,
 ): Promise<Comparison | undefined> {
   const from = await manifestFor(services, caller, { ...at, digest: at.base.record.digest, most });
-  const to = from && (await manifestFor(services, caller, { ...at, most }));
+  const to = await manifestFor(services, caller, { ...at, most });
   return from && to && comparison(from, to);
 }
 
@@ -46,13 +46,11 @@ async function manifestFor(
   caller: Caller,
   { repository, digest, most }: { readonly repository: RepositoryName; readonly digest: Digest; readonly most: number },
 ): Promise<Manifest | undefined> {
-  try {
+  const manifest = await unlessWithheld(async () => {
     const pulled = await pullManifest(services, caller, repository, { digest });
     return pulled.size > most ? undefined : parseManifest(await pulled.read(), pulled.mediaType);
-  } catch (error) {
-    if (error instanceof RegistryError && (error.code === "DENIED" || error.code === "MANIFEST_UNKNOWN")) return undefined;
-    throw error;
-  }
+  });
+  return manifest instanceof Withheld ? undefined : manifest;
 }
 
 function comparison(from: Manifest, to: Manifest): Comparison {
@@ -111,8 +109,8 @@ export async function compareInside(
 ): Promise<InsideComparison | { readonly why: string } | "under-way"> {
   const found: ModelDetails[] = [];
   for (const layer of [from, to]) {
-    const refused = await readable(services, caller, repository, layer);
-    if (refused !== undefined) return { why: refused };
+    const withheld = await unlessWithheld(async () => (await pullBlob(services, caller, repository, layer.digest)).noteRead());
+    if (withheld instanceof Withheld) return { why: withheld.why };
     const inside = await insides.of(caller, layer.digest, titleOf(layer) ?? "");
     if (inside === "under-way") return inside;
     if ("unreadable" in inside) return { why: inside.unreadable };
@@ -128,22 +126,6 @@ export async function compareInside(
       ({ facts, tensors, metadata, metadataCount }) => facts.tensorCount === tensors.length && metadataCount === metadata.length,
     ),
   };
-}
-
-/** Why the caller does not get the bytes of a layer; undefined where it does. */
-async function readable(
-  services: BlobNeeds,
-  caller: Caller,
-  repository: RepositoryName,
-  { digest }: Descriptor,
-): Promise<string | undefined> {
-  try {
-    (await pullBlob(services, caller, repository, digest)).noteRead();
-    return undefined;
-  } catch (error) {
-    if (error instanceof RegistryError && (error.code === "DENIED" || error.code === "BLOB_UNKNOWN")) return error.message;
-    throw error;
-  }
 }
 
 function tensorsOf({ tensors }: ModelDetails): readonly NamedValue[] {

@@ -4,7 +4,6 @@ import type { State } from "../lifecycle/state.ts";
 import { annotationOf } from "../oci/annotation.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import { type Digest, digestSchema, isDigest } from "../oci/digest.ts";
-import { RegistryError } from "../oci/errors.ts";
 import { JsonError, parseJson } from "../oci/json.ts";
 import { type Manifest, parseManifest } from "../oci/manifest.ts";
 import { type RepositoryName, isRepositoryName } from "../oci/reference.ts";
@@ -19,6 +18,7 @@ import { pullBlob } from "./pull-blob.ts";
 import { pullManifest } from "./pull-manifest.ts";
 import { findManifest } from "./serving.ts";
 import { promotedPointer, tagsOf } from "./tags.ts";
+import { Withheld, unlessWithheld } from "./unless-withheld.ts";
 
 type Needs = Parameters<typeof pullBlob>[0];
 
@@ -76,7 +76,7 @@ const MAX_TAGS = 40;
 /** Gathers it. What is attested is read and not verified: whether it counts, the decision of a promotion says. */
 export async function provenanceOf(services: Needs, caller: Caller, artifact: FoundArtifact): Promise<ArtifactProvenance | undefined> {
   const content = await contentFor(services, caller, artifact.repository, artifact.record.digest);
-  if (content === undefined) return undefined;
+  if (content instanceof Withheld) return undefined;
   const { repository, record } = artifact;
   const { manifest } = content;
   const page = { n: MAX_REFERRERS, last: undefined };
@@ -100,18 +100,11 @@ export async function provenanceOf(services: Needs, caller: Caller, artifact: Fo
   };
 }
 
-async function contentFor(services: Needs, caller: Caller, repository: RepositoryName, digest: Digest): Promise<Subject | undefined> {
-  try {
+function contentFor(services: Needs, caller: Caller, repository: RepositoryName, digest: Digest): Promise<Subject | Withheld> {
+  return unlessWithheld(async () => {
     const pulled = await pullManifest(services, caller, repository, { digest });
     return subjectOf(await pulled.read(), pulled.mediaType);
-  } catch (error) {
-    return absentWhenRefused(error);
-  }
-}
-
-function absentWhenRefused(error: unknown): undefined {
-  const isRefused = error instanceof RegistryError && ["DENIED", "MANIFEST_UNKNOWN", "BLOB_UNKNOWN"].includes(error.code);
-  if (!isRefused) throw error;
+  });
 }
 
 function imageAnnotation({ annotations }: Manifest, name: string): string | undefined {
@@ -126,12 +119,11 @@ function annotatedIn(manifest: Manifest): Said {
 
 async function configuredIn(services: Needs, caller: Caller, repository: RepositoryName, { config }: Manifest): Promise<Said> {
   if (config?.mediaType !== MODEL_CONFIG || config.size === 0 || config.size > MAX_CONFIG) return {};
-  try {
+  const said = await unlessWithheld(async () => {
     const blob = await pullBlob(services, caller, repository, config.digest);
     return saidIn(await buffer(await blob.open({ start: 0, end: config.size - 1 })));
-  } catch (error) {
-    return absentWhenRefused(error) ?? {};
-  }
+  });
+  return said instanceof Withheld ? {} : said;
 }
 
 function saidIn(config: Uint8Array): Said {
@@ -160,18 +152,18 @@ async function attestationsIn(
   for (const digest of referrers) {
     if (attested.length === MAX_ATTESTATIONS) break;
     const provenance = await attestationIn(services, caller, repository, { digest, subject });
-    if (provenance !== undefined) attested.push({ manifest: digest, provenance });
+    if (provenance !== undefined && !(provenance instanceof Withheld)) attested.push({ manifest: digest, provenance });
   }
   return attested;
 }
 
-async function attestationIn(
+function attestationIn(
   services: Needs,
   caller: Caller,
   repository: RepositoryName,
   { digest, subject }: { readonly digest: Digest; readonly subject: Subject },
-): Promise<Provenance | undefined> {
-  try {
+): Promise<Provenance | Withheld | undefined> {
+  return unlessWithheld(async () => {
     const pulled = await pullManifest(services, caller, repository, { digest });
     const { layers } = parseManifest(await pulled.read(), pulled.mediaType);
     const [layer] = layers;
@@ -179,9 +171,7 @@ async function attestationIn(
     const blob = await pullBlob(services, caller, repository, layer.digest);
     const bytes = await buffer(await blob.open({ start: 0, end: layer.size - 1 }));
     return readProvenance(bytes, subject);
-  } catch (error) {
-    return absentWhenRefused(error);
-  }
+  });
 }
 
 function isReadable({ mediaType, size }: Descriptor): boolean {

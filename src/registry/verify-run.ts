@@ -32,15 +32,20 @@ export interface VerificationStatus {
   readonly last: VerificationResult | null;
 }
 
-/** May this caller have all blobs checked? The predecessor let everybody, and programs of this machine still may (RULES 19). */
-export function mayStartVerification({ principal }: Caller): boolean {
+/**
+ * Why this caller may not have all blobs checked; undefined where it may. The predecessor let everybody, and programs of this machine still
+ * may (RULES 19).
+ */
+export function refusalOfStarting({ principal }: Caller): string | undefined {
   const rights = registryRights(principal);
-  return principal.kind === "local-reader" || rights.has("scan") || rights.has("audit");
+  const mayStart = principal.kind === "local-reader" || rights.has("scan") || rights.has("audit");
+  return mayStart ? undefined : "checking all blobs needs the permission scan or audit, or the service token";
 }
 
-/** May this caller end a check that others may wait for? */
-export function mayCancelVerification({ principal }: Caller): boolean {
-  return principal.kind === "service-token" || registryRights(principal).has("administer:system");
+/** Why this caller may not end a check that others may wait for; undefined where it may. */
+export function refusalOfEnding({ principal }: Caller): string | undefined {
+  const mayEnd = principal.kind === "service-token" || registryRights(principal).has("administer:system");
+  return mayEnd ? undefined : "ending a check needs the permission administer:system, or the service token";
 }
 
 /** Starts a check of all blobs, or joins the one that is under way, in whichever process that is; the id to wait for. */

@@ -1,11 +1,11 @@
 import type { Descriptor } from "../../oci/descriptor.ts";
-import { RegistryError } from "../../oci/errors.ts";
 import { isModelFile, titleOf } from "../../oci/layer-file.ts";
 import { type Manifest, parseManifest } from "../../oci/manifest.ts";
 import { seenArtifact } from "../../registry/find-artifact.ts";
 import { listReferrers } from "../../registry/list-referrers.ts";
 import type { Services } from "../../registry/ports.ts";
 import { pullManifest } from "../../registry/pull-manifest.ts";
+import { Withheld, unlessWithheld } from "../../registry/unless-withheld.ts";
 import { type ManifestEntry, contentsTab } from "../../ui/contents.ts";
 import type { Html } from "../../ui/html.ts";
 import { rawTab, withheld } from "../../ui/raw.ts";
@@ -34,22 +34,17 @@ interface Content {
 }
 
 /** The manifest's bytes by the question that a pull asks; or why the caller, who sees the record, does not read them. */
-async function contentFor(services: ArtifactPageServices, { caller, artifact, shown }: Look): Promise<Content | string> {
-  try {
+function contentFor(services: ArtifactPageServices, { caller, artifact, shown }: Look): Promise<Content | Withheld> {
+  return unlessWithheld(async () => {
     const pulled = await pullManifest(services, caller, artifact.repository, { digest: shown.digest });
     return { bytes: await pulled.read(), mediaType: pulled.mediaType };
-  } catch (error) {
-    if (!(error instanceof RegistryError)) throw error;
-    if (error.code === "DENIED") return error.message;
-    if (error.code === "MANIFEST_UNKNOWN") return "What it consists of is gone, or is not for you to read.";
-    throw error;
-  }
+  });
 }
 
 /** The manifest as it was pushed. */
 export async function rawOf(services: ArtifactPageServices, look: Look): Promise<Html> {
   const content = await contentFor(services, look);
-  if (typeof content === "string") return withheld("Manifest", content);
+  if (content instanceof Withheld) return withheld("Manifest", content.why);
   const { repository, digest, host } = look.head;
   return rawTab({
     mediaType: content.mediaType,
@@ -62,14 +57,14 @@ export async function rawOf(services: ArtifactPageServices, look: Look): Promise
 /** What its publisher says of it. */
 export async function cardTabOf(services: ArtifactPageServices, look: Look): Promise<Html> {
   const content = await contentFor(services, look);
-  if (typeof content === "string") return withheld("Model card", content);
+  if (content instanceof Withheld) return withheld("Model card", content.why);
   return cardTab(await cardOf(services, look, parseManifest(content.bytes, content.mediaType)));
 }
 
 /** What the manifest names, or what is in one of the files. */
 export async function contentsOf(services: ArtifactPageServices, look: Look, insides: ModelInsides): Promise<Html> {
   const content = await contentFor(services, look);
-  if (typeof content === "string") return withheld("Contents", content);
+  if (content instanceof Withheld) return withheld("Contents", content.why);
   const manifest = parseManifest(content.bytes, content.mediaType);
   const inside = await insideOf(services, insides, look, manifest);
   if (inside !== undefined) return inside;

@@ -2,11 +2,11 @@ import { buffer } from "node:stream/consumers";
 import { annotationOf } from "../../oci/annotation.ts";
 import type { Descriptor } from "../../oci/descriptor.ts";
 import { isDigest } from "../../oci/digest.ts";
-import { RegistryError } from "../../oci/errors.ts";
 import { isArchive, titleOf } from "../../oci/layer-file.ts";
 import type { Manifest } from "../../oci/manifest.ts";
 import type { ModelInsides } from "../../registry/model-insides.ts";
 import { type PulledBlob, pullBlob } from "../../registry/pull-blob.ts";
+import { Withheld, unlessWithheld } from "../../registry/unless-withheld.ts";
 import type { Card } from "../../ui/card.ts";
 import { type LookInside, type ShownInside, insideTab } from "../../ui/inside.ts";
 import type { Html } from "../../ui/html.ts";
@@ -20,15 +20,8 @@ const MODELPACK_DOC = "application/vnd.cncf.model.doc.";
 const MAX_CARD = 65_536;
 
 /** The blob by the question that a pull asks; or why the caller, who reads the manifest, does not get it. */
-async function blobFor(services: ArtifactPageServices, look: Look, { digest }: Descriptor): Promise<PulledBlob | string> {
-  try {
-    return await pullBlob(services, look.caller, look.artifact.repository, digest);
-  } catch (error) {
-    if (!(error instanceof RegistryError)) throw error;
-    if (error.code === "DENIED") return error.message;
-    if (error.code === "BLOB_UNKNOWN") return "its bytes are not here, or not for you to read";
-    throw error;
-  }
+function blobFor(services: ArtifactPageServices, look: Look, { digest }: Descriptor): Promise<PulledBlob | Withheld> {
+  return unlessWithheld(() => pullBlob(services, look.caller, look.artifact.repository, digest));
 }
 
 /** The header of the file that the address names; undefined where it names none of this artifact. */
@@ -58,7 +51,7 @@ async function shownInside(
   layer: Descriptor,
 ): Promise<LookInside["inside"]> {
   const blob = await blobFor(services, look, layer);
-  if (typeof blob === "string") return { why: blob };
+  if (blob instanceof Withheld) return { why: blob.why };
   blob.noteRead();
   const inside = await insides.of(look.caller, layer.digest, titleOf(layer) ?? "");
   if (inside === "under-way") return inside;
@@ -102,8 +95,8 @@ function isDocument(mediaType: string): boolean {
   return mediaType.startsWith(KIT_DOCS) || mediaType.startsWith(MODELPACK_DOC);
 }
 
-async function cardIn(blob: PulledBlob | string, { from, command }: { readonly from: string; readonly command: string }): Promise<Card> {
-  if (typeof blob === "string") return { kind: "unreadable", from, why: blob };
+async function cardIn(blob: PulledBlob | Withheld, { from, command }: { readonly from: string; readonly command: string }): Promise<Card> {
+  if (blob instanceof Withheld) return { kind: "unreadable", from, why: blob.why };
   const bytes = blob.size === 0 ? Buffer.alloc(0) : await buffer(await blob.open({ start: 0, end: Math.min(blob.size, MAX_CARD) - 1 }));
   const isCut = blob.size > MAX_CARD;
   const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes, { stream: isCut });

@@ -9,9 +9,9 @@ import { firstDamaged } from "../../registry/verify-damage.ts";
 import type { ResultServices } from "../../registry/verify-result.ts";
 import {
   cancelVerification,
-  mayCancelVerification,
-  mayStartVerification,
   progressOf,
+  refusalOfEnding,
+  refusalOfStarting,
   startVerification,
   verificationStatus,
 } from "../../registry/verify-run.ts";
@@ -74,10 +74,7 @@ export function operationDoors(services: Needs, options: OperationsOptions): rea
 }
 
 function hindrancesOf(caller: Caller): Operations["hindrances"] {
-  return {
-    start: mayStartVerification(caller) ? undefined : "checking all bytes needs the permission scan or audit",
-    cancel: mayCancelVerification(caller) ? undefined : "ending a check needs the permission administer:system",
-  };
+  return { start: refusalOfStarting(caller), cancel: refusalOfEnding(caller) };
 }
 
 type Shown = OperationsOptions & { readonly readiness: Readiness };

@@ -17,6 +17,7 @@ import { type Pages, redirect } from "./page.ts";
 import { demandPolicyRight, policyHindrance } from "./policy-right.ts";
 import { policyTryDoor } from "./policy-try.ts";
 import { formOf, viewerOf } from "./session-gate.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 type Needs = ReplayServices & StatingServices;
 
@@ -96,7 +97,7 @@ async function matchingOf(services: Needs, c: Ask, { principal }: Caller, patter
   return { names: repositories, next };
 }
 
+/** Nothing is counted from zero here. */
 function numberIn(c: Ask, name: string): number | undefined {
-  const text = c.req.query(name) ?? "";
-  return /^[1-9]\d{0,8}$/.test(text) ? Number(text) : undefined;
+  return wholeNumber(c.req.query(name), 9) || undefined;
 }

@@ -9,9 +9,9 @@ import { type ResultServices, readIntegrityResult } from "../../registry/verify-
 import {
   type VerificationStatus,
   cancelVerification,
-  mayCancelVerification,
-  mayStartVerification,
   progressOf,
+  refusalOfEnding,
+  refusalOfStarting,
   startVerification,
   verificationStatus,
   waitForVerification,
@@ -50,7 +50,8 @@ async function verifyOne(services: Needs, c: Ask, caller: Caller): Promise<Respo
 
 /** Joins the check that is under way, and waits for its end unless the client would rather come again (RFC 7240). */
 async function verifyAll(services: Needs, c: Ask, caller: Caller): Promise<Response> {
-  if (!mayStartVerification(caller)) throw denied("checking all blobs needs the permission scan or audit, or the service token");
+  const refused = refusalOfStarting(caller);
+  if (refused !== undefined) throw denied(refused);
   const id = await startVerification(services, caller);
   if (/(?:^|,)\s*respond-async\s*(?:[,;]|$)/i.test(c.req.header("prefer") ?? "")) {
     c.header("Location", ALL);
@@ -95,7 +96,8 @@ function elementOf(model: ModelVerification): object {
 }
 
 async function cancel(services: Needs, c: Ask, caller: Caller): Promise<Response> {
-  if (!mayCancelVerification(caller)) throw denied("ending a check needs the permission administer:system, or the service token");
+  const refused = refusalOfEnding(caller);
+  if (refused !== undefined) throw denied(refused);
   const cancelled = await cancelVerification(services, caller);
   const shown: CancelAnswer = { cancelled: cancelled && shownResult(cancelled, caller) };
   return answer(c, goJson(shown));
