@@ -6,7 +6,7 @@ import type { AnySchema } from "ajv";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { stringify } from "yaml";
 import { createValidator } from "../support/contract.ts";
-import { CI, PolicyRegistry, policyOf } from "../support/policy-registry.ts";
+import { CI, PolicyRegistry, SCAN, policyOf } from "../support/policy-registry.ts";
 import { statementOf } from "../support/private-sigstore.ts";
 import { type Ran, runSecurectl } from "../support/securectl.ts";
 
@@ -153,4 +153,26 @@ test("approve is an approval that the record shows", async () => {
   expect(withdrawn).toMatchObject({ exit: 0, out: `Withdrawn: models/approved-by-hand@${artifact.digest}\n` });
   expect((await securectl("approve", artifact.ref, "--withdraw", "--token-file", token)).exit).toBe(7);
   expect((await securectl("approve", artifact.ref)).exit).toBe(4);
+});
+
+test("promote tells what a policy in the mode warn asks for and is not met, beside what it prints", async () => {
+  const [artifact, other] = [await world.push("models/warned"), await world.push("models/warned/json")];
+  const path = await file("warned.yaml", stringify(world.scannedPolicy("warned", "models/warned**", { mode: "warn" })));
+  expect((await securectl("policy", "apply", path)).exit).toBe(0);
+  const evaluated = await securectl("evaluate", artifact.ref);
+  expect(evaluated).toMatchObject({ exit: 0, out: expect.stringMatching(/^Promotion is allowed by .*, with 1 warning\.$/m) as string });
+
+  const warning = /^warning: policy\/warned\/scan is not met, and only warns: 0 of 1 signers by security-team; nothing else is attached$/m;
+  const promoted = await securectl("promote", artifact.ref);
+  expect(promoted).toMatchObject({ exit: 0, out: `Promoted: ${artifact.repository}@${artifact.digest} (tags: v1)\n` });
+  expect(promoted.err).toMatch(warning);
+  const asJson = await securectl("promote", other.ref, "--json", "--quiet");
+  expect(asJson.err).toMatch(warning);
+  const said = { decision: { policies: [{ name: "warned", mode: "warn", requirements: [{ name: "scan", met: false }] }] } };
+  expect(JSON.parse(asJson.out)).toMatchObject(said);
+
+  const statement = statementOf(artifact.digest, SCAN, { result: "clean" });
+  await world.attach(artifact, world.security.bundle(statement));
+  expect((await securectl("promote", artifact.ref)).err).not.toContain("warning");
+  await securectl("policy", "delete", "warned", "--yes");
 });

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { artifactPath, recordSchema } from "../client.ts";
-import { decisionText, refusedDecision } from "../decision.ts";
+import { decisionSchema, decisionText, decisionWarnings, refusedDecision } from "../decision.ts";
 import { CliError } from "../failure.ts";
 import { reasonOption, refArgument } from "../options.ts";
 import { whileWaiting } from "../progress.ts";
@@ -10,13 +10,16 @@ import { type PromotionOptions, promotionBody, withPromotionOptions } from "./ev
 
 const HELP = `
 Readers get the artifact, its referrers that the decision covers, and the tag of the ref. Other tags that are promoted elsewhere stay
-where they are unless --tag names them. A refused promotion shows every check and exits with 4. What scanners said is recorded with the
-decision; whether it is demanded is the registry's setting REGISTRY_PROMOTION_POLICY.
+where they are unless --tag names them. A refused promotion shows every check and exits with 4. What a policy in the mode warn asks for
+and is not met is told on stderr, and does not refuse. What scanners said is recorded with the decision; whether it is demanded is the
+registry's setting REGISTRY_PROMOTION_POLICY.
 
 Examples:
   securectl promote models/phi-3:v1 --reason "scanned and reviewed"
   securectl promote models/phi-3:v1 --tag stable --expected sha256:0123...
   securectl promote models/phi-3:v1 --evidence-file scan.json`;
+
+const promotedSchema = recordSchema.extend({ decision: decisionSchema.nullish() });
 
 /** `promote`: makes an artifact trusted when the policy allows it. */
 export function addPromote(program: Command, open: OpenSession): void {
@@ -35,11 +38,12 @@ export function addPromote(program: Command, open: OpenSession): void {
       const body = { ...(await promotionBody(options, found)), expected: options.expected, reason: options.reason };
       const ask = { method: "POST", path: artifactPath(found.ref, "promote"), body, time: "patient" } as const;
       const client = await session.native("operator");
-      const record = await whileWaiting(session.terminal, `promoting ${text}`, client.request(ask, recordSchema)).catch((error: unknown) =>
-        refused(session, error),
+      const record = await whileWaiting(session.terminal, `promoting ${text}`, client.request(ask, promotedSchema)).catch(
+        (error: unknown) => refused(session, error),
       );
       const tags = record.promoted_tags ?? [];
       session.show(record, () => `Promoted: ${record.repository}@${record.digest} (tags: ${tags.join(", ") || "none"})`);
+      if (record.decision) for (const warning of decisionWarnings(record.decision)) session.terminal.warn(`warning: ${warning}`);
     });
 }
 
