@@ -76,8 +76,18 @@ export const artifactHistory = z.strictObject({
   history: z.array(
     toldTransition.extend({
       manifest: digestSchema.nullable().describe("the referrer that holds the statement, once it is written"),
+      summary: digestSchema.nullable().describe("the referrer that holds the SLSA verification summary of a promotion or revocation"),
     }),
   ),
+  approvals: z
+    .array(
+      z.strictObject({
+        sequence: z.int().positive(),
+        statement: digestSchema.describe("of the payload"),
+        manifest: digestSchema.describe("the referrer that holds the statement"),
+      }),
+    )
+    .describe("what was signed of approvals and their withdrawals, oldest first"),
 });
 
 /** A tag after its promoted pointer was moved or removed. */

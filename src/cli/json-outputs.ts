@@ -58,6 +58,7 @@ const referrer = z.strictObject({
   mediaType: z.string(),
   artifactType: z.string().nullish(),
   annotations: z.record(z.string(), z.string()).nullish(),
+  of_registry: z.boolean().describe("is it a statement of the registry, by its own history of the subject, and none that only looks so?"),
   get referrers(): z.ZodArray<typeof referrer> {
     return z.array(referrer);
   },

@@ -5,9 +5,11 @@ import type { RepositoryName } from "../oci/reference.ts";
 import { SHARES_REVOKED } from "../policy/promotion.ts";
 import { NOTHING_WRITTEN } from "../policy/written.ts";
 import { keys, under } from "../storage/keys.ts";
+import { approvalStatementRecord } from "../storage/policy-records.ts";
 import { type ManifestRecord, statementRecord } from "../storage/records.ts";
 import { type Approval, approvalsOf } from "./approvals.ts";
 import type { DecisionPlace } from "./last-decision.ts";
+import { rowsOf } from "./ordered-rows.ts";
 import type { Services } from "./ports.ts";
 import { rootsOf } from "./reach.ts";
 import { tagsOf } from "./tags.ts";
@@ -154,6 +156,8 @@ export interface ShownLink {
   readonly reason: string | null;
   readonly statement: Digest;
   readonly manifest: Digest | null;
+  /** The referrer that holds the SLSA summary of a promotion or revocation. */
+  readonly summary: Digest | null;
 }
 
 const PAGE = 1000;
@@ -165,9 +169,39 @@ export async function artifactHistory({ metadata }: Needs, repository: Repositor
     const last = links.at(-1);
     const page = await metadata.list(under(keys.statements(repository, artifact), PAGE, last === undefined ? [] : [last.sequence]));
     for (const { key, value } of page) {
-      const { state, at, actor, reason, digest, manifest } = statementRecord.parse(value);
-      links.push({ sequence: Number(key[3]), state, at: new Date(at).toISOString(), actor, reason, statement: digest, manifest });
+      const { state, at, actor, reason, digest, manifest, summary } = statementRecord.parse(value);
+      links.push({
+        sequence: Number(key[3]),
+        state,
+        at: new Date(at).toISOString(),
+        actor,
+        reason,
+        statement: digest,
+        manifest,
+        summary: summary?.manifest ?? null,
+      });
     }
     if (page.length < PAGE) return links;
   }
+}
+
+/** A signed statement of an approval, or of its withdrawal. */
+export interface ShownApprovalStatement {
+  readonly sequence: number;
+  readonly statement: Digest;
+  readonly manifest: Digest;
+}
+
+/** What was signed of an artifact's approvals, oldest first, over all of its generations. */
+export async function approvalHistory(
+  needs: Needs,
+  repository: RepositoryName,
+  artifact: Digest,
+): Promise<readonly ShownApprovalStatement[]> {
+  const shown: ShownApprovalStatement[] = [];
+  for await (const { key, value } of rowsOf(needs, [under(keys.approvalStatements(repository, artifact), PAGE)])) {
+    const { digest, manifest } = approvalStatementRecord.parse(value);
+    shown.push({ sequence: Number(key[3]), statement: digest, manifest });
+  }
+  return shown;
 }

@@ -83,7 +83,7 @@ test("the main job: push, refused, evaluate, promote, pull by digest, discover, 
   const states = tree.referrers.map(({ annotations }) => annotations["dev.ai-model-registry.lifecycle.state"]);
   expect(states).toEqual(expect.arrayContaining(["acquired", "trusted"]));
   expect((await securectl(["discover", ref])).out).toMatch(
-    /\[says: trusted, [^\]]+\][^]*\[says: PASSED, |\[says: PASSED, [^\]]+\][^]*\[says: trusted, /,
+    /\[registry: trusted, [^\]]+\][^]*\[registry: PASSED, |\[registry: PASSED, [^\]]+\][^]*\[registry: trusted, /,
   );
 
   const revoked = await securectl(["revoke", ref, "--reason", "poisoned"]);

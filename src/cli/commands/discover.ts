@@ -1,5 +1,8 @@
 import type { Command } from "commander";
+import { z } from "zod";
 import type { Digest } from "../../oci/digest.ts";
+import { type NativeClient, artifactPath } from "../client.ts";
+import { CliError, EXIT } from "../failure.ts";
 import type { Referrer, ReferrerTree } from "../json-outputs.ts";
 import { refArgument } from "../options.ts";
 import type { Repository } from "../registry-client.ts";
@@ -17,8 +20,9 @@ const CREATED = "org.opencontainers.image.created";
 
 const HELP = `
 The registry's own statements tell the artifact's history: each has the state that it led to. Summaries of promotions and revocations for
-other tools say PASSED or FAILED, and approvals who approved it or took that back. What a manifest says of itself, whoever pushed it, follows
-"says": it proves nothing. "securectl history" tells what the registry did, "securectl export" and "verify-layout" prove it.
+other tools say PASSED or FAILED, and approvals who approved it or took that back. They are marked "registry", since the registry names them
+in its history of the artifact. What any other manifest says of itself, whoever pushed it, follows "says": it proves nothing. "securectl
+history" tells what the registry did, "securectl export" and "verify-layout" prove it.
 
 Examples:
   securectl discover models/phi-3:v1
@@ -40,38 +44,76 @@ export function addDiscover(program: Command, open: OpenSession): void {
       const { ref } = await findRef(session, "operator", text);
       const repository = (await session.registry("operator")).repository(ref.repository);
       const digest = await repository.resolve(ref.digest ?? ref.tag ?? "");
-      const walk = new Walk(repository, options.artifactType);
+      const native = await session.native("operator");
+      const walk = new Walk(repository, native, options.artifactType);
       const tree: ReferrerTree = { repository: ref.repository, digest, referrers: await walk.referrersOf(digest, 1) };
       session.show(tree, () => [`${ref.repository}@${digest}`, ...lines(tree.referrers, "")].join("\n"));
       if (walk.cut) session.terminal.warn(`Only the first ${MAX_NODES} referrers, at most ${MAX_DEPTH} deep, are shown.`);
     });
 }
 
+type Listed = Omit<Referrer, "of_registry" | "referrers">;
+
 class Walk {
   cut = false;
   readonly #repository: Repository;
+  readonly #native: NativeClient;
   readonly #artifactType: string | undefined;
   readonly #seen = new Set<string>();
 
-  constructor(repository: Repository, artifactType: string | undefined) {
+  constructor(repository: Repository, native: NativeClient, artifactType: string | undefined) {
     this.#repository = repository;
+    this.#native = native;
     this.#artifactType = artifactType;
   }
 
   async referrersOf(subject: Digest, depth: number): Promise<Referrer[]> {
+    const listed = await this.#listed(subject, depth);
+    // One request more, where anything looks like a statement.
+    const own = listed.some(looksOwn) ? await this.#statementsAbout(subject) : new Set();
     const nodes: Referrer[] = [];
+    for (const each of listed)
+      nodes.push({ ...each, of_registry: own.has(each.digest), referrers: await this.referrersOf(each.digest, depth + 1) });
+    return nodes;
+  }
+
+  async #listed(subject: Digest, depth: number): Promise<readonly Listed[]> {
+    const listed: Listed[] = [];
     for await (const { digest, mediaType, artifactType, annotations } of this.#repository.referrers(subject, this.#artifactType)) {
       if (this.#seen.size >= MAX_NODES || depth > MAX_DEPTH) {
         this.cut = true;
-        return nodes;
+        break;
       }
       // Something that refers to itself by way of others would never end.
       if (this.#seen.has(digest)) continue;
       this.#seen.add(digest);
-      nodes.push({ digest, mediaType, artifactType, annotations, referrers: await this.referrersOf(digest, depth + 1) });
+      listed.push({ digest, mediaType, artifactType, annotations });
     }
-    return nodes;
+    return listed;
   }
+
+  /** The manifests that the registry itself names in its history of a subject. */
+  async #statementsAbout(digest: Digest): Promise<ReadonlySet<string>> {
+    const path = artifactPath({ repository: this.#repository.name, digest, tag: undefined }, "history");
+    const { history, approvals } = await this.#native.request({ method: "GET", path }, historySchema).catch(noHistory);
+    const named = [...history.flatMap(({ manifest, summary }) => [manifest, summary]), ...approvals.map(({ manifest }) => manifest)];
+    return new Set(named.filter((manifest) => manifest !== null));
+  }
+}
+
+const historySchema = z.looseObject({
+  history: z.array(z.looseObject({ manifest: z.string().nullable(), summary: z.string().nullable() })),
+  approvals: z.array(z.looseObject({ manifest: z.string() })),
+});
+
+/** Of what the registry has no record that the caller may see, it says nothing. */
+function noHistory(error: unknown): z.infer<typeof historySchema> {
+  if (error instanceof CliError && (error.exit === EXIT.notFound || error.exit === EXIT.denied)) return { history: [], approvals: [] };
+  throw error;
+}
+
+function looksOwn({ annotations }: Listed): boolean {
+  return [STATE, RESULT, VERDICT].some((name) => annotations?.[name] !== undefined);
 }
 
 function* lines(nodes: readonly Referrer[], indent: string): Generator<string> {
@@ -82,8 +124,8 @@ function* lines(nodes: readonly Referrer[], indent: string): Generator<string> {
   }
 }
 
-function nodeText({ digest, mediaType, artifactType, annotations }: Referrer): string {
+function nodeText({ digest, mediaType, artifactType, annotations, of_registry: own }: Referrer): string {
   const verdict = annotations?.[VERDICT] && `${annotations[VERDICT]} by ${annotations[PERSON] ?? "nobody"}`;
   const notes = [annotations?.[STATE], annotations?.[RESULT], verdict, annotations?.[CREATED]].filter((note) => note !== undefined);
-  return `${artifactType ?? mediaType} ${digest}${notes.length === 0 ? "" : ` [says: ${notes.join(", ")}]`}`;
+  return `${artifactType ?? mediaType} ${digest}${notes.length === 0 ? "" : ` [${own ? "registry" : "says"}: ${notes.join(", ")}]`}`;
 }

@@ -27,7 +27,7 @@ import { promote } from "../../registry/promote.ts";
 import { setPromotedTag } from "../../registry/promoted-tag.ts";
 import { quarantine } from "../../registry/quarantine.ts";
 import { revokeAndFollow } from "../../registry/revoke-everywhere.ts";
-import { type ShownArtifact, artifactHistory, showArtifact, showDecision } from "../../registry/show-artifact.ts";
+import { type ShownArtifact, approvalHistory, artifactHistory, showArtifact, showDecision } from "../../registry/show-artifact.ts";
 import { takeSnapshot } from "../../registry/snapshot.ts";
 import type { TransitionServices } from "../../registry/transition.ts";
 import { conform, jsonBody } from "../body.ts";
@@ -50,7 +50,8 @@ export function artifactDoors(services: DeletionServices): readonly Door[] {
     door("GET", `${REF}/history`, async (c, caller) => {
       const { repository, record } = await artifactAt(services, c, caller, "seen");
       const history = await artifactHistory(services, repository, record.digest);
-      return c.json({ repository, digest: record.names[0] ?? record.digest, history });
+      const approvals = await approvalHistory(services, repository, record.digest);
+      return c.json({ repository, digest: record.names[0] ?? record.digest, history, approvals });
     }),
     door("GET", `${REF}/decision`, async (c, caller) => decided(services, c, caller)),
     door("GET", `${REF}/snapshot`, async (c, caller) => {
