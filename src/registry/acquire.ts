@@ -291,6 +291,6 @@ function said(
     type: "artifact.acquire",
     target: { kind: "artifact", name: repository, digest: artifact },
     before: from === undefined ? {} : { state: from },
-    after: { state, name, filename: filename.slice(0, 1024), sha256 },
+    after: { state, name, filename: filename.slice(0, 1024).toWellFormed(), sha256 },
   });
 }

@@ -139,9 +139,13 @@ function nameClashes(closure: Closure): readonly Fault[] {
   });
 }
 
+/** What descriptors of several manifests say may add up to more than a number holds exactly; none of that is ever promoted. */
 function sizeOf({ manifests, blobs }: Closure): number {
   const own = [...manifests.values()].reduce((sum, { record }) => sum + record.size, 0);
-  return [...blobs.values()].reduce((sum, { descriptor }) => sum + descriptor.size, own);
+  return Math.min(
+    [...blobs.values()].reduce((sum, { descriptor }) => sum + descriptor.size, own),
+    Number.MAX_SAFE_INTEGER,
+  );
 }
 
 function manifestExpectations(repository: RepositoryName, closure: Closure, found: FoundManifest): readonly Expectation[] {

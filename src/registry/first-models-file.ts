@@ -67,7 +67,7 @@ export async function refuse(
   { reason, ...entry }: { readonly reason: string; readonly entry?: number; readonly line?: number; readonly name?: string },
 ): Promise<void> {
   services.log.error({ file: file.kind, reason, ...entry }, entry.entry === undefined ? "THE FILE IS REFUSED" : "AN ENTRY IS REFUSED");
-  const said = { outcome: "deny", reason: reason.slice(0, 1024), after: { ...entry } } as const;
+  const said = { outcome: "deny", reason: reason.slice(0, 1024).toWellFormed(), after: { ...entry } } as const;
   await services.metadata.commit({ expect: [], put: [], remove: [], audit: [eventOf(services, file, said)] });
 }
 

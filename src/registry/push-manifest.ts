@@ -141,7 +141,6 @@ const NEVER_HERE: Past = { generation: 0, sequence: 0, previous: null, revocatio
 function acquired(now: number, { principal }: Caller, checked: CheckedPush, past: Past): ManifestRecord {
   const { manifest, named, sha256, sha512, push } = checked;
   const size = push.bytes.byteLength;
-  const parts = new Map([...manifest.blobReferences, ...manifest.manifestReferences].map((each) => [each.digest, each.size]));
   return {
     v: 1,
     digest: sha256,
@@ -150,7 +149,7 @@ function acquired(now: number, { principal }: Caller, checked: CheckedPush, past
     mediaType: manifest.mediaType,
     artifactType: manifest.artifactType ?? null,
     size,
-    closureBytes: [...parts.values()].reduce((sum, each) => sum + each, size),
+    closureBytes: closureBytesOf(manifest, size),
     subject: manifest.subject?.digest ?? null,
     statement: false,
     state: "acquired",
@@ -168,6 +167,14 @@ function acquired(now: number, { principal }: Caller, checked: CheckedPush, past
     policy: null,
     decision: null,
   };
+}
+
+/** Bytes of a manifest and all that it names. Throws for sizes that no number can add up to exactly, which nothing could have. */
+function closureBytesOf({ blobReferences, manifestReferences }: Manifest, own: number): number {
+  const parts = new Map([...blobReferences, ...manifestReferences].map((each) => [each.digest, each.size]));
+  const sum = [...parts.values()].reduce((all, each) => all + each, own);
+  if (sum <= Number.MAX_SAFE_INTEGER) return sum;
+  throw new RegistryError("MANIFEST_INVALID", `the manifest is invalid: its sizes add up to more than ${Number.MAX_SAFE_INTEGER}`);
 }
 
 interface Rows {

@@ -163,7 +163,7 @@ async function decideStep(
 ): Promise<BuiltTransition> {
   const [services, { decider }] = [draft.services(at), callerOf(file)];
   const found = await draft.found(model.name);
-  const reason = (problem ?? `by the ${WORDS[file.kind]}`).slice(0, 1024);
+  const reason = (problem ?? `by the ${WORDS[file.kind]}`).slice(0, 1024).toWellFormed();
   if (event === "revoke") return decideRevocation(services, decider, found, { reason, permanent: false, everywhere: false });
   if (event !== "promote") return decidePlainTransition(services, decider, found, { event, reason });
   const request = { refTag: RESERVED_TAG, tags: [], covers: [], evidence: [], scan: model.scan, reason: null, expected: undefined };

@@ -137,8 +137,8 @@ export const manifestRecord = z.strictObject({
   mediaType: z.string(),
   artifactType: z.string().nullable(),
   size: z.number().int().nonnegative(),
-  /** Bytes of all distinct digests of the closure, as far as they are known. */
-  closureBytes: z.number().int().nonnegative(),
+  /** Bytes of all distinct digests of the closure, as far as they are known. Earlier versions took sums that are no exact number. */
+  closureBytes: z.number().nonnegative(),
   subject: digestSchema.nullable(),
   /** One of the registry's own statements. */
   statement: z.boolean(),
