@@ -1,9 +1,10 @@
 import { mkdir, rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AuditReader } from "./crash-audit.ts";
-import { checkAll, checkTrustedFolders } from "./crash-check.ts";
+import { type Doubts, checkAll, checkTrustedFolders } from "./crash-check.ts";
 import { CrashClient } from "./crash-client.ts";
 import { KillableServer, type Site, siteAt } from "./crash-server.ts";
+import { checkStateNow } from "./crash-state.ts";
 import { SPARING_NOTHING, settle } from "./crash-settle.ts";
 import { RepositoryTruth } from "./crash-truth.ts";
 import type { Chance } from "./seeded-chance.ts";
@@ -22,14 +23,18 @@ const COLLECTING = { REGISTRY_GC_INTERVAL: "1s", REGISTRY_GC_GRACE: "60s", REGIS
 /** One data directory, from its first start on, and everything that was acknowledged about it. */
 export class CrashLife {
   readonly #folder: string;
+  readonly #states: number;
   readonly #chance: Chance;
   readonly #clients: readonly CrashClient[];
   readonly #audit = new AuditReader();
-  readonly #counted = { kills: 0, killedStarts: 0, starts: 0, startMs: 0, checkMs: 0, done: 0, notDone: 0, uploadsResumed: 0, settled: 0 };
+  readonly #counted = { kills: 0, killedStarts: 0, states: 0, starts: 0, done: 0, notDone: 0, uploadsResumed: 0, settled: 0 };
+  readonly #took = { startMs: 0, checkMs: 0, stateMs: 0 };
   #site: Site | undefined;
 
-  constructor(folder: string, chance: Chance) {
+  /** `states` of the stopped registry are checked before each kill. */
+  constructor(folder: string, chance: Chance, states: number) {
     this.#folder = folder;
+    this.#states = states;
     this.#chance = chance;
     this.#clients = Array.from({ length: CLIENTS }, (_, at) => new CrashClient(new RepositoryTruth(`models/crash-${at}`), chance.fork()));
   }
@@ -46,8 +51,13 @@ export class CrashLife {
   }
 
   /** Kills under load so far. */
-  get rounds(): number {
+  get kills(): number {
     return this.#counted.kills;
+  }
+
+  /** States that were checked so far, each of which a kill has left or would have left. */
+  get rounds(): number {
+    return this.#counted.kills + this.#counted.states;
   }
 
   /** Starts, checks what was acknowledged before, drives, kills. */
@@ -64,20 +74,22 @@ export class CrashLife {
       await server.kill();
     }
     this.#counted.kills += 1;
-    if (this.rounds % SETTLING === 0) await this.#settle();
+    if (this.kills % SETTLING === 0) await this.#settle();
   }
 
   /** The last check, and an end in order. */
   async end(): Promise<void> {
-    if (this.rounds % SETTLING > 0) await this.#settle();
+    if (this.kills % SETTLING > 0) await this.#settle();
     await rm(this.#folder, { recursive: true, force: true });
   }
 
   figures(): string {
-    const { kills, killedStarts, starts, startMs, checkMs, done, notDone, uploadsResumed, settled } = this.#counted;
+    const { kills, killedStarts, states, starts, done, notDone, uploadsResumed, settled } = this.#counted;
+    const { startMs, checkMs, stateMs } = this.#took;
     const acknowledged = this.#clients.reduce((sum, client) => sum + client.acknowledged, 0);
     return [
       `${kills} kills under load and ${killedStarts} of starts`,
+      `${states} states between`,
       `${acknowledged} changes acknowledged`,
       `of ${done + notDone} in doubt ${done} done and ${notDone} not`,
       `${uploadsResumed} uploads found where they were`,
@@ -85,6 +97,7 @@ export class CrashLife {
       `${this.#audit.links} links of the audit proven`,
       `${Math.round(startMs / starts)} ms a start`,
       `${Math.round(checkMs / starts)} ms a check`,
+      `${Math.round(stateMs / Math.max(1, states))} ms a state`,
     ].join(", ");
   }
 
@@ -103,7 +116,7 @@ export class CrashLife {
       throw error;
     }
     this.#counted.starts += 1;
-    this.#counted.startMs += performance.now() - began;
+    this.#took.startMs += performance.now() - began;
     return server;
   }
 
@@ -117,12 +130,22 @@ export class CrashLife {
   async #check(server: KillableServer): Promise<void> {
     const began = performance.now();
     const wire = new Wire(server.url, await server.keys());
-    const { done, notDone, uploadsResumed } = await checkAll(this.#truths, wire, this.#audit, this.#folder);
+    this.#count(await checkAll(this.#truths, wire, this.#audit, this.#folder));
     wire.close();
+    this.#took.checkMs += performance.now() - began;
+  }
+
+  async #checkState(server: KillableServer): Promise<void> {
+    const began = performance.now();
+    this.#count(await checkStateNow(server, { truths: this.#truths, audit: this.#audit, folder: this.#folder }));
+    this.#counted.states += 1;
+    this.#took.stateMs += performance.now() - began;
+  }
+
+  #count({ done, notDone, uploadsResumed }: Doubts): void {
     this.#counted.done += done;
     this.#counted.notDone += notDone;
     this.#counted.uploadsResumed += uploadsResumed;
-    this.#counted.checkMs += performance.now() - began;
   }
 
   async #drive(server: KillableServer): Promise<void> {
@@ -134,10 +157,17 @@ export class CrashLife {
       () => undefined,
       (error: unknown) => ({ error }),
     );
-    await Promise.race([sleep(this.#chance.between(SHORTEST, LONGEST)), failed]);
-    isKilled = true;
-    await server.kill();
-    for (const wire of wires) wire.close();
+    try {
+      for (let left = this.#states; ; left -= 1) {
+        const early = await Promise.race([sleep(this.#chance.between(SHORTEST, LONGEST)), failed]);
+        if (left === 0 || early !== undefined) break;
+        await this.#checkState(server);
+      }
+    } finally {
+      isKilled = true;
+      await server.kill();
+      for (const wire of wires) wire.close();
+    }
     const outcome = await failed;
     if (outcome !== undefined) throw outcome.error;
   }

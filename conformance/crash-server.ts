@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { whileStopped } from "./crash-stop.ts";
 import { CHECKOUT, freePort, plainEnvironment } from "./registry-process.ts";
 
 /** Where a server runs that is killed again and again, and what it is told besides. */
@@ -95,6 +96,11 @@ export class KillableServer {
     if (this.isRunning) process.kill(-this.pid, "SIGKILL");
     // Each of them holds its standard output open for as long as it lives.
     await this.#ended;
+  }
+
+  /** Has something happen while none of its processes runs. */
+  async whileStopped<T>(happen: () => Promise<T>): Promise<T> {
+    return whileStopped(this.pid, happen);
   }
 
   /** Asks it to end, as a service manager does; throws unless it ends by itself with 0. */

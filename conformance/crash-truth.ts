@@ -71,6 +71,16 @@ export class RepositoryTruth {
     return this.#only.model;
   }
 
+  /** The same once more: what another state of the registry decides is decided there alone. */
+  clone(): RepositoryTruth {
+    const copy = new RepositoryTruth(this.name);
+    for (const [digest, known] of this.models) copy.models.set(digest, known);
+    for (const digest of this.touched) copy.touched.add(digest);
+    copy.uploads = this.uploads;
+    copy.#worlds = this.#worlds.map(({ model, events }) => ({ model: model.clone(), events }));
+    return copy;
+  }
+
   get isInDoubt(): boolean {
     return this.#worlds.length > 1;
   }

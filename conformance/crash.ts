@@ -7,17 +7,19 @@ import { CrashLife } from "./crash-life.ts";
 import { killWorkers } from "./crash-worker.ts";
 import { Chance } from "./seeded-chance.ts";
 
-const USAGE = `Usage: npm run crash -- [--rounds N] [--seconds S] [--seed N]
+const USAGE = `Usage: npm run crash -- [--rounds N] [--states N] [--seconds S] [--seed N]
 
 Kills the registry again and again while clients push, promote, revoke, delete and move tags, and checks after each start that everything
 acknowledged is there, that nothing untrusted is served, and that what nobody needs is collected.
 
-  --rounds N    as many kills as this (default 50)
-  --seconds S   more kills than that, for as long as this (default 0: no more)
+  --rounds N    as many rounds as this (default 50); a round ends with a kill, or with a state
+  --states N    before each kill, as many states of the registry (default 0): it is stopped at a random moment, and what a kill would have
+                left just then is checked over a copy, by a registry that costs no new process
+  --seconds S   more rounds than that, for as long as this (default 0: no more)
   --seed N      of an earlier run, to begin in the same way
 `;
 
-/** Kills of one data directory; then another one begins with a first start that is killed as well. */
+/** Rounds of one data directory; then another one begins with a first start that is killed as well. */
 const LIFE = 200;
 /** Rounds of a data directory between two reports. */
 const REPORT = 10;
@@ -29,6 +31,7 @@ const LANES = ["left", "right"] as const;
 const { values } = parseArgs({
   options: {
     rounds: { type: "string", default: "50" },
+    states: { type: "string", default: "0" },
     seconds: { type: "string", default: "0" },
     seed: { type: "string", default: String(randomInt(2 ** 31)) },
     help: { type: "boolean", default: false },
@@ -37,24 +40,34 @@ const { values } = parseArgs({
 if (values.help) {
   process.stdout.write(USAGE);
 } else {
-  await crash(Number(values.rounds), Number(values.seconds), Number(values.seed));
+  const { rounds, states, seconds, seed } = values;
+  await crash({ rounds: Number(rounds), states: Number(states), seconds: Number(seconds), seed: Number(seed) });
 }
 
-async function crash(rounds: number, seconds: number, seed: number): Promise<void> {
+interface Extent {
+  readonly rounds: number;
+  readonly states: number;
+  readonly seconds: number;
+  readonly seed: number;
+}
+
+async function crash({ rounds, states, seconds, seed }: Extent): Promise<void> {
   process.stdout.write(`seed ${seed}\n`);
   const began = performance.now();
   const chance = new Chance(seed);
   const folder = await mkdtemp(join(tmpdir(), "ai-model-registry-crash-"));
   let next = 0;
-  const takeRound = (): number | undefined => (next < rounds || performance.now() - began < seconds * 1000 ? (next += 1) : undefined);
+  const perKill = states + 1;
+  const takeRounds = (): number | undefined =>
+    next < rounds || performance.now() - began < seconds * 1000 ? (next += perKill) : undefined;
   const lane = async (name: string, ofLane: Chance): Promise<void> => {
     const tell = (life: CrashLife): unknown => process.stdout.write(`${name}, ${secondsSince(began)} s: ${life.figures()}\n`);
-    for (let round = takeRound(), lives = 1; round !== undefined; lives += 1) {
-      const life = new CrashLife(join(folder, `${name}-${lives}`), ofLane.fork());
+    for (let round = takeRounds(), lives = 1; round !== undefined; lives += 1) {
+      const life = new CrashLife(join(folder, `${name}-${lives}`), ofLane.fork(), states);
       await life.begin();
-      for (; round !== undefined && life.rounds < LIFE; round = takeRound()) {
+      for (; round !== undefined && life.rounds < LIFE; round = takeRounds()) {
         await life.round();
-        if (life.rounds % REPORT === 0) tell(life);
+        if (life.kills % Math.ceil(REPORT / perKill) === 0) tell(life);
       }
       await life.end();
       tell(life);
