@@ -1,5 +1,5 @@
 import type { FileHandle } from "node:fs/promises";
-import { TAR_BLOCK } from "./tar-header.ts";
+import { TAR_BLOCK } from "../formats/tar-header.ts";
 import { writeAt } from "./write-at.ts";
 
 /** One time for all: two archives of the same files are the same bytes. 1980 is the earliest that all tools show as it is. */

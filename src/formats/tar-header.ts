@@ -1,4 +1,15 @@
-import { LayoutError } from "./layout-error.ts";
+import type { LayoutFault } from "../oci/layout-fault.ts";
+import { FormatError } from "./format-error.ts";
+
+/** Why a file is not taken for a tar archive; `message` is safe to show. */
+export class TarError extends FormatError {
+  readonly code: Extract<LayoutFault, "archive-invalid" | "archive-unsafe" | "layout-too-large">;
+
+  constructor(code: TarError["code"], message: string, cause?: unknown) {
+    super(message, { cause });
+    this.code = code;
+  }
+}
 
 /** A tar archive is a row of these, headers and content alike (POSIX.1-2024, pax, "ustar Interchange Format"). */
 export const TAR_BLOCK = 512;
@@ -33,15 +44,15 @@ export function isZeroBlock(block: Buffer): boolean {
   return block.every((byte) => byte === 0);
 }
 
-/** Reads a header. Throws `LayoutError` for a wrong checksum, and for members that no layout needs: links, devices, sparse files. */
+/** Reads a header. Throws `TarError` for a wrong checksum, and for members that are neither files nor folders: links, devices, sparse files. */
 export function parseTarHeader(block: Buffer): TarHeader {
-  if (block.length !== TAR_BLOCK) throw new LayoutError("archive-invalid", "the archive ends in the middle of a header");
+  if (block.length !== TAR_BLOCK) throw new TarError("archive-invalid", "the archive ends in the middle of a header");
   if (octal(block.subarray(148, 156)) !== checksumOf(block)) {
-    throw new LayoutError("archive-invalid", "this is not a tar archive, or it is damaged; compressed ones are not read");
+    throw new TarError("archive-invalid", "this is not a tar archive, or it is damaged; compressed ones are not read");
   }
   const kind = KINDS.get(String.fromCharCode(block[156] ?? 0));
   if (kind === undefined) {
-    throw new LayoutError("archive-unsafe", "the archive has links, devices or other members that are neither files nor folders");
+    throw new TarError("archive-unsafe", "the archive has links, devices or other members that are neither files nor folders");
   }
   return { kind, name: nameOf(block), size: numberOf(block.subarray(124, 136)) };
 }
@@ -65,7 +76,7 @@ function addRecord(records: { path?: string; size?: number }, record: Buffer): v
   const equals = record.indexOf("=");
   if (equals < 1) throw invalidRecords();
   const [key, value] = [record.toString("latin1", 0, equals), record.subarray(equals + 1)];
-  if (key.startsWith("GNU.sparse.")) throw new LayoutError("archive-unsafe", "the archive has sparse files");
+  if (key.startsWith("GNU.sparse.")) throw new TarError("archive-unsafe", "the archive has sparse files");
   if (key === "path") records.path = checkedName(textOf(value));
   if (key === "size") records.size = checkedSize(/^\d{1,16}$/.test(value.toString("latin1")) ? Number(value.toString("latin1")) : NaN);
 }
@@ -92,7 +103,7 @@ function textOf(bytes: Buffer): string {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (error) {
-    throw new LayoutError("archive-invalid", "a name in the archive is not UTF-8", error);
+    throw new TarError("archive-invalid", "a name in the archive is not UTF-8", error);
   }
 }
 
@@ -105,18 +116,18 @@ function numberOf(field: Buffer): number {
 
 function octal(field: Buffer): number {
   const [, digits] = /^ *([0-7]{0,12})[ \0]*$/.exec(field.toString("latin1")) ?? [];
-  if (digits === undefined) throw new LayoutError("archive-invalid", "this is not a tar archive, or it is damaged");
+  if (digits === undefined) throw new TarError("archive-invalid", "this is not a tar archive, or it is damaged");
   return digits === "" ? 0 : Number.parseInt(digits, 8);
 }
 
 function checkedSize(size: number): number {
-  if (!Number.isSafeInteger(size)) throw new LayoutError("archive-invalid", "a member of the archive has a size that nothing can have");
+  if (!Number.isSafeInteger(size)) throw new TarError("archive-invalid", "a member of the archive has a size that nothing can have");
   return size;
 }
 
 function checkedName(name: string): string {
-  if (name.length > MAX_NAME) throw new LayoutError("layout-too-large", `a name in the archive has more than ${MAX_NAME} characters`);
-  if (name === "" || name.includes("\0")) throw new LayoutError("archive-invalid", "a member of the archive has no valid name");
+  if (name.length > MAX_NAME) throw new TarError("layout-too-large", `a name in the archive has more than ${MAX_NAME} characters`);
+  if (name === "" || name.includes("\0")) throw new TarError("archive-invalid", "a member of the archive has no valid name");
   return name;
 }
 
@@ -127,6 +138,6 @@ function checksumOf(block: Buffer): number {
   return sum;
 }
 
-function invalidRecords(): LayoutError {
-  return new LayoutError("archive-invalid", "the archive's extended headers are damaged");
+function invalidRecords(): TarError {
+  return new TarError("archive-invalid", "the archive's extended headers are damaged");
 }
