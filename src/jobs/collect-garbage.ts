@@ -21,9 +21,9 @@ const NAME = "collect-garbage";
  * ends the collection early; the next one goes on where it was.
  */
 export async function collectGarbage(services: Needs, signal?: AbortSignal): Promise<number> {
-  const collection = new Collection(services, services.clock() - services.settings.collectGrace, signal);
   const found = await services.metadata.get(keys.job(NAME));
-  const { phase, after } = found === undefined ? BEGINNING : collectionRecord.parse(found.value);
+  const { phase, after, looked = 0 } = found === undefined ? BEGINNING : collectionRecord.parse(found.value);
+  const collection = new Collection(services, { looked, signal });
   if (phase === "records") await collection.ofRecords(after ?? undefined);
   await collection.ofFiles(phase === "files" ? (after ?? undefined) : undefined);
   if (signal?.aborted !== true) await services.metadata.commit({ expect: [], put: [], remove: [keys.job(NAME)], audit: [] });
@@ -31,19 +31,28 @@ export async function collectGarbage(services: Needs, signal?: AbortSignal): Pro
 }
 
 const BEGINNING: CollectionRecord = { v: 1, phase: "records", after: null };
+/** After so long (ms) it is written down how far it has come, too: somebody may look at it. */
+const MARK_AFTER = 2000;
+
+/** How far a collection has come. */
+type Place = Pick<CollectionRecord, "phase" | "after">;
 
 class Collection {
   readonly #services: Needs;
   /** What was touched later (epoch, ms) stays. */
   readonly #before: number;
   readonly #signal: AbortSignal | undefined;
-  /** Since the last record of how far this has come. */
+  /** Since the last record of how far this has come, and when that was (epoch, ms). */
   #steps = 0;
+  #markedAt: number;
+  #looked: number;
   removed = 0;
 
-  constructor(services: Needs, before: number, signal: AbortSignal | undefined) {
+  constructor(services: Needs, { looked, signal }: { readonly looked: number; readonly signal: AbortSignal | undefined }) {
     this.#services = services;
-    this.#before = before;
+    this.#markedAt = services.clock();
+    this.#before = this.#markedAt - services.settings.collectGrace;
+    this.#looked = looked;
     this.#signal = signal;
   }
 
@@ -60,7 +69,7 @@ class Collection {
         const digest = digestSchema.parse(entry.key[1]);
         await this.#remove(digest, () => this.#isGarbage(digest, entry));
         await this.#step();
-        await this.#markIfDue({ v: 1, phase: "records", after: digest });
+        await this.#passed({ phase: "records", after: digest });
         from = digest;
       }
       if (page.length < PAGE) return;
@@ -69,12 +78,12 @@ class Collection {
 
   async ofFiles(after: Digest | undefined): Promise<void> {
     if (this.#isEnding()) return;
-    await this.#mark({ v: 1, phase: "files", after: after ?? null });
+    await this.#mark({ phase: "files", after: after ?? null });
     for await (const digest of this.#services.blobs.list(after)) {
       if (this.#isEnding()) return;
       await this.#remove(digest, () => this.#isOrphan(digest));
       await this.#step();
-      await this.#markIfDue({ v: 1, phase: "files", after: digest });
+      await this.#passed({ phase: "files", after: digest });
     }
   }
 
@@ -132,13 +141,17 @@ class Collection {
     await setImmediate();
   }
 
-  async #markIfDue(done: CollectionRecord): Promise<void> {
+  async #passed(place: Place): Promise<void> {
     // A collection that is ending may not have looked at all links of the last blob.
-    if (this.#steps >= PAGE && !this.#isEnding()) await this.#mark(done);
+    if (this.#isEnding()) return;
+    this.#looked += 1;
+    if (this.#steps >= PAGE || this.#services.clock() - this.#markedAt >= MARK_AFTER) await this.#mark(place);
   }
 
-  async #mark(record: CollectionRecord): Promise<void> {
+  async #mark(place: Place): Promise<void> {
     this.#steps = 0;
-    await this.#services.metadata.commit({ expect: [], put: [{ key: keys.job(NAME), value: record }], remove: [], audit: [] });
+    this.#markedAt = this.#services.clock();
+    const value: CollectionRecord = { v: 1, ...place, looked: this.#looked };
+    await this.#services.metadata.commit({ expect: [], put: [{ key: keys.job(NAME), value }], remove: [], audit: [] });
   }
 }

@@ -94,7 +94,10 @@ class Walk {
   /** One blob that cannot be checked keeps no other one. */
   async #check(digest: Digest): Promise<BlobVerification> {
     const { by } = this.#run;
-    const pace = (): number => (this.#run.by === null ? this.#options.rate : 0);
+    const pace = (read: number): number => {
+      this.#run = { ...this.#run, bytesUnderWay: read };
+      return this.#run.by === null ? this.#options.rate : 0;
+    };
     try {
       return await verifyBlob(this.#services, digest, { signal: this.#signal, pace, askedBy: by ?? undefined });
     } catch (error) {
@@ -132,12 +135,12 @@ class Walk {
 }
 
 function tallied(run: VerificationRun, digest: Digest, result: BlobVerification): VerificationRun {
-  if (result.outcome === "gone") return { ...run, after: digest };
+  const passed = { ...run, after: digest, bytesUnderWay: 0 };
+  if (result.outcome === "gone") return passed;
   const isDamaged = result.outcome === "damaged" || result.outcome === "missing";
   const isUnreadable = result.outcome === "unreadable";
   return {
-    ...run,
-    after: digest,
+    ...passed,
     blobsChecked: run.blobsChecked + 1,
     bytesChecked: run.bytesChecked + ("size" in result ? result.size : 0),
     blobsDamaged: run.blobsDamaged + Number(isDamaged),

@@ -1,13 +1,15 @@
-import { encodedOf } from "../oci/digest.ts";
+import { createHash } from "node:crypto";
 import { keys, under } from "../storage/keys.ts";
 import { collectionRecord, leaseRecord, verificationRecord } from "../storage/records.ts";
 import type { Services } from "./ports.ts";
-import { VERIFY_ALL, progressOf } from "./verify-run.ts";
+import { VERIFY_ALL, partOfDigests, progressOf } from "./verify-run.ts";
 
 type Needs = Pick<Services, "metadata" | "clock">;
 
 /** More jobs than there are. */
 const MAX_JOBS = 64;
+/** Of a hash, to tell two of them apart. */
+const STANDING_LENGTH = 16;
 /** A collection first goes through records, then through files, both by digest. */
 const COLLECTION = "collect-garbage";
 
@@ -18,8 +20,16 @@ export interface KnownJob {
   readonly isRunning: boolean;
   /** When it is due (epoch, ms); of one that runs, when it began plus its interval. */
   readonly dueAt: number;
-  /** How far it is, from 0 to 1; undefined where that cannot be told, or it does not run. */
-  readonly progress: number | undefined;
+  /** How far it is; undefined where that cannot be told, or it does not run. */
+  readonly progress: JobProgress | undefined;
+}
+
+/** How far a job has come, or had when it was interrupted. */
+export interface JobProgress {
+  /** Of all that it has to do, from 0 to 1. */
+  readonly part: number;
+  /** Blobs that it has looked at. */
+  readonly blobs: number;
 }
 
 /** The jobs that workers have done so far, by name. */
@@ -34,16 +44,25 @@ export async function jobOverview(needs: Needs): Promise<readonly KnownJob[]> {
   );
 }
 
-async function progressOfJob({ metadata }: Needs, name: string): Promise<number | undefined> {
+/** A short text that is another one when anything is that the overview tells. */
+export function standingOf(jobs: readonly KnownJob[]): string {
+  return createHash("sha256").update(JSON.stringify(jobs)).digest("base64url").slice(0, STANDING_LENGTH);
+}
+
+async function progressOfJob({ metadata }: Needs, name: string): Promise<JobProgress | undefined> {
+  if (name !== VERIFY_ALL && name !== COLLECTION) return undefined;
   const entry = await metadata.get(keys.job(name));
   if (entry === undefined) return undefined;
-  if (name === VERIFY_ALL) {
-    const { current } = verificationRecord.parse(entry.value);
-    return current === null ? undefined : progressOf(current);
-  }
-  if (name !== COLLECTION) return undefined;
-  const { phase, after } = collectionRecord.parse(entry.value);
-  if (after === null) return undefined;
-  const part = Number.parseInt(encodedOf(after).slice(0, 8), 16) / 2 ** 32;
-  return (phase === "records" ? part : 1 + part) / 2;
+  return name === VERIFY_ALL ? progressOfCheck(entry.value) : progressOfCollection(entry.value);
+}
+
+function progressOfCheck(value: unknown): JobProgress | undefined {
+  const { current } = verificationRecord.parse(value);
+  return current === null ? undefined : { part: progressOf(current), blobs: current.blobsChecked };
+}
+
+function progressOfCollection(value: unknown): JobProgress {
+  const { phase, after, looked = 0 } = collectionRecord.parse(value);
+  const part = partOfDigests(after);
+  return { part: (phase === "records" ? part : 1 + part) / 2, blobs: looked };
 }

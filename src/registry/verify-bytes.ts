@@ -11,12 +11,15 @@ export type FoundBytes =
   | { readonly found: "nothing" }
   | { readonly found: "unreadable"; readonly code: string };
 
+/** Bytes a second, of who is told how many were read. */
+export type Pace = (read: number) => number;
+
 /** How some bytes are read. */
 export interface Reading {
   /** Ends it early. */
   readonly signal: AbortSignal;
-  /** At most so many bytes a second, zero for any; asked again with every piece. */
-  readonly pace: () => number;
+  /** At most so many bytes a second, zero for any; asked again with every piece, and told how many bytes have been read. */
+  readonly pace: Pace;
 }
 
 /** Reads a published blob from its first byte to the last, in constant memory, by the algorithm of its digest. Throws the reason of the signal. */
@@ -64,11 +67,11 @@ const MOST_WAIT = 250;
 class HashingSink extends Writable {
   readonly #algorithm: DigestAlgorithm;
   readonly #hash: ReturnType<typeof createHash>;
-  readonly #pace: () => number;
+  readonly #pace: Pace;
   readonly #began = performance.now();
   size = 0;
 
-  constructor(algorithm: DigestAlgorithm, pace: () => number) {
+  constructor(algorithm: DigestAlgorithm, pace: Pace) {
     super();
     this.#algorithm = algorithm;
     this.#hash = createHash(algorithm);
@@ -82,7 +85,7 @@ class HashingSink extends Writable {
   }
 
   #callWhenDue(done: () => void): void {
-    const rate = this.#pace();
+    const rate = this.#pace(this.size);
     const wait = rate > 0 ? (this.size / rate) * 1000 - (performance.now() - this.#began) : 0;
     if (wait < LEAST_WAIT || this.destroyed) done();
     else setTimeout(() => this.#callWhenDue(done), Math.min(wait, MOST_WAIT));

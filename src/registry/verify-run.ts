@@ -2,10 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { AuditEvent } from "../audit/event.ts";
 import { registryRights } from "../identity/authorize.ts";
 import { STATES } from "../lifecycle/state.ts";
-import { algorithmOf, encodedOf } from "../oci/digest.ts";
+import { type Digest, algorithmOf, encodedOf } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { keys, under } from "../storage/keys.ts";
-import { type VerificationRecord, type VerificationResult, type VerificationRun, verificationRecord } from "../storage/records.ts";
+import { type VerificationRecord, type VerificationResult, type VerificationRun, blobRecord, verificationRecord } from "../storage/records.ts";
 import { askForJob } from "./asked-jobs.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
@@ -68,8 +68,13 @@ export async function verificationStatus(services: Pick<Services, "metadata" | "
   return { current, last };
 }
 
-/** How far a run is, from 0 to 1: digests are spread evenly, and it goes by their order. Those by sha512, which are few, come last. */
-export function progressOf({ after }: Pick<VerificationRun, "after">): number {
+/** How far a run is, from 0 to 1: by the bytes that it has read, where it is known how many there are, else by the digests it has passed. */
+export function progressOf({ after, bytesChecked, bytesTotal, bytesUnderWay = 0 }: VerificationRun): number {
+  return typeof bytesTotal === "number" && bytesTotal > 0 ? Math.min(1, (bytesChecked + bytesUnderWay) / bytesTotal) : partOfDigests(after);
+}
+
+/** How far a walk over all digests is that has passed this one: they are spread evenly. Those by sha512, which are few, come last. */
+export function partOfDigests(after: Digest | null): number {
   if (after === null) return 0;
   return algorithmOf(after) === "sha256" ? Number.parseInt(encodedOf(after).slice(0, 8), 16) / 2 ** 32 : 1;
 }
@@ -198,7 +203,8 @@ function changeOf({ version }: Pick<Found, "version">, value: VerificationRecord
 }
 
 async function begin(services: Needs, found: Found, caller: Caller | undefined): Promise<Decided<string>> {
-  const total = (await services.metadata.list(under(keys.blobs(), MAX_TOTAL))).length;
+  const blobs = await services.metadata.list(under(keys.blobs(), MAX_TOTAL));
+  const isCounted = blobs.length < MAX_TOTAL;
   const now = services.clock();
   const current: VerificationRun = {
     id: services.newId(),
@@ -210,7 +216,8 @@ async function begin(services: Needs, found: Found, caller: Caller | undefined):
     blobsUnreadable: 0,
     unreadable: [],
     after: null,
-    blobsTotal: total < MAX_TOTAL ? total : null,
+    blobsTotal: isCounted ? blobs.length : null,
+    bytesTotal: isCounted ? blobs.reduce((sum, { value }) => sum + blobRecord.parse(value).size, 0) : null,
   };
   const audit = [happened(services, caller, { type: "verification.start", after: { id: current.id } })];
   return { change: changeOf(found, { ...found.record, since: now, current }, audit), result: current.id };
@@ -222,7 +229,7 @@ function ended(
   run: VerificationRun,
   { caller, how }: { readonly caller: Caller | undefined; readonly how: How },
 ): Decided<VerificationResult> {
-  const { after: _, blobsTotal: __, ...progress } = run;
+  const { after: _, blobsTotal: __, bytesTotal: ___, bytesUnderWay: ____, ...progress } = run;
   const last: VerificationResult = { ...progress, ...how, endedAt: services.clock(), isPublished: false };
   const type = caller === undefined ? "verification.end" : "verification.cancel";
   const { id, blobsChecked, blobsDamaged, blobsUnreadable } = last;

@@ -1,9 +1,11 @@
+import type { Pace } from "./verify-bytes.ts";
+
 /** How somebody joins a piece of work. */
 export interface Joining {
   /** Ends the wait of whoever brings it, and the work once nobody else waits. */
   readonly signal?: AbortSignal | undefined;
   /** At most so many bytes a second, zero for any; without it, as fast as may be. */
-  readonly pace?: (() => number) | undefined;
+  readonly pace?: Pace | undefined;
   /** For how long (ms) the work goes on when nobody waits any more: whoever lost patience may come again. */
   readonly linger?: number | undefined;
 }
@@ -11,7 +13,7 @@ export interface Joining {
 /** What work is told: when it is in vain, and at which pace to go. */
 export interface Terms {
   readonly signal: AbortSignal;
-  readonly pace: () => number;
+  readonly pace: Pace;
 }
 
 const ANY_PACE = (): number => 0;
@@ -40,16 +42,16 @@ class Shared<Result> {
   readonly #abandoned = new AbortController();
   readonly #result: Promise<Result>;
   readonly #forget: () => void;
-  #pace: (() => number) | undefined;
+  #pace: Pace | undefined;
   #waiting = 0;
   #linger = 0;
   #giveUp: NodeJS.Timeout | undefined;
 
   /** `forget` is called when it is no longer to be joined: it has ended, or was given up. */
-  constructor(pace: (() => number) | undefined, work: (terms: Terms) => Promise<Result>, forget: () => void) {
+  constructor(pace: Pace | undefined, work: (terms: Terms) => Promise<Result>, forget: () => void) {
     this.#pace = pace;
     this.#forget = forget;
-    this.#result = work({ signal: this.#abandoned.signal, pace: () => (this.#pace ?? ANY_PACE)() }).finally(() => {
+    this.#result = work({ signal: this.#abandoned.signal, pace: (read) => (this.#pace ?? ANY_PACE)(read) }).finally(() => {
       clearTimeout(this.#giveUp);
       forget();
     });

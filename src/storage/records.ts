@@ -311,7 +311,13 @@ export const leaseRecord = z.strictObject({ v: z.literal(1), holder: z.string().
 export type LeaseRecord = z.infer<typeof leaseRecord>;
 
 /** How far a collection has come: first through the records of blobs, then through the files. */
-export const collectionRecord = z.strictObject({ v: z.literal(1), phase: z.enum(["records", "files"]), after: digestSchema.nullable() });
+export const collectionRecord = z.strictObject({
+  v: z.literal(1),
+  phase: z.enum(["records", "files"]),
+  after: digestSchema.nullable(),
+  /** How many of them, in both; what earlier versions began was not counted. */
+  looked: z.number().int().nonnegative().exactOptional(),
+});
 export type CollectionRecord = z.infer<typeof collectionRecord>;
 
 /** What the last look for metrics found: since when the oldest artifact waits for a decision, and how many keys end within a time. */
@@ -363,6 +369,9 @@ const verificationRunRecord = z.strictObject({
   after: digestSchema.nullable(),
   /** Null where there are too many to count at the start. */
   blobsTotal: count.nullable(),
+  /** The bytes of these, and those that were read of the one after `after`; a run of an earlier version has neither. */
+  bytesTotal: count.nullable().exactOptional(),
+  bytesUnderWay: count.exactOptional(),
 });
 export type VerificationRun = z.infer<typeof verificationRunRecord>;
 

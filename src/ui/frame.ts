@@ -35,10 +35,10 @@ export interface Frame {
 
 /** What a page follows. */
 export interface Live {
-  /** An artifact, by its reference, or the queue of what waits. */
+  /** An artifact, by its reference, the queue of what waits, or the jobs. */
   readonly about: string;
-  /** The sequence of the last event before the page was made. */
-  readonly since: number;
+  /** When the page was made, sealed: readers are not told how much happens. */
+  readonly since: string;
 }
 
 /** The field that shows that a form is ours and of this session. */

@@ -1,7 +1,7 @@
 import { type Html, html } from "./html.ts";
 import { type ArtifactName, artifactPath, shortDigest } from "./links.ts";
 import { facts, table } from "./table.ts";
-import { foreign } from "./text.ts";
+import { foreign, grouped } from "./text.ts";
 
 /** What the header of a model file says, a part of it. */
 export interface ShownInside {
@@ -121,8 +121,4 @@ function pager({ from, size, listed, total }: Place, pathOf: (from: number) => s
   return html`${from > 0 && html`<p><a rel="prev" href="${pathOf(Math.max(0, from - size))}">Earlier ones</a></p>`}
   ${next < listed && html`<p><a rel="next" href="${pathOf(next)}">Next ones</a></p>`}
   ${next >= listed && listed < total && html`<p class="soft">${grouped(total - listed)} more are in the file: no more are listed.</p>`}`;
-}
-
-function grouped(count: number): string {
-  return String(count).replaceAll(/\B(?=(?:\d{3})+$)/g, ",");
 }

@@ -2,7 +2,7 @@ import { type Viewer, tokenField } from "./frame.ts";
 import { hindered } from "./hindrance.ts";
 import { type Html, html } from "./html.ts";
 import { facts, table } from "./table.ts";
-import { foreign, moment, sizeText } from "./text.ts";
+import { foreign, grouped, moment, sizeText } from "./text.ts";
 
 /** A check of all bytes that ended; its time is RFC 3339. */
 interface EndedCheck {
@@ -22,17 +22,23 @@ interface Held {
   readonly tags: readonly [number, number | null];
 }
 
+/** Something that is done without being asked. */
+interface ShownJob {
+  readonly name: string;
+  readonly isRunning: boolean;
+  readonly dueAt: string;
+  /** Undefined where it cannot be told how far it is. */
+  readonly progress: { readonly part: number; readonly blobs: number } | undefined;
+}
+
 /** What the page of operations shows; times are RFC 3339, parts of a whole from 0 to 1. */
 export interface Operations {
   readonly condition: string;
-  readonly room: number;
-  readonly jobs: readonly {
-    readonly name: string;
-    readonly isRunning: boolean;
-    readonly dueAt: string;
-    readonly progress: number | undefined;
-  }[];
-  readonly check: { readonly progress: number; readonly blobs: number; readonly damaged: number } | undefined;
+  /** Bytes; undefined for who does not run the registry. */
+  readonly room: number | undefined;
+  readonly jobs: readonly ShownJob[];
+  /** Of all bytes; `total` is null where there are too many blobs to be counted. */
+  readonly check: { readonly part: number; readonly blobs: number; readonly total: number | null; readonly damaged: number } | undefined;
   readonly lastCheck: EndedCheck | undefined;
   readonly damaged: readonly { readonly blob: string; readonly artifacts: readonly string[] }[];
   readonly versions: readonly (readonly [string, string])[];
@@ -46,14 +52,14 @@ export interface Operations {
 
 /** The page of who runs the registry. */
 export function operationsPage(shown: Operations): Html {
-  const { condition, room, versions, configuration } = shown;
-  const isWell = condition === "ok";
+  const { versions, configuration } = shown;
   return html`<h1>Operations</h1>
-    <p class="notice ${isWell ? "good" : "bad"}" role="status">
-      <span aria-hidden="true">${isWell ? "✔" : "✘"}</span> ${CONDITIONS[condition] ?? condition} Room for uploads:
-      ${sizeText(Math.max(0, room))}.
-    </p>
-    ${jobsTable(shown)} ${checkText(shown)} ${damageText(shown)} ${namespacesTable(shown)}
+    <div id="health" data-region>${healthText(shown)}</div>
+    <section id="jobs" data-region aria-labelledby="jobs-title">${jobsTable(shown)}</section>
+    <section id="integrity" data-region data-quiet data-says="${standingText(shown)}" aria-labelledby="integrity-title">
+      ${checkText(shown)} ${damageText(shown)}
+    </section>
+    ${namespacesTable(shown)}
     <h2>Versions</h2>
     ${facts(versions)}
     <p class="soft">
@@ -76,40 +82,82 @@ const CONDITIONS: Readonly<Record<string, string>> = {
   draining: "It is about to stop.",
 };
 
-function bar(progress: number, label: string): Html {
-  const percent = Math.round(progress * 100);
+/** What each job is for, in a line. */
+const PURPOSES: Readonly<Record<string, string>> = {
+  "collect-garbage": "removes bytes that nothing names any more",
+  "expire-uploads": "removes uploads that nobody went on with",
+  "follow-authorities": "looks again at what a revoked publisher had signed",
+  "index-artifacts": "puts what an earlier version took in where it is searched for",
+  "index-referrers": "orders what an earlier version took in by who attached it",
+  "remove-files": "removes the files of models that were deleted",
+  "repair-runtime-tree": "puts right the folders that runtimes mount",
+  "revoke-everywhere": "writes down what follows from a revocation everywhere",
+  "sign-statements": "signs what an earlier version left unsigned",
+  "take-stock": "counts for metrics what takes long to count",
+  "verify-all": "reads all bytes, and compares them to their digests",
+};
+
+function healthText({ condition, room }: Operations): Html {
+  const isWell = condition === "ok";
+  return html`<p class="notice ${isWell ? "good" : "bad"}" role="status">
+    <span aria-hidden="true">${isWell ? "✔" : "✘"}</span> ${CONDITIONS[condition] ?? condition}
+    ${room !== undefined && `Room for uploads: ${sizeText(Math.max(0, room))}.`}
+  </p>`;
+}
+
+function bar(part: number, label: string): Html {
+  const percent = Math.floor(part * 100);
   return html`<progress value="${percent}" max="100" aria-label="${label}">${percent} %</progress> ${percent} %`;
 }
 
 function jobsTable({ jobs }: Operations): Html {
-  return html`<h2>Jobs</h2>
+  return html`<h2 id="jobs-title">Jobs</h2>
     ${table({
       caption: "What is done without being asked, by one worker at a time",
       columns: ["Job", "Standing", "How far", "Due"],
-      rows: jobs.map(({ name, isRunning, dueAt, progress }) => [
-        name,
-        isRunning ? html`<span class="state wait"><span aria-hidden="true">◐</span> runs</span>` : "rests",
-        progress === undefined ? "" : bar(progress, `How far ${name} is`),
-        isRunning ? "" : moment(dueAt),
+      rows: jobs.map((job) => [
+        html`${job.name} <span class="purpose">${PURPOSES[job.name]}</span>`,
+        job.isRunning ? html`<span class="state wait"><span aria-hidden="true">◐</span> runs</span>` : "rests",
+        progressText(job),
+        job.isRunning ? "now" : moment(job.dueAt),
       ]),
       empty: "None has run yet: workers begin them when they start.",
     })}`;
 }
 
+function progressText({ name, isRunning, progress }: ShownJob): Html {
+  if (progress === undefined) return html`<span class="soft">${isRunning ? "it does not tell" : "all done"}</span>`;
+  return html`${bar(progress.part, `How far ${name} is`)}
+    <div class="soft">${grouped(progress.blobs)} ${progress.blobs === 1 ? "blob" : "blobs"} looked at${!isRunning && "; it goes on from there"}</div>`;
+}
+
+/** What is said to who only hears the page, when it is no longer what was said last. */
+function standingText({ check, lastCheck }: Operations): string {
+  if (check !== undefined) return "A check of all bytes is under way.";
+  return lastCheck === undefined ? "No check of all bytes is under way." : `The check of all bytes has ended: ${lastCheck.status}.`;
+}
+
 function checkText({ check, lastCheck, hindrances, viewer }: Operations): Html {
   const start = "Check all bytes";
-  return html`<h2>Integrity</h2>
+  return html`<h2 id="integrity-title">Integrity</h2>
     ${
       lastCheck === undefined
         ? html`<p>No check of all bytes has ended yet.</p>`
         : html`<p class="notice ${lastCheck.status === "ok" ? "good" : "bad"}">
-            The last check, ${moment(lastCheck.at)}: ${lastCheck.status}; ${lastCheck.blobs} blobs, ${lastCheck.damaged} damaged,
-            ${lastCheck.artifactsFailed} artifacts with damage.
+            The last check, ${moment(lastCheck.at)}: ${lastCheck.status}; ${grouped(lastCheck.blobs)} blobs, ${grouped(lastCheck.damaged)}
+            damaged, ${grouped(lastCheck.artifactsFailed)} artifacts with damage.
           </p>`
     }
-    ${check !== undefined && html`<p>A check is under way: ${bar(check.progress, "How far the check is")}, ${check.blobs} blobs so far, ${check.damaged} damaged.</p>`}
+    ${check !== undefined && underWayText(check)}
     ${hindrances.start === undefined ? actForm(viewer, "verify", start) : hindered({ id: "start", title: start, why: hindrances.start })}
     ${check !== undefined && (hindrances.cancel === undefined ? actForm(viewer, "verify/cancel", "End the check") : hindered({ id: "cancel", title: "End the check", why: hindrances.cancel }))}`;
+}
+
+function underWayText({ part, blobs, total, damaged }: NonNullable<Operations["check"]>): Html {
+  return html`<p>
+    A check is under way: ${bar(part, "How far the check is")}, ${grouped(blobs)} blobs${total === null ? " so far" : ` of ${grouped(total)}`},
+    ${grouped(damaged)} damaged.
+  </p>`;
 }
 
 function actForm(viewer: Viewer, below: string, title: string): Html {
@@ -143,7 +191,8 @@ function namespacesTable({ namespaces, nextNamespace }: Operations): Html {
         heldText(artifacts, String),
         heldText(tags, String),
       ]),
-      empty: "No more.",
+        empty: html`No more that you may see. An operator makes one for an identity, on the
+        <a href="/ui/identities">page of that identity</a>.`,
     })}
     ${nextNamespace !== undefined && html`<p><a rel="next" href="/ui/operations?after=${encodeURIComponent(nextNamespace)}">More namespaces</a></p>`}`;
 }

@@ -18,12 +18,14 @@ export const SCRIPT = `"use strict";
     : "defaultValue" in field && field.value !== field.defaultValue;
   const isBusy = (region) => [...region.querySelectorAll("input, textarea, select")].some((field) => field === document.activeElement || isTouched(field));
 
+  // Of a button: where it sends what, so that the focus never moves to one that does something else.
+  const whatIs = (element) => element.id || element.getAttribute("href")
+    || element.form?.getAttribute("action") + " " + (element.getAttribute("aria-label") ?? element.textContent.trim());
   const pathTo = (region) => {
     const focused = document.activeElement;
     if (focused === null || !region.contains(focused)) return undefined;
     return (next) => {
-      const same = [...next.querySelectorAll(focused.tagName)].find((each) =>
-        focused.id !== "" ? each.id === focused.id : each.getAttribute("href") === focused.getAttribute("href"));
+      const same = [...next.querySelectorAll(focused.tagName)].find((each) => whatIs(each) === whatIs(focused));
       (same ?? main).focus({ preventScroll: true });
     };
   };
@@ -56,12 +58,14 @@ export const SCRIPT = `"use strict";
     const found = page?.getElementById("main");
     if (!isOwn || !found) return stop("Your session has ended, or this is not for you to see any more: load the page again.");
     main.dataset.since = found.dataset.since ?? main.dataset.since;
+    const [before, isQuiet] = [main.querySelector("[data-says]")?.dataset.says, main.querySelector("[data-quiet]") !== null];
     let isNew = false;
     for (const old of main.querySelectorAll("[data-region]")) {
       const next = page.getElementById(old.id);
       if (next !== null && replace(old, next)) isNew = true;
     }
-    if (isNew) say(main.querySelector("[data-says]")?.dataset.says ?? "The page shows what is new.");
+    const now = main.querySelector("[data-says]")?.dataset.says;
+    if (isNew && !(isQuiet && now === before)) say(now ?? "The page shows what is new.");
     return true;
   };
 

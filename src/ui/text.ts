@@ -53,6 +53,11 @@ export function sizeText(bytes: number): string {
   return `${power === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[power] ?? "bytes"}`;
 }
 
+/** A whole number as people read it. */
+export function grouped(count: number): string {
+  return String(count).replaceAll(/\B(?=(?:\d{3})+$)/g, ",");
+}
+
 /** A moment (RFC 3339) to the minute, in UTC, with the exact one for machines. */
 export function moment(at: string): Html {
   return html`<time datetime="${at}">${at.slice(0, 16).replace("T", " ")} UTC</time>`;

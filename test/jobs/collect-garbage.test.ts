@@ -188,6 +188,7 @@ describe("a collection", () => {
     await putUnlinked(digests);
     const limits = new Set<number>();
     const ending = new AbortController();
+    const now = stores.clock();
     const watched = failing(
       {
         list: async (range) => {
@@ -202,15 +203,37 @@ describe("a collection", () => {
         },
       },
     );
-    expect(await collect(watched, 0, ending.signal)).toBe(550);
+    // Its clock stands still, since it is also written down after a time.
+    expect(await collect({ ...watched, clock: () => now }, 0, ending.signal)).toBe(550);
     expect(Math.max(...limits)).toBeLessThanOrEqual(500);
-    expect((await stores.metadata.get(keys.job("collect-garbage")))?.value).toMatchObject({ phase: "records", after: digests[499] });
+    expect((await stores.metadata.get(keys.job("collect-garbage")))?.value).toMatchObject({
+      phase: "records",
+      after: digests[499],
+      looked: 500,
+    });
     // What comes before the mark waits for the collection after the next one.
     await putUnlinked(digests.slice(0, 1));
     expect(await collect(stores, 0)).toBe(151);
     expect(Object.keys(await allRecords(stores))).toEqual(digests.slice(0, 1));
     expect(await stores.metadata.get(keys.job("collect-garbage"))).toBeUndefined();
     expect(await collect(stores, 0)).toBe(1);
+  });
+
+  test("writes down how far it has come after a while, too, since somebody may look at it", async () => {
+    const digests = Array.from({ length: 3 }, (_empty, index) => digestOf(`content ${index}`)).toSorted();
+    await putUnlinked(digests);
+    let now = stores.clock();
+    const marks: unknown[] = [];
+    const slow = failing({
+      commit: async (change) => {
+        now += 1_500;
+        marks.push(...change.put.filter(({ key }) => key[0] === "job").map(({ value }) => value));
+        return stores.metadata.commit(change);
+      },
+    });
+    expect(await collect({ ...slow, clock: () => now }, -HOUR)).toBe(3);
+    expect(marks).toContainEqual({ v: 1, phase: "records", after: digests[0], looked: 1 });
+    expect(marks.at(-1)).toMatchObject({ phase: "files", looked: 3 });
   });
 
   test("that ended among the files goes on there", async () => {

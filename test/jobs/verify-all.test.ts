@@ -13,6 +13,7 @@ import {
   VERIFY_ALL,
   cancelVerification,
   markVerification,
+  progressOf,
   startVerification,
   verificationStatus,
   waitForVerification,
@@ -238,6 +239,29 @@ describe("a check of all blobs", () => {
       const id = await startVerification(services, operator);
       expect(await waitForVerification(services, id)).toMatchObject({ id, status: "ok" });
     }
+  });
+
+  test("writes down how far it is within a blob, which may be large", async () => {
+    await pushMany(1);
+    await startVerification(services, operator);
+    const { blobs } = endless();
+    const stopping = new AbortController();
+    const checking = check({ blobs }, ASKED, stopping.signal);
+    await expect.poll(async () => (await verificationStatus(services)).current?.bytesUnderWay ?? 0, PATIENT).toBeGreaterThan(0);
+    stopping.abort();
+    await checking;
+    const { current } = await verificationStatus(services);
+    expect(current).toMatchObject({ after: null, blobsTotal: 1, bytesTotal: 6 });
+  });
+
+  test("is as far as its bytes are, where these are counted, else as far as its digests are", () => {
+    const run = { id: "", by: null, startedAt: 0, blobsChecked: 1, blobsDamaged: 0, blobsUnreadable: 0, unreadable: [], blobsTotal: null };
+    const read = { ...run, bytesChecked: 20, after: `sha256:8${"0".repeat(63)}` as Digest };
+    expect(progressOf({ ...read, bytesTotal: 100, bytesUnderWay: 30 })).toBe(0.5);
+    expect(progressOf({ ...read, bytesTotal: 10 })).toBe(1);
+    for (const bytesTotal of [null, 0]) expect(progressOf({ ...read, bytesTotal })).toBe(0.5);
+    expect(progressOf({ ...read, after: `sha512:1${"0".repeat(127)}` as Digest })).toBe(1);
+    expect(progressOf({ ...read, after: null })).toBe(0);
   });
 
   test("does not take somebody else's blobs with it when it ends early, and goes on where it was", async () => {

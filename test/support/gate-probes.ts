@@ -248,9 +248,9 @@ export function pageProbes(place: string, what: What | Subject): Probe[] {
   const live: Probe = {
     door: "what happens to it",
     about,
-    path: `/ui/live?about=${place}@${digest}&since=0`,
+    path: `/ui/live?about=${place}@${digest}`,
     asked: { method: "HEAD" },
-    miss: `/ui/live?about=${place}@${never(digest)}&since=0`,
+    miss: `/ui/live?about=${place}@${never(digest)}`,
     effect: (model, actor) => (model.seesRecord(actor, model.at(place), digest) ? "allow" : "absent"),
     allowed: (answer) => expected("status", answer.status, [200]),
   };

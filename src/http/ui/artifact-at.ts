@@ -11,7 +11,7 @@ import type { Ask } from "../route.ts";
 
 /** What the pages of artifacts need. */
 export type ArtifactPageServices = DeletionServices &
-  Pick<Services, "secretFor" | "inspector" | "log"> & { readonly refusals: Pick<RefusalLog, "note"> };
+  Pick<Services, "secretFor" | "random" | "inspector" | "log"> & { readonly refusals: Pick<RefusalLog, "note"> };
 
 /** One look at a tab. */
 export interface Look {

@@ -6,7 +6,7 @@ import { RegistryError } from "../../oci/errors.ts";
 import type { PromotionRequest } from "../../registry/evaluate.ts";
 import { type Outlook, groundOf, possibleChanges, requestOfPage } from "../../registry/possible-changes.ts";
 import { ModelInsides } from "../../registry/model-insides.ts";
-import { lastEvent } from "../../registry/followed-pages.ts";
+import { sealedMoment } from "../../registry/page-moment.ts";
 import type { Caller } from "../../registry/ports.ts";
 import { artifactHistory } from "../../registry/show-artifact.ts";
 import { accessTab } from "../../ui/access.ts";
@@ -47,7 +47,7 @@ export function artifactPageDoors(
 ): readonly Door[] {
   const insides = new ModelInsides(services);
   const show = async (c: Ask, caller: Caller, tab: TabName): Promise<Response> => {
-    const since = await lastEvent(services);
+    const since = await sealedMoment(services, caller);
     const artifact = await artifactAt(services, c, caller);
     const shown = await shownArtifact(services, artifact);
     if (artifact.refTag !== undefined) return redirect(c, artifactPath(shown, tab));

@@ -1,4 +1,4 @@
-import { rightsOn } from "../../identity/authorize.ts";
+import { registryRights, rightsOn } from "../../identity/authorize.ts";
 import { RegistryError } from "../../oci/errors.ts";
 import { parseArtifactReference, repositoryNameSchema } from "../../oci/reference.ts";
 import { type FoundArtifact, findArtifact } from "../../registry/find-artifact.ts";
@@ -10,7 +10,11 @@ type Concern = FollowedPage["concerns"];
 type AuditEvent = Parameters<Concern>[0];
 type Target = AuditEvent["target"];
 
-/** What no page shows any differently: reads, bytes without a manifest, refusals and logins. */
+/** What the page of operations is about: jobs and how far they are, and damage. */
+export const JOBS = "jobs";
+/** Events of what that page shows, besides what moves without one. */
+const OF_JOBS = /^(?:verification\.|blob\.(?:damage|heal)$)/;
+/** What no page of artifacts shows any differently: reads, bytes without a manifest, refusals and logins. */
 const SILENT = /^(?:manifest\.read|blob\.|request\.|auth\.)/;
 /** What the queue is about, by its repository. */
 const QUEUED: ReadonlySet<string> = new Set(["artifact", "tag", "repository"]);
@@ -21,10 +25,11 @@ const READERS_TAGS: ReadonlySet<string> = new Set(["tag.remove", "tag.rollback"]
 
 /**
  * Which events a page of the caller is told of: those alone that it could find out about on pages of its own, since when something happened
- * is a hint that it did. `about` is an artifact, by its reference, or `queue`. Throws NOT_FOUND for what the caller may not see.
+ * is a hint that it did. `about` is an artifact, by its reference, `queue` or `jobs`. Throws NOT_FOUND for what the caller may not see.
  */
 export async function concernOf(services: Pick<Services, "metadata">, caller: Caller, about: string): Promise<Concern> {
   if (about === "queue") return ({ type, target }) => !SILENT.test(type) && isOfQueue(caller, target);
+  if (about === JOBS && registryRights(caller.principal).has("audit")) return ({ type }) => OF_JOBS.test(type);
   const at = parseArtifactReference(about);
   if (at === undefined) throw new RegistryError("NOT_FOUND", "no such artifact, or none that you may see");
   const artifact = await findArtifact(services, caller, at, "seen");

@@ -2,13 +2,13 @@ import { once } from "node:events";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { RegistryError } from "../../oci/errors.ts";
 import { type FollowedPage, FollowedPages } from "../../registry/followed-pages.ts";
-import type { Services } from "../../registry/ports.ts";
+import { type PageMoment, openedMoment } from "../../registry/page-moment.ts";
+import type { Caller, Services } from "../../registry/ports.ts";
 import type { Ask, Door } from "../route.ts";
-import { concernOf } from "./live-concerns.ts";
+import { JOBS, concernOf } from "./live-concerns.ts";
 import { sessionOf } from "./session-gate.ts";
-import { wholeNumber } from "./whole-number.ts";
 
-type Needs = Pick<Services, "metadata" | "clock" | "log">;
+type Needs = Pick<Services, "metadata" | "clock" | "log" | "secretFor">;
 type Concern = FollowedPage["concerns"];
 
 /** Streams that one session, and one process, has open at a time; a session's oldest ends for one more. */
@@ -21,7 +21,7 @@ const HEADERS = { "Content-Type": "text/event-stream", "Cache-Control": "no-stor
 
 /**
  * Tells an open page that what it shows may have changed, and never what: the page is then asked for anew, by the door and with the rights
- * that it has anyway. `about` is an artifact, by its reference, or `queue`; `since` the last event before the page was made.
+ * that it has anyway. `about` is an artifact, by its reference, `queue` or `jobs`; `since` what the page says of when it was made.
  */
 export function liveDoors(services: Needs, isEnding: () => boolean): readonly Door[] {
   const followed = new FollowedPages(services, isEnding);
@@ -32,22 +32,23 @@ export function liveDoors(services: Needs, isEnding: () => boolean): readonly Do
       path: "/ui/live",
       action: "session",
       handle: async (c, caller) => {
-        const concerns = await concernOf(services, caller, c.req.query("about") ?? "");
-        const since = sinceOf(c.req.query("since"));
+        const about = c.req.query("about") ?? "";
+        const concerns = await concernOf(services, caller, about);
         if (followed.count >= MAX_STREAMS)
           throw new RegistryError("TOO_MANY_REQUESTS", "so many pages are followed that yours is not: load it again to see what is new");
         if (c.req.method === "HEAD") return c.body(null, 200, HEADERS);
-        await stream(c, { concerns, since, followed, own: own(ofSessions, caller.principal.credential ?? "") });
+        const since = sinceOf(services, caller, c.req.query("since"));
+        await stream(c, { concerns, showsJobs: about === JOBS, since, followed, own: own(ofSessions, caller.principal.credential ?? "") });
         return RESPONSE_ALREADY_SENT;
       },
     },
   ];
 }
 
-function sinceOf(text: string | undefined): number {
-  const since = wholeNumber(text, 15);
-  if (since === undefined) throw new RegistryError("INVALID", "since is the number of an event");
-  return since;
+function sinceOf(services: Needs, caller: Caller, text = ""): PageMoment {
+  const moment = openedMoment(services, caller, text);
+  if (moment === undefined) throw new RegistryError("INVALID", "since is what a page of this session carries: load the page again");
+  return moment;
 }
 
 interface Ends {
@@ -73,12 +74,13 @@ function own(ofSessions: Map<string, (() => void)[]>, session: string): Ends {
 
 interface Stream {
   readonly concerns: Concern;
-  readonly since: number;
+  readonly showsJobs: boolean;
+  readonly since: PageMoment;
   readonly followed: FollowedPages;
   readonly own: Ends;
 }
 
-async function stream(c: Ask, { concerns, since, followed, own: ends }: Stream): Promise<void> {
+async function stream(c: Ask, { concerns, showsJobs, since, followed, own: ends }: Stream): Promise<void> {
   const { outgoing } = c.env;
   const write = (text: string): void => {
     if (outgoing.writableLength > MAX_WAITING) outgoing.destroy();
@@ -93,6 +95,7 @@ async function stream(c: Ask, { concerns, since, followed, own: ends }: Stream):
   const stop = followed.follow({
     since,
     concerns,
+    showsJobs,
     changed: () => write("event: changed\ndata:\n\n"),
     beat: () => write(":\n\n"),
     isOpen: sessionOf(c).isOpen,

@@ -1,8 +1,9 @@
 import { registryRights } from "../../identity/authorize.ts";
 import { RegistryError } from "../../oci/errors.ts";
-import { jobOverview } from "../../registry/job-overview.ts";
+import { jobOverview, standingOf } from "../../registry/job-overview.ts";
 import { type HeldNamespace, showNamespace } from "../../registry/namespace-quota.ts";
 import { listNamespaces } from "../../registry/namespaces.ts";
+import { sealedMoment } from "../../registry/page-moment.ts";
 import type { Caller, Services } from "../../registry/ports.ts";
 import { Readiness } from "../../registry/readiness.ts";
 import { firstDamaged } from "../../registry/verify-damage.ts";
@@ -17,10 +18,11 @@ import {
 } from "../../registry/verify-run.ts";
 import { type Operations, operationsPage } from "../../ui/operations.ts";
 import type { Ask, Door } from "../route.ts";
+import { JOBS } from "./live-concerns.ts";
 import { type Pages, redirect } from "./page.ts";
 import { viewerOf } from "./session-gate.ts";
 
-type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "log" | "settings"> & ResultServices;
+type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "random" | "secretFor" | "log" | "settings"> & ResultServices;
 
 /** What this is, and how it is configured, without a secret. */
 export interface About {
@@ -82,10 +84,13 @@ type Shown = OperationsOptions & { readonly readiness: Readiness };
 async function show(services: Needs, { pages, draining, about, readiness }: Shown, c: Ask, caller: Caller): Promise<Response> {
   const rights = registryRights(caller.principal);
   if (!rights.has("audit")) throw new RegistryError("DENIED", "this page is for auditors and operators");
+  const jobs = await jobOverview(services);
+  const live = { about: JOBS, since: await sealedMoment(services, caller, standingOf(jobs)) };
+  const runsIt = rights.has("administer:system");
   const main = operationsPage({
     condition: draining() ? "draining" : await readiness.condition(),
-    room: await services.blobs.room(),
-    jobs: (await jobOverview(services)).map((job) => ({ ...job, dueAt: timeOf(job.dueAt) })),
+    room: runsIt ? await services.blobs.room() : undefined,
+    jobs: jobs.map((job) => ({ ...job, dueAt: timeOf(job.dueAt) })),
     ...(await checksOf(services)),
     damaged: await firstDamaged(services, MAX_DAMAGED),
     versions: [
@@ -93,18 +98,21 @@ async function show(services: Needs, { pages, draining, about, readiness }: Show
       ["Node", process.version],
       ["API and records", "schemas/, each record with its version"],
     ],
-    configuration: rights.has("administer:system") ? (about?.configuration ?? []) : undefined,
+    configuration: runsIt ? (about?.configuration ?? []) : undefined,
     ...(await namespacesOf(services, caller, c.req.query("after")?.slice(0, 64))),
     hindrances: hindrancesOf(caller),
     viewer: viewerOf(c),
   });
-  return pages.show(c, { title: "Operations", section: "/ui/operations", main });
+  return pages.show(c, { title: "Operations", section: "/ui/operations", main, live });
 }
 
 async function checksOf(services: Needs): Promise<Pick<Operations, "check" | "lastCheck">> {
   const { current, last } = await verificationStatus(services);
   return {
-    check: current === null ? undefined : { progress: progressOf(current), blobs: current.blobsChecked, damaged: current.blobsDamaged },
+    check:
+      current === null
+        ? undefined
+        : { part: progressOf(current), blobs: current.blobsChecked, total: current.blobsTotal, damaged: current.blobsDamaged },
     lastCheck:
       last === null
         ? undefined

@@ -1,7 +1,7 @@
 import { stateSchema } from "../../lifecycle/state.ts";
 import { compareToTrusted } from "../../registry/compare-artifacts.ts";
-import { lastEvent } from "../../registry/followed-pages.ts";
-import type { Caller } from "../../registry/ports.ts";
+import { sealedMoment } from "../../registry/page-moment.ts";
+import type { Caller, Services } from "../../registry/ports.ts";
 import { trustedBase } from "../../registry/trusted-base.ts";
 import { type WaitingArtifact, waitingArtifacts } from "../../registry/waiting-artifacts.ts";
 import { repositoryNameSchema } from "../../oci/reference.ts";
@@ -10,7 +10,7 @@ import { type QueuedArtifact, reviewPage } from "../../ui/review.ts";
 import type { Door } from "../route.ts";
 import type { Pages } from "./page.ts";
 
-type Needs = Parameters<typeof compareToTrusted>[0];
+type Needs = Parameters<typeof compareToTrusted>[0] & Pick<Services, "random" | "secretFor">;
 
 const PAGE = 20;
 /** Where both manifests have at most so many bytes their difference is told: a page of many is not to read megabytes. */
@@ -24,7 +24,7 @@ export function reviewDoors(services: Needs, pages: Pages): readonly Door[] {
       path: "/ui/review",
       action: "session",
       handle: async (c, caller) => {
-        const since = await lastEvent(services);
+        const since = await sealedMoment(services, caller);
         const cursor = c.req.query("cursor");
         const { artifacts, next, isComplete } = await waitingArtifacts(services, caller, { cursor, limit: PAGE });
         const queued: QueuedArtifact[] = [];

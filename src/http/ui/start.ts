@@ -1,7 +1,7 @@
 import { registryRights } from "../../identity/authorize.ts";
 import { countStates } from "../../registry/count-states.ts";
 import { endOf } from "../../registry/find-credential.ts";
-import { lastEvent } from "../../registry/followed-pages.ts";
+import { sealedMoment } from "../../registry/page-moment.ts";
 import { listCredentials } from "../../registry/list-credentials.ts";
 import type { Caller, Services } from "../../registry/ports.ts";
 import { stateHistory } from "../../registry/state-history.ts";
@@ -11,7 +11,7 @@ import { type Overview, startPage } from "../../ui/start.ts";
 import type { Door } from "../route.ts";
 import { type Pages, redirect } from "./page.ts";
 
-type Needs = Pick<Services, "metadata" | "blobs" | "clock">;
+type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "random" | "secretFor">;
 
 const HISTORY_DAYS = 30;
 const SOON = 14 * 24 * 60 * 60 * 1000;
@@ -27,7 +27,7 @@ export function startDoors(services: Needs, pages: Pages): readonly Door[] {
       path: "/ui/",
       action: "session",
       handle: async (c, caller) => {
-        const live = { about: "queue", since: await lastEvent(services) };
+        const live = { about: "queue", since: await sealedMoment(services, caller) };
         return pages.show(c, { title: "Start", section: "/ui/", main: startPage(await overviewOf(services, caller)), live });
       },
     },

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { digestOf } from "../../../src/oci/digest.ts";
+import { lastEvent } from "../../../src/registry/page-moment.ts";
+import { keys } from "../../../src/storage/keys.ts";
 import { Browser } from "../../support/browser.ts";
 import { type Artifact, PolicyRegistry } from "../../support/policy-registry.ts";
 import { startWholeRegistry } from "../../support/whole-registry.ts";
@@ -65,7 +67,7 @@ async function signedIn(who: "operator" | "publisher" | "runtime"): Promise<Brow
 
 async function follow(browser: Browser, about: string, since?: string): Promise<Stream> {
   const page = await browser.get("/ui/review");
-  const seen = since ?? /data-since="(\d+)"/.exec(page.text)?.[1] ?? "none";
+  const seen = since ?? /data-since="([^"]+)"/.exec(page.text)?.[1] ?? "none";
   const path = `/ui/live?${new URLSearchParams({ about, since: seen }).toString()}`;
   return new Stream(await world.registry.fetchAs("nobody", path, { headers: browser.cookieHeader, redirect: "manual" }));
 }
@@ -83,7 +85,7 @@ test("an open page is told of a change of its artifact, and not what it was", as
 test("what happened between the page and its stream is told at once", async () => {
   const artifact = await world.push("models/between");
   const browser = await signedIn("operator");
-  const since = /data-since="(\d+)"/.exec((await browser.get("/ui/")).text)?.[1];
+  const since = /data-since="([^"]+)"/.exec((await browser.get("/ui/")).text)?.[1];
   await world.act(artifact, "promote");
   const stream = await follow(browser, `models/between@${artifact.digest}`, since);
   expect(await stream.until("changed")).toContain("event: changed");
@@ -113,7 +115,7 @@ test("who reads a trusted artifact is told when it is revoked, and not of pushes
   const artifact = await world.push("models/read");
   await world.act(artifact, "promote");
   const runtime = await signedIn("runtime");
-  const since = /data-since="(\d+)"/.exec((await runtime.get("/ui/")).text)?.[1];
+  const since = /data-since="([^"]+)"/.exec((await runtime.get("/ui/")).text)?.[1];
   await world.pushManifest("models/read", "next", manifestOf(artifact, "hidden"));
   const hidden = digestOf(manifestOf(artifact, "hidden"));
   await world.send("operator", `POST /v1/artifacts/models/read@${hidden}/quarantine`, JSON.stringify({ reason: "odd" }));
@@ -155,6 +157,34 @@ test("one more stream of a session than it may have ends its oldest, and no othe
   for (const stream of [others, ...streams.slice(1)]) expect(await stream.until("changed")).toContain("changed");
 });
 
+test("the page of operations is told that a job has moved, though no event says so, and nobody who may not see it is", async () => {
+  const { metadata } = world.registry.services;
+  const put = async (after: string): Promise<void> => {
+    const lease = { v: 1, holder: "a worker", until: Date.now() + 600_000, dueAt: Date.now() };
+    const job = { v: 1, phase: "records", after: `sha256:${after}${"0".repeat(63)}`, looked: 7 };
+    const rows = [
+      { key: keys.lease("collect-garbage"), value: lease },
+      { key: keys.job("collect-garbage"), value: job },
+    ];
+    await metadata.commit({ expect: [], put: rows, remove: [], audit: [] });
+  };
+  await put("4");
+  const operator = await signedIn("operator");
+  const since = /data-since="([^"]+)"/.exec((await operator.get("/ui/operations")).text)?.[1];
+  const [fresh, other] = [await follow(operator, "jobs", since), await follow(operator, "jobs")];
+  // What knows nothing of the jobs is told in any case, and so knows that they were looked at for all.
+  await other.until("changed");
+  isDraining = true;
+  expect(await fresh.until()).not.toContain("changed");
+  isDraining = false;
+  const next = await follow(operator, "jobs", since);
+  const events = await lastEvent(world.registry.services);
+  await put("8");
+  expect(await next.until("changed")).toContain("event: changed\ndata:\n\n");
+  expect(await lastEvent(world.registry.services)).toBe(events);
+  expect((await follow(await signedIn("publisher"), "jobs")).status).toBe(404);
+});
+
 test("a stream ends with its session, and with the process", async () => {
   const browser = await signedIn("operator");
   const [ended, drained] = [await follow(browser, "queue"), await follow(await signedIn("publisher"), "queue")];
@@ -181,6 +211,16 @@ test("a page that asks by itself keeps no session from ending", async () => {
   }
 });
 
-test.each(["", "-1", "x", "1e3", "9".repeat(16)])("%j is no event to go on from", async (since) => {
+test.each(["", "0", "x", "A".repeat(48), "A".repeat(10_000)])("%j is nothing to go on from", async (since) => {
   expect((await follow(await signedIn("operator"), "queue", since)).status).toBe(400);
+});
+
+test("a page tells no reader how much happens, not even by texts that are alike, and what it carries is of its session alone", async () => {
+  const [runtime, publisher] = [await signedIn("runtime"), await signedIn("publisher")];
+  const sinceOf = async (browser: Browser): Promise<string> => /data-since="([^"]+)"/.exec((await browser.get("/ui/")).text)?.[1] ?? "";
+  const [first, second] = [await sinceOf(runtime), await sinceOf(runtime)];
+  expect(first).toMatch(/^[\w-]{48}$/);
+  expect(second).not.toBe(first);
+  expect((await follow(runtime, "queue", first)).status).toBe(200);
+  expect((await follow(publisher, "queue", first)).status).toBe(400);
 });

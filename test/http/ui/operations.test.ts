@@ -30,7 +30,11 @@ test("operators see health, jobs, versions, quotas and configuration; auditors a
   expect(faultsOfPage(text)).toEqual([]);
   for (const words of ["It is ready", process.version, "No blob is damaged", "models"]) expect(text).toContain(words);
   expect(text).not.toContain("It is for operators.");
-  expect((await auditor.get("/ui/operations")).text).toContain("It is for operators.");
+  expect(text).toContain("Room for uploads");
+  const shownToAuditors = (await auditor.get("/ui/operations")).text;
+  expect(shownToAuditors).toContain("It is for operators.");
+  // The disk is the operator's business, as on the start page and at the metrics.
+  expect(shownToAuditors).not.toContain("Room for uploads");
   const refused = await reader.get("/ui/operations");
   expect(refused.status).toBe(403);
   expect(refused.text).toContain("for auditors and operators");
@@ -59,13 +63,14 @@ test("jobs are told by their leases, a collection by how far it has come", async
   const now = registry.services.clock();
   const put = [
     { key: keys.lease("collect-garbage"), value: { v: 1, holder: "somebody", until: now + 30_000, dueAt: now + 60_000 } },
-    { key: keys.job("collect-garbage"), value: { v: 1, phase: "files", after: `sha256:8${"0".repeat(63)}` } },
+    { key: keys.job("collect-garbage"), value: { v: 1, phase: "files", after: `sha256:8${"0".repeat(63)}`, looked: 1_234 } },
     { key: keys.lease("expire-uploads"), value: { v: 1, holder: null, until: 0, dueAt: now + 60_000 } },
   ];
   await registry.change({ put });
   const { text } = await operator.get("/ui/operations");
   expect(faultsOfPage(text)).toEqual([]);
   expect(text).toContain('<progress value="75" max="100" aria-label="How far collect-garbage is">');
+  expect(text).toContain("1,234 blobs looked at");
   expect(text).toContain("rests");
 });
 
@@ -87,9 +92,9 @@ test("the page stays within its bound at its worst", () => {
       name: "follow-authorities",
       isRunning: true,
       dueAt: "2026-11-26T00:00:00.000Z",
-      progress: 0.5,
+      progress: { part: 0.5, blobs: 1e12 },
     })),
-    check: { progress: 0.3, blobs: 1e12, damaged: 1e9 },
+    check: { part: 0.3, blobs: 1e12, total: 1e12, damaged: 1e9 },
     lastCheck: { status: "failed", at: "2026-11-26T00:00:00.000Z", blobs: 1e12, damaged: 1e9, artifactsFailed: 1e9 },
     damaged: Array.from({ length: 5 }, () => ({ blob: digestOf("b"), artifacts: Array.from({ length: 5 }, () => name) })),
     versions: [["ai-model-registry", "0.1.0"]],
