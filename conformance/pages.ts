@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { Browser } from "playwright-core";
 import { attack } from "./pages/attacks.ts";
+import { SLOW_CHECKS, watchCheck } from "./pages/check.ts";
 import { launchChromium } from "./pages/chromium.ts";
+import { copyByButtons, selectWithoutScripts } from "./pages/copy.ts";
 import { examine, examineLoad } from "./pages/examine.ts";
 import { Findings } from "./pages/findings.ts";
 import { doJob } from "./pages/job.ts";
@@ -95,14 +97,29 @@ async function goByKeys(trial: Trial): Promise<void> {
   await visitor.close();
 }
 
+async function copy(trial: Trial): Promise<void> {
+  const visitors = { with: await visitorOf(trial, "operator"), without: await visitorOf(trial, "operator", false) };
+  await copyByButtons(trial.world, trial.scene, visitors.with, trial.findings);
+  await selectWithoutScripts(trial.scene, visitors.without, trial.findings);
+  for (const visitor of Object.values(visitors)) await visitor.close();
+}
+
+async function watchOperations(trial: Trial): Promise<void> {
+  const visitor = await visitorOf(trial, "aud");
+  await watchCheck(trial.world, visitor, trial.findings);
+  await visitor.close();
+}
+
 const PARTS: readonly (readonly [string, (trial: Trial) => Promise<void>])[] = [
   ["the whole job with scripts", (trial) => doTheJob(trial, true)],
   ["the whole job without scripts", (trial) => doTheJob(trial, false)],
   ["open pages follow what others do", watch],
   ["signing in, the queue and an artifact by keys alone", goByKeys],
+  ["digests and commands are copied, and selected without scripts", copy],
   ["pages of others change, frame and read nothing", attack],
   [`${ROWS.length} pages in light and dark, wide and narrow`, lookAtRows],
   ["the main pages as every role", lookAsEverybody],
+  ["a check of all bytes is followed to its end", watchOperations],
 ];
 
 async function tryAll(trial: Trial): Promise<void> {
@@ -121,7 +138,7 @@ if (values.help) {
 }
 if (values.pictures) await mkdir(PICTURES, { recursive: true });
 const findings = new Findings();
-const registry = await startRegistry();
+const registry = await startRegistry(SLOW_CHECKS);
 try {
   const browser = await launchChromium();
   try {

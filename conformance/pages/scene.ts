@@ -18,6 +18,8 @@ export const ROLES = { ann: "reviewer", scan: "scanner", aud: "auditor", main: "
 
 const NAMESPACE = "models";
 const FILES = 10_000;
+const SHARDS = 100;
+const SHARD_BYTES = 1_500;
 
 function files(name: string): readonly Layer[] {
   return [
@@ -54,6 +56,7 @@ export async function setScene(world: World): Promise<Scene> {
     await world.push(`${NAMESPACE}/index`, files("two"), { tag: "two" }),
   ];
   const index = await world.pushIndex(`${NAMESPACE}/index`, children);
+  await pushShards(world);
   return { waiting, held, trusted, revoked, deleted, index, hostile: await pushHostile(world), manyFiles: await pushManyFiles(world) };
 }
 
@@ -65,6 +68,15 @@ async function pushHostile(world: World): Promise<Pushed> {
   const hostile = await world.push(`${NAMESPACE}/hostile`, layers, described);
   await world.act(hostile, "quarantine", { reason: HOSTILE.slice(0, 7).join(" ") });
   return hostile;
+}
+
+/** A model in many files, which a check of all bytes has something to do with. */
+async function pushShards(world: World): Promise<void> {
+  const shards = Array.from({ length: SHARDS }, (_, at) => ({
+    title: `model-${String(at + 1).padStart(5, "0")}-of-00${SHARDS}.safetensors`,
+    bytes: String(at).padEnd(SHARD_BYTES),
+  }));
+  await world.push(`${NAMESPACE}/shards`, shards);
 }
 
 /** The same bytes under ten thousand names. */

@@ -1,4 +1,5 @@
 import type { State } from "../lifecycle/state.ts";
+import { copyable, copyableCommand } from "./copyable.ts";
 import { type Html, html } from "./html.ts";
 import { keysHint } from "./keys.ts";
 import { TABS, type TabName, artifactPath } from "./links.ts";
@@ -76,7 +77,7 @@ function revocationNotice({ isPermanent, isEverywhere, reason }: NonNullable<Art
 function headFacts(head: ArtifactHead): Html {
   const { digest, tags, promotedTags, type, size, pushedBy, pushedAt, changedBy, changedAt, reason, subject, repository } = head;
   return facts([
-    ["Digest", html`<code class="whole">${digest}</code>`],
+    ["Digest", copyable(digest, "the digest")],
     ["Tags", tagText(tags)],
     ["Runtimes find it by", tagText(promotedTags)],
     ["Type", foreign(type)],
@@ -96,15 +97,15 @@ function tagText(tags: readonly string[]): string {
 
 function commands({ host, repository, digest }: ArtifactHead): Html {
   const name = `${host}/${repository}@${digest}`;
-  const lines = [
-    `oras pull ${name}`,
-    `podman artifact pull ${name}`,
-    `skopeo copy docker://${name} oci:model`,
-    `securectl pull ${repository}@${digest}`,
-  ];
+  const lines = {
+    oras: `oras pull ${name}`,
+    podman: `podman artifact pull ${name}`,
+    skopeo: `skopeo copy docker://${name} oci:model`,
+    securectl: `securectl pull ${repository}@${digest}`,
+  };
   return html`<details>
     <summary>Commands that fetch it</summary>
-    ${lines.map((line) => html`<pre class="whole">${line}</pre>`)}
+    ${Object.entries(lines).map(([client, line]) => copyableCommand(line, `the command for ${client}`))}
     <p class="hint">A client logs in first, such as by <code>oras login ${host}</code>.</p>
   </details>`;
 }

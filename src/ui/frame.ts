@@ -30,7 +30,9 @@ export interface Frame {
   readonly isInsecure: boolean;
   readonly section: Section | undefined;
   /** Of a page that follows what it shows. */
-  readonly live: (Live & { readonly nonce: string }) | undefined;
+  readonly live: Live | undefined;
+  /** What lets our script run; undefined on pages that need none. */
+  readonly nonce: string | undefined;
 }
 
 /** What a page follows. */
@@ -50,7 +52,7 @@ export function tokenField({ token }: Viewer): Html {
 }
 
 /** A whole page. */
-export function framed({ title, viewer, isInsecure, section, live }: Frame, main: Html): Html {
+export function framed({ title, viewer, isInsecure, section, live, nonce }: Frame, main: Html): Html {
   return html`<!doctype html>
     <html lang="en">
       <head>
@@ -60,14 +62,14 @@ export function framed({ title, viewer, isInsecure, section, live }: Frame, main
         <link rel="expect" href="#main" blocking="render" />
         <link rel="stylesheet" href="${styleSheet.path}" />
         <link rel="icon" href="${icon.path}" type="image/svg+xml" />
-        ${live && html`<script src="${script.path}" integrity="${SCRIPT_INTEGRITY}" nonce="${live.nonce}" defer></script>`}
+        ${nonce !== undefined && html`<script src="${script.path}" integrity="${SCRIPT_INTEGRITY}" nonce="${nonce}" defer></script>`}
       </head>
       <body>
         <a class="skip" href="#main">Skip to the content</a>
         ${isInsecure && insecure}
         <header>${viewer === undefined ? html`<p><strong>ai-model-registry</strong></p>` : navigation(viewer, section)}</header>
         <main id="main" tabindex="-1" ${live && html`data-live="${live.about}" data-since="${live.since}"`}>${main}</main>
-        ${live && html`<p id="said" class="said" role="status" aria-live="polite"></p>`}
+        ${nonce !== undefined && html`<p id="said" class="said" role="status" aria-live="polite"></p>`}
         <footer><p class="soft">Times are in UTC. Bytes are pulled by digest, never from these pages.</p></footer>
       </body>
     </html>`;

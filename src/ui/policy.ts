@@ -1,3 +1,4 @@
+import { copyable } from "./copyable.ts";
 import { type Viewer, tokenField } from "./frame.ts";
 import { hindered } from "./hindrance.ts";
 import { type Html, html } from "./html.ts";
@@ -49,7 +50,7 @@ export function policyPage(policy: ShownPolicy): Html {
     ${facts([
       ["Standing", inForceText(shown.inForce)],
       ["Last version", last],
-      ["Digest", html`<code class="whole">${shown.digest}</code>`],
+      ["Digest", copyable(shown.digest, "the digest")],
       ["Changed", html`${moment(shown.at)} by ${foreign(shown.by, 64)}`],
       ["Decides about", patternsText(repositories, MAX_PATTERNS)],
     ])}

@@ -119,13 +119,24 @@ export const SCRIPT = `"use strict";
     event.preventDefault();
   };
 
+  const copy = async (button) => {
+    const whole = button.parentElement.querySelector(".whole");
+    const isCopied = await navigator.clipboard?.writeText(whole.textContent).then(() => true, () => false);
+    if (!isCopied) getSelection().selectAllChildren(whole);
+    const text = isCopied ? "It is copied." : "The browser lets this page copy nothing: it is selected, so copy it by the keyboard or the menu.";
+    say(text);
+    setTimeout(() => { if (said.textContent === text) say(""); }, 8000);
+  };
+
   const keys = document.getElementById("keys");
   if (keys !== null) keys.checked = kept() !== "off";
   document.addEventListener("change", ({ target }) => { if (target.id === "keys") kept(target.checked ? "on" : "off"); });
+  document.addEventListener("click", ({ target }) => { if (target.matches(".copy")) copy(target); });
   document.addEventListener("keydown", press);
   document.addEventListener("visibilitychange", follow);
   addEventListener("pagehide", () => source?.close());
   addEventListener("pageshow", ({ persisted }) => { if (persisted) follow(); });
+  document.documentElement.dataset.scripted = "";
   follow();
 })();
 `;

@@ -1,7 +1,9 @@
 import { STATES, type State } from "../lifecycle/state.ts";
 import { type Html, html } from "./html.ts";
 import { type ShownDay, historyText } from "./state-history.ts";
+import { identityPath } from "./links.ts";
 import { meaningOf, stateBadge } from "./state.ts";
+import { table } from "./table.ts";
 import { durationText, moment, sizeText } from "./text.ts";
 
 /** What the start page tells. */
@@ -48,7 +50,7 @@ export function startPage({ states, history, damaged, waiting, room, expiring }:
       </section>
       <section aria-labelledby="keys">
         <h2 id="keys">Your keys that end soon</h2>
-        ${expiring.length === 0 ? html`<p>None ends within two weeks.</p>` : expiringTable(expiring)}
+        ${expiringTable(expiring)}
       </section>
     </div>`;
 }
@@ -76,27 +78,14 @@ function damagedText(count: number): Html {
 }
 
 function expiringTable(expiring: Overview["expiring"]): Html {
-  return html`<table>
-    <caption>
-      Rotate them with
-      <code>securectl key rotate ID</code>
-    </caption>
-    <thead>
-      <tr>
-        <th scope="col">Identity</th>
-        <th scope="col">Key</th>
-        <th scope="col">Ends</th>
-      </tr>
-    </thead>
-    <tbody>
-      ${expiring.map(
-        ({ identity, id, expiresAt }) =>
-          html`<tr>
-            <th scope="row">${identity}</th>
-            <td><code>${id}</code></td>
-            <td>${moment(expiresAt)}</td>
-          </tr>`,
-      )}
-    </tbody>
-  </table>`;
+  return table({
+    caption: "Rotate them on the page of the identity, or with securectl key rotate ID",
+    columns: ["Identity", "Key", "Ends"],
+    rows: expiring.map(({ identity, id, expiresAt }) => [
+      html`<a href="${identityPath(identity)}">${identity}</a>`,
+      html`<code>${id}</code>`,
+      moment(expiresAt),
+    ]),
+    empty: "None ends within two weeks.",
+  });
 }

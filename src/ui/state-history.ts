@@ -65,6 +65,7 @@ export function historyText(days: readonly ShownDay[]): Html {
         columns: ["Day", ...STATES],
         rows: days.toReversed().map(({ day, counts }) => [day, ...STATES.map((state) => counts[state])]),
         empty: "No day is over yet.",
+        scrolls: true,
       })}
     </details>`;
 }

@@ -53,6 +53,10 @@ button:disabled { cursor: not-allowed; color: var(--soft); border-style: dashed;
 .filters { display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: 0 1rem; align-items: end; }
 .act { border: 1px solid var(--line); border-radius: .25rem; padding: 0 1rem 1rem; margin: 1rem 0; }
 .whole { user-select: all; }
+.copyable { display: flex; flex-wrap: wrap; gap: .25rem .75rem; align-items: center; }
+.copyable pre { flex: 1 1 16rem; min-width: 0; margin: .25rem 0; }
+.copy { min-height: 1.5rem; padding: 0 .6rem; font-size: .85rem; visibility: hidden; }
+[data-scripted] .copy { visibility: visible; }
 .history { border-bottom: 1px solid var(--line); } .history .acquired { fill: var(--line); } .history .quarantined { fill: var(--wait); }
 .history .trusted { fill: var(--good); } .history .revoked { fill: var(--bad); } .history .deleted { fill: var(--soft); }
 .key.acquired { color: var(--line); } .key.quarantined { color: var(--wait); } .key.trusted { color: var(--good); }
@@ -64,10 +68,18 @@ button:disabled { cursor: not-allowed; color: var(--soft); border-style: dashed;
 .said { position: fixed; right: 1rem; bottom: 1rem; max-width: min(28rem, 100vw - 2rem); margin: 0; padding: .5rem 1rem;
   background: var(--fore); color: var(--back); border-radius: .25rem; }
 .said:empty { padding: 0; }
-@media (scripting: none) { .keys { display: none; } }
+@media (scripting: none) { .keys, .copy { display: none; } }
 .card { border: 1px solid var(--line); border-radius: .25rem; padding: 0 1rem; overflow-wrap: anywhere; }
 .card blockquote { margin: 1rem 0; padding: 0 1rem; border-left: .3rem solid var(--line); }
 main { overflow-wrap: anywhere; }
-@media (max-width: 40rem) { dl { grid-template-columns: minmax(0, 1fr); } dd { margin-bottom: .5rem; } }
+@media (max-width: 48rem) {
+  dl { grid-template-columns: minmax(0, 1fr); } dd { margin-bottom: .5rem; }
+  .stack, .stack tbody, .stack tr, .stack caption, .stack td, .stack tbody th { display: block; }
+  .stack thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+  .stack tr { border-bottom: 1px solid var(--line); padding: .5rem 0; }
+  .stack td, .stack tbody th { border: 0; padding: .15rem 0; }
+  .stack td:empty { display: none; }
+  .stack td::before { content: attr(data-label) ": "; content: attr(data-label) ": " / ""; color: var(--soft); }
+}
 @media (prefers-reduced-motion: no-preference) { a, button { transition: background-color .1s; } }
 `;

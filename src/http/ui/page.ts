@@ -14,8 +14,10 @@ export interface Page {
   readonly main: Html;
   readonly status?: ContentfulStatusCode;
   readonly section?: Section;
-  /** What it follows; all else runs no script. */
+  /** What it follows. */
   readonly live?: Live;
+  /** Is there something to copy by a button? Only where it is, or where something is followed, our script runs. */
+  readonly copies?: true;
 }
 
 /** Where pages are, and everything below. */
@@ -28,7 +30,7 @@ const NONCE_BYTES = 18;
 
 /**
  * What a browser may do with a page (identity.md §10): load our style and icon, send forms to us, and run our one script where the page
- * follows what it shows; else it runs no script at all, not even one that a fault of ours let through. No text becomes markup or script
+ * needs it; else it runs no script at all, not even one that a fault of ours let through. No text becomes markup or script
  * (Trusted Types without a policy), and nobody frames it.
  */
 function securityPolicy(nonce: string | undefined): string {
@@ -62,10 +64,9 @@ export class Pages {
     this.#isInsecure = insecureDevMode;
   }
 
-  show(c: Ask, { title, main, status = 200, section, live }: Page): Response {
-    const nonce = live && randomBytes(NONCE_BYTES).toString("base64url");
-    const followed = live && nonce !== undefined ? { ...live, nonce } : undefined;
-    const text = framed({ title, viewer: c.get("session")?.viewer, isInsecure: this.#isInsecure, section, live: followed }, main);
+  show(c: Ask, { title, main, status = 200, section, live, copies }: Page): Response {
+    const nonce = live !== undefined || copies ? randomBytes(NONCE_BYTES).toString("base64url") : undefined;
+    const text = framed({ title, viewer: c.get("session")?.viewer, isInsecure: this.#isInsecure, section, live, nonce }, main);
     return c.body(text.toString(), status, { ...PAGE_HEADERS, "Content-Security-Policy": securityPolicy(nonce) });
   }
 

@@ -85,7 +85,7 @@ async function showOne(services: Needs, pages: Pages, c: Ask, caller: Caller): P
     hindrance: policyHindrance(caller),
     viewer: viewerOf(c),
   });
-  return pages.show(c, { title: `${name} · policy`, section: "/ui/policies", main });
+  return pages.show(c, { title: `${name} · policy`, section: "/ui/policies", main, copies: true });
 }
 
 async function matchingOf(services: Needs, c: Ask, { principal }: Caller, patterns: readonly string[]): Promise<ShownPolicy["matching"]> {

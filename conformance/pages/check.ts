@@ -1,0 +1,25 @@
+import { examine } from "./examine.ts";
+import type { Findings } from "./findings.ts";
+import type { Visitor } from "./visitor.ts";
+import type { World } from "./world.ts";
+
+/** A check that begins by itself reads so slowly that it is under way for minutes, and one that somebody asks for goes as fast as it can. */
+export const SLOW_CHECKS = { REGISTRY_VERIFY_INTERVAL: "1s", REGISTRY_VERIFY_RATE: "1000" } as const;
+
+/** Within so long (ms) the first check begins, and one is seen to move: workers look for what is due once a minute. */
+const LIMIT_MS = 90_000;
+
+/** The page of operations shows how far the check of all bytes is while it goes on, and its end, without being loaded again. */
+export async function watchCheck(world: World, auditor: Visitor, findings: Findings): Promise<void> {
+  const { page } = auditor;
+  await auditor.signIn(await world.key(auditor.name));
+  await auditor.visit("/ui/operations");
+  await page.locator("#integrity progress").waitFor({ timeout: LIMIT_MS });
+  const value = `document.querySelector("#integrity progress")?.value`;
+  const before = await page.evaluate<number>(value);
+  await page.waitForFunction(`${value} > ${before}`, undefined, { timeout: LIMIT_MS });
+  await examine(auditor, "operations while a check goes on", findings);
+  await auditor.press("Check all bytes");
+  await page.locator("#integrity", { hasText: "The last check" }).waitFor({ timeout: LIMIT_MS });
+  if ((await page.locator("#integrity progress").count()) > 0) findings.add("operations", "a check that has ended still shows a bar");
+}
