@@ -71,6 +71,8 @@ const MAX_CONFIG = 65_536;
 /** Types of layers that may hold an attestation. */
 const ATTESTATION = /sigstore\.bundle|dsse|in-toto/;
 const MAX_RELATED = 40;
+/** Of what an index holds so many are looked up, seen or not. */
+const MAX_HELD = 100;
 const MAX_TAGS = 40;
 
 /** Gathers it. What is attested is read and not verified: whether it counts, the decision of a promotion says. */
@@ -85,7 +87,7 @@ export async function provenanceOf(services: Needs, caller: Caller, artifact: Fo
   const attested = await attestationsIn(services, caller, repository, { referrers, subject: content });
   const look = new RelatedLook(services, caller, repository);
   await look.add("is based on", baseOf(manifest));
-  for (const { digest } of manifest.manifests) await look.add("holds", digest);
+  for (const { digest } of manifest.manifests.slice(0, MAX_HELD)) await look.add("holds", digest);
   for (const digest of await parentsOf(services, repository, record)) await look.add("is in", digest);
   await look.add("is attached to", record.subject ?? undefined);
   for (const digest of referrers) await look.add("carries", digest);
@@ -96,7 +98,7 @@ export async function provenanceOf(services: Needs, caller: Caller, artifact: Fo
     attested,
     related: look.found,
     promotions: await promotionsOf(services, repository, record),
-    isCut: look.isCut || listed.next !== undefined,
+    isCut: look.isCut || manifest.manifests.length > MAX_HELD || listed.next !== undefined,
   };
 }
 
@@ -199,13 +201,12 @@ class RelatedLook {
   }
 
   async add(relation: RelatedArtifact["relation"], digest: Digest | undefined, repository = this.#repository): Promise<void> {
-    if (digest === undefined) return;
-    if (this.found.length === MAX_RELATED) {
-      this.isCut = true;
-      return;
-    }
+    if (digest === undefined || this.isCut) return;
     const seen = await seenArtifact(this.#services, this.#caller, repository, digest);
     if (seen === undefined) return;
+    // Not before: that there is more must not tell of what the caller may not see.
+    this.isCut = this.found.length === MAX_RELATED;
+    if (this.isCut) return;
     const { state, artifactType, mediaType } = seen.record;
     this.found.push({ relation, repository, digest, state, type: artifactType ?? mediaType });
   }

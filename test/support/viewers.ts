@@ -11,8 +11,8 @@ interface Viewed {
 }
 
 /** Starts one over real stores. */
-export async function startViewed(): Promise<Viewed> {
-  const world = await PolicyRegistry.start();
+export async function startViewed(options?: Parameters<typeof PolicyRegistry.start>[0]): Promise<Viewed> {
+  const world = await PolicyRegistry.start(options);
   const { registry } = world;
   const view = (name: "operator" | "runtime"): Promise<Browser> => Browser.signedIn(registry, name, registry.credentials[name]);
   return { world, operator: await view("operator"), runtime: await view("runtime") };

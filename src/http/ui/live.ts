@@ -11,8 +11,9 @@ import { sessionOf } from "./session-gate.ts";
 type Needs = Pick<Services, "metadata" | "clock" | "log" | "secretFor">;
 type Concern = FollowedPage["concerns"];
 
-/** Streams that one session, and one process, has open at a time; a session's oldest ends for one more. */
+/** Streams that one session, one person and one process has open at a time; the oldest of a session or person ends for one more. */
 const MAX_OF_SESSION = 4;
+const MAX_OF_PERSON = 16;
 const MAX_STREAMS = 256;
 /** What a browser that takes nothing is kept for, in bytes. */
 const MAX_WAITING = 4096;
@@ -25,7 +26,12 @@ const HEADERS = { "Content-Type": "text/event-stream", "Cache-Control": "no-stor
  */
 export function liveDoors(services: Needs, isEnding: () => boolean): readonly Door[] {
   const followed = new FollowedPages(services, isEnding);
-  const ofSessions = new Map<string, (() => void)[]>();
+  const [ofSessions, ofPersons] = [new Room(MAX_OF_SESSION), new Room(MAX_OF_PERSON)];
+  // By person, since one may hold many sessions and keys, and each of them four streams.
+  const keeping = ({ principal }: Caller) => (end: () => void) => {
+    const leave = [ofSessions.take(principal.credential ?? "", end), ofPersons.take(principal.countsAs, end)];
+    return () => leave.forEach((each) => each());
+  };
   return [
     {
       method: "GET",
@@ -38,7 +44,7 @@ export function liveDoors(services: Needs, isEnding: () => boolean): readonly Do
           throw new RegistryError("TOO_MANY_REQUESTS", "so many pages are followed that yours is not: load it again to see what is new");
         if (c.req.method === "HEAD") return c.body(null, 200, HEADERS);
         const since = sinceOf(services, caller, c.req.query("since"));
-        await stream(c, { concerns, showsJobs: about === JOBS, since, followed, own: own(ofSessions, caller.principal.credential ?? "") });
+        await stream(c, { concerns, showsJobs: about === JOBS, since, followed, keep: keeping(caller) });
         return RESPONSE_ALREADY_SENT;
       },
     },
@@ -51,25 +57,28 @@ function sinceOf(services: Needs, caller: Caller, text = ""): PageMoment {
   return moment;
 }
 
-interface Ends {
-  add(end: () => void): void;
-  remove(end: () => void): void;
-}
+/** The streams that are open for each of some, of which the oldest makes room for one more than there may be. */
+class Room {
+  readonly #most: number;
+  readonly #of = new Map<string, (() => void)[]>();
 
-/** The streams of one session, of which the oldest makes room. */
-function own(ofSessions: Map<string, (() => void)[]>, session: string): Ends {
-  return {
-    add: (end) => {
-      const ends = ofSessions.get(session) ?? [];
-      ofSessions.set(session, [...ends, end]);
-      if (ends.length >= MAX_OF_SESSION) ends[0]?.();
-    },
-    remove: (end) => {
-      const left = (ofSessions.get(session) ?? []).filter((each) => each !== end);
-      if (left.length === 0) ofSessions.delete(session);
-      else ofSessions.set(session, left);
-    },
-  };
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** Keeps a stream until the function that it returns is called. */
+  take(of: string, end: () => void): () => void {
+    const ends = this.#of.get(of) ?? [];
+    this.#of.set(of, [...ends, end]);
+    if (ends.length >= this.#most) ends[0]?.();
+    return () => this.#leave(of, end);
+  }
+
+  #leave(of: string, end: () => void): void {
+    const left = (this.#of.get(of) ?? []).filter((each) => each !== end);
+    if (left.length === 0) this.#of.delete(of);
+    else this.#of.set(of, left);
+  }
 }
 
 interface Stream {
@@ -77,10 +86,11 @@ interface Stream {
   readonly showsJobs: boolean;
   readonly since: PageMoment;
   readonly followed: FollowedPages;
-  readonly own: Ends;
+  /** Counts a stream until the function that it returns is called. */
+  readonly keep: (end: () => void) => () => void;
 }
 
-async function stream(c: Ask, { concerns, showsJobs, since, followed, own: ends }: Stream): Promise<void> {
+async function stream(c: Ask, { concerns, showsJobs, since, followed, keep }: Stream): Promise<void> {
   const { outgoing } = c.env;
   const write = (text: string): void => {
     if (outgoing.writableLength > MAX_WAITING) outgoing.destroy();
@@ -91,7 +101,7 @@ async function stream(c: Ask, { concerns, showsJobs, since, followed, own: ends 
   // The first bytes have the browser know that it is connected, and say when to come back after an end.
   write("retry: 2000\n\n");
   const closed = once(outgoing, "close");
-  ends.add(end);
+  const leave = keep(end);
   const stop = followed.follow({
     since,
     concerns,
@@ -105,6 +115,6 @@ async function stream(c: Ask, { concerns, showsJobs, since, followed, own: ends 
     await closed;
   } finally {
     stop();
-    ends.remove(end);
+    leave();
   }
 }

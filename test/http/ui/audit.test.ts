@@ -17,7 +17,7 @@ afterAll(() => registry.close());
 
 /** The sequences of a page's events. */
 function sequences(text: string): number[] {
-  return [...text.matchAll(/<th scope="row">(\d+)<\/th>/g)].map(([, sequence]) => Number(sequence));
+  return [...text.matchAll(/<th role="rowheader" scope="row">(\d+)<\/th>/g)].map(([, sequence]) => Number(sequence));
 }
 
 /** All pages from one on, earlier and earlier. */

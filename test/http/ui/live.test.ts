@@ -157,6 +157,19 @@ test("one more stream of a session than it may have ends its oldest, and no othe
   for (const stream of [others, ...streams.slice(1)]) expect(await stream.until("changed")).toContain("changed");
 });
 
+test("one more stream of a person than it may have ends its oldest, in whichever of its sessions, and nobody else's", async () => {
+  const others = await follow(await signedIn("publisher"), "queue");
+  const streams: Stream[] = [];
+  for (let sessions = 4; sessions > 0; sessions -= 1) {
+    const operator = await signedIn("operator");
+    for (let left = 4; left > 0; left -= 1) streams.push(await follow(operator, "queue"));
+  }
+  streams.push(await follow(await signedIn("operator"), "queue"));
+  expect(await streams[0]?.until()).not.toContain("changed");
+  await world.push("models/pushed");
+  for (const stream of [others, ...streams.slice(1)]) expect(await stream.until("changed")).toContain("changed");
+});
+
 test("the page of operations is told that a job has moved, though no event says so, and nobody who may not see it is", async () => {
   const { metadata } = world.registry.services;
   const put = async (after: string): Promise<void> => {
