@@ -31,6 +31,6 @@ export async function selectWithoutScripts({ trusted }: Scene, visitor: Visitor,
   await visitor.signIn();
   await visitor.visit(pageOf(trusted));
   if (await page.getByRole("button", { name: "Copy the digest" }).isVisible()) findings.add("a page without scripts", "offers to copy");
-  const style = await page.locator("code.whole").first().evaluate<string>("(element) => getComputedStyle(element).userSelect");
+  const style = await page.evaluate<string>(`getComputedStyle(document.querySelector("code.whole")).userSelect`);
   if (style !== "all") findings.add("a page without scripts", `a click on the digest selects by ${style}`);
 }

@@ -51,7 +51,11 @@ const progress = {
 const runSchema = z.strictObject({
   ...progress,
   blobs_total: count.nullable().describe("null when there are more than are counted"),
-  progress: z.number().min(0).max(1).describe("how far it is, by bytes where they could be counted, else by the digests that it has passed"),
+  progress: z
+    .number()
+    .min(0)
+    .max(1)
+    .describe("how far it is, by bytes where they could be counted, else by the digests that it has passed"),
 });
 export type ShownRun = z.infer<typeof runSchema>;
 

@@ -25,7 +25,7 @@ export interface KnownJob {
 }
 
 /** How far a job has come, or had when it was interrupted. */
-export interface JobProgress {
+interface JobProgress {
   /** Of all that it has to do, from 0 to 1. */
   readonly part: number;
   /** Blobs that it has looked at. */

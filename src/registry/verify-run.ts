@@ -5,7 +5,13 @@ import { STATES } from "../lifecycle/state.ts";
 import { type Digest, algorithmOf, encodedOf } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { keys, under } from "../storage/keys.ts";
-import { type VerificationRecord, type VerificationResult, type VerificationRun, blobRecord, verificationRecord } from "../storage/records.ts";
+import {
+  type VerificationRecord,
+  type VerificationResult,
+  type VerificationRun,
+  blobRecord,
+  verificationRecord,
+} from "../storage/records.ts";
 import { askForJob } from "./asked-jobs.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";

@@ -6,6 +6,7 @@ import { TABS, type TabName, artifactPath } from "./links.ts";
 import { meaningOf, stateBadge } from "./state.ts";
 import { facts } from "./table.ts";
 import { foreign, moment, sizeText } from "./text.ts";
+import { typeText } from "./type-name.ts";
 
 /** What stands above every tab of an artifact. Times are RFC 3339. */
 export interface ArtifactHead {
@@ -58,7 +59,7 @@ export function artifactPage(head: ArtifactHead, tab: TabName, done: string | un
       ${head.revocation !== null && revocationNotice(head.revocation)} ${headFacts(head)} ${commands(head)}
     </div>
     <nav aria-label="About this artifact">
-      <ul>
+      <ul class="tabs">
         ${TABS.map(
           ({ name, title }) =>
             html`<li><a href="${artifactPath(head, name)}" ${name === tab && html`aria-current="page"`}>${title}</a></li>`,
@@ -80,7 +81,7 @@ function headFacts(head: ArtifactHead): Html {
     ["Digest", copyable(digest, "the digest")],
     ["Tags", tagText(tags)],
     ["Runtimes find it by", tagText(promotedTags)],
-    ["Type", foreign(type)],
+    ["Type", typeText(type, 300)],
     ["Size", `${sizeText(size)}, all it consists of`],
     ["Pushed", html`${moment(pushedAt)} by ${foreign(pushedBy)}`],
     ["Last changed", html`${moment(changedAt)} by ${foreign(changedBy)}${reason !== null && html`, because: ${foreign(reason, 1024)}`}`],

@@ -67,7 +67,7 @@ export function framed({ title, viewer, isInsecure, section, live, nonce }: Fram
       <body>
         <a class="skip" href="#main">Skip to the content</a>
         ${isInsecure && insecure}
-        <header>${viewer === undefined ? html`<p><strong>ai-model-registry</strong></p>` : navigation(viewer, section)}</header>
+        <header>${viewer === undefined ? html`<p class="brand">ai-model-registry</p>` : navigation(viewer, section)}</header>
         <main id="main" tabindex="-1" ${live && html`data-live="${live.about}" data-since="${live.since}"`}>${main}</main>
         ${nonce !== undefined && html`<p id="said" class="said" role="status" aria-live="polite"></p>`}
         <footer><p class="soft">Times are in UTC. Bytes are pulled by digest, never from these pages.</p></footer>
@@ -86,7 +86,7 @@ function navigation(viewer: Viewer, section: Section | undefined): Html {
         <a href="${path}" ${path === section && html`aria-current="page"`} ${path === "/ui/review" && html`data-key="u"`}>${name}</a>
       </li>`,
   );
-  return html`<p><strong>ai-model-registry</strong></p>
+  return html`<p class="brand">ai-model-registry</p>
     <nav aria-label="Main">
       <ul>
         ${links}

@@ -27,7 +27,7 @@ export function artifactPath({ repository, digest }: ArtifactName, below?: strin
 
 /** A digest that leads to its artifact's page, or to its page in the same repository. */
 export function digestLink(name: ArtifactName, text: string = name.digest): Html {
-  return html`<a href="${artifactPath(name)}"><code>${text}</code></a>`;
+  return html`<a href="${artifactPath(name)}"><code class="digest">${text}</code></a>`;
 }
 
 const SHOWN_DIGITS = 12;

@@ -128,7 +128,9 @@ function jobsTable({ jobs }: Operations): Html {
 function progressText({ name, isRunning, progress }: ShownJob): Html {
   if (progress === undefined) return html`<span class="soft">${isRunning ? "it does not tell" : "all done"}</span>`;
   return html`${bar(progress.part, `How far ${name} is`)}
-    <div class="soft">${grouped(progress.blobs)} ${progress.blobs === 1 ? "blob" : "blobs"} looked at${!isRunning && "; it goes on from there"}</div>`;
+    <div class="soft">
+      ${grouped(progress.blobs)} ${progress.blobs === 1 ? "blob" : "blobs"} looked at${!isRunning && "; it goes on from there"}
+    </div>`;
 }
 
 /** What is said to who only hears the page, when it is no longer what was said last. */
@@ -155,8 +157,8 @@ function checkText({ check, lastCheck, hindrances, viewer }: Operations): Html {
 
 function underWayText({ part, blobs, total, damaged }: NonNullable<Operations["check"]>): Html {
   return html`<p>
-    A check is under way: ${bar(part, "How far the check is")}, ${grouped(blobs)} blobs${total === null ? " so far" : ` of ${grouped(total)}`},
-    ${grouped(damaged)} damaged.
+    A check is under way: ${bar(part, "How far the check is")}, ${grouped(blobs)}
+    blobs${total === null ? " so far" : ` of ${grouped(total)}`}, ${grouped(damaged)} damaged.
   </p>`;
 }
 
@@ -191,7 +193,7 @@ function namespacesTable({ namespaces, nextNamespace }: Operations): Html {
         heldText(artifacts, String),
         heldText(tags, String),
       ]),
-        empty: html`No more that you may see. An operator makes one for an identity, on the
+      empty: html`No more that you may see. An operator makes one for an identity, on the
         <a href="/ui/identities">page of that identity</a>.`,
     })}
     ${nextNamespace !== undefined && html`<p><a rel="next" href="/ui/operations?after=${encodeURIComponent(nextNamespace)}">More namespaces</a></p>`}`;

@@ -3,6 +3,7 @@ import { type ArtifactName, digestLink, shortDigest } from "./links.ts";
 import { NODE_HEIGHT, NODE_WIDTH, type PlacedEdge, type PlacedNode, type ProvenanceNode, layoutProvenance } from "./provenance-layout.ts";
 import { table } from "./table.ts";
 import { foreign, readable } from "./text.ts";
+import { shortType } from "./type-name.ts";
 
 /** A place in the provenance that may have a page of its own. */
 export interface ShownProvenanceNode extends ProvenanceNode {
@@ -86,7 +87,7 @@ function box({ node, x, y }: PlacedNode<ShownProvenanceNode>): Html {
   const { icon, tone } = STANDINGS[node.standing];
   const lines = [
     { text: `${icon} ${node.standing}`, type: `standing ${tone}` },
-    { text: node.title, type: "title" },
+    { text: node.stage === "related" ? shortType(node.title) : node.title, type: "title" },
     { text: node.detail, type: "detail" },
   ];
   return html`<rect class="node ${tone}" x="${x}" y="${y}" width="${NODE_WIDTH}" height="${NODE_HEIGHT}" rx="4" />${lines.map(

@@ -2,6 +2,7 @@ import { type Html, html } from "./html.ts";
 import { type ArtifactName, artifactPath, digestLink, shortDigest } from "./links.ts";
 import { table } from "./table.ts";
 import { foreign, sizeText } from "./text.ts";
+import { typeText } from "./type-name.ts";
 
 /** Something that is attached to an artifact. */
 export interface Referrer {
@@ -27,7 +28,7 @@ export function referrersTab(artifact: ArtifactName, referrers: readonly Referre
         standing === "the registry's statement"
           ? html`<code>${shortDigest(digest)}</code>`
           : digestLink({ repository: artifact.repository, digest }, shortDigest(digest)),
-        foreign(type, 120),
+        typeText(type, 120),
         standing,
         foreign(says, 200),
         sizeText(size),

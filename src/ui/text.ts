@@ -25,9 +25,27 @@ function shortened(text: string, max: number): string {
   return text.length > max ? `${text.slice(0, max).replace(/[\uD800-\uDBFF]$/, "")}…` : text;
 }
 
-/** The same as markup, isolated so that its direction of writing does not reach what stands beside it. */
+/**
+ * The same as markup, isolated so that its direction of writing does not reach what stands beside it. It takes three bytes for each of `max`
+ * at most, which is enough for every script: a text of quotes, which take six each, is cut earlier.
+ */
 export function foreign(text: string, max = MAX_TEXT): Html {
-  return html`<bdi>${readable(text, max)}</bdi>`;
+  return html`<bdi>${cutAsMarkup(readable(text, max), 3 * max)}</bdi>`;
+}
+
+/** Bytes that a character takes which means something in markup. */
+const ESCAPED: Readonly<Record<string, number>> = { "&": 5, "<": 4, ">": 4, '"': 6, "'": 5 };
+
+/** A text cut so that it takes so many bytes as markup at most, and says so. */
+function cutAsMarkup(text: string, most: number): string {
+  if (6 * text.length <= most) return text;
+  let [bytes, length] = [0, 0];
+  for (const character of text) {
+    bytes += ESCAPED[character] ?? Buffer.byteLength(character);
+    if (bytes > most) return `${text.slice(0, length)}…`;
+    length += character.length;
+  }
+  return text;
 }
 
 /** JSON with what would deceive written out, so that it may be shown to be changed and still says the same. */

@@ -89,7 +89,7 @@ export function trustTab(trust: Trust): Html {
     </section>
     <section aria-labelledby="acts">
       <h2 id="acts">What you can do</h2>
-      ${ACTS.map((act) => actForm(trust, act))}
+      <div class="acts">${ACTS.map((act) => actForm(trust, act))}</div>
     </section>`;
 }
 
@@ -175,28 +175,28 @@ interface Described {
   readonly title: string;
   readonly says: string;
   readonly needsReason: boolean;
-  readonly isGrave: boolean;
+  readonly weight: "main" | "plain" | "grave";
 }
 
 const ACTS: readonly Described[] = [
-  { act: "approve", title: "Approve", says: "Your word, signed, that it may be trusted.", needsReason: false, isGrave: false },
-  { act: "withdraw", title: "Withdraw your approval", says: "Signed as well; it counts no more.", needsReason: true, isGrave: false },
-  { act: "promote", title: "Promote", says: "Makes it trusted: runtimes get it from then on.", needsReason: false, isGrave: false },
-  { act: "quarantine", title: "Quarantine", says: "Holds it back, with a word to its publishers.", needsReason: false, isGrave: false },
+  { act: "approve", title: "Approve", says: "Your word, signed, that it may be trusted.", needsReason: false, weight: "main" },
+  { act: "withdraw", title: "Withdraw your approval", says: "Signed as well; it counts no more.", needsReason: true, weight: "plain" },
+  { act: "promote", title: "Promote", says: "Makes it trusted: runtimes get it from then on.", needsReason: false, weight: "main" },
+  { act: "quarantine", title: "Quarantine", says: "Holds it back, with a word to its publishers.", needsReason: false, weight: "plain" },
   {
     act: "revoke",
     title: "Revoke",
     says: "Takes it away from every runtime at once, downloads under way included.",
     needsReason: true,
-    isGrave: true,
+    weight: "grave",
   },
-  { act: "delete", title: "Delete", says: "Its content goes, its history stays.", needsReason: true, isGrave: true },
+  { act: "delete", title: "Delete", says: "Its content goes, its history stays.", needsReason: true, weight: "grave" },
 ];
 
 /** A form that cannot be sent says why; the server decides in any case. */
 function actForm(
   { artifact, hindrances, ground, viewer, decision, choice }: Trust,
-  { act, title, says, needsReason, isGrave }: Described,
+  { act, title, says, needsReason, weight }: Described,
 ): Html {
   const hindrance = hindrances[act];
   if (hindrance !== undefined) {
@@ -223,6 +223,6 @@ function actForm(
       ${needsReason && html`required`}
     ></textarea>
     ${act === "revoke" && html`<label class="beside" for="permanent"><input id="permanent" type="checkbox" name="permanent" value="yes" /> for ever: nothing makes it trusted again</label>`}
-    <p><button ${isGrave && html`class="grave"`}>${title}</button></p>
+    <p><button class="${weight}">${title}</button></p>
   </form>`;
 }

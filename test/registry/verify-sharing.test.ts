@@ -84,13 +84,13 @@ describe("shared work", () => {
   test("keeps to a pace until somebody joins who has none", async () => {
     let pace = 10;
     const slow = shared.join("a", { pace: () => pace }, held.work);
-    expect(held.terms[0]?.pace()).toBe(10);
+    expect(held.terms[0]?.pace(0)).toBe(10);
     pace = 20;
-    expect(held.terms[0]?.pace()).toBe(20);
+    expect(held.terms[0]?.pace(0)).toBe(20);
     const quick = shared.join("a", {}, held.work);
-    expect(held.terms[0]?.pace()).toBe(0);
+    expect(held.terms[0]?.pace(0)).toBe(0);
     const third = shared.join("a", { pace: () => pace }, held.work);
-    expect(held.terms[0]?.pace()).toBe(0);
+    expect(held.terms[0]?.pace(0)).toBe(0);
     held.ends[0]?.resolve("done");
     await Promise.all([slow, quick, third]);
   });

@@ -75,7 +75,7 @@ const PAGES: Readonly<Record<string, () => { toString(): string }>> = {
     identityPage({
       identity: { name: NAME, kind: "service", isDisabled: false, createdBy: NAME, createdAt: AT },
       countsAs: NAME,
-      roles: times(10, {
+      roles: times(8, {
         role: "operator",
         namespace: NAME,
         permissions: times(17, "administer:elevation"),
@@ -95,7 +95,7 @@ const PAGES: Readonly<Record<string, () => { toString(): string }>> = {
           usedFrom: "a".repeat(64),
           version: 1e15,
         } as const),
-        ...times(10, {
+        ...times(5, {
           id: "i".repeat(36),
           standing: "revoked",
           endsSoon: false,

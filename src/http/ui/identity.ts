@@ -17,9 +17,9 @@ import { wholeNumber } from "./whole-number.ts";
 type Needs = Pick<Services, "metadata" | "clock">;
 
 const SOON = 14 * 24 * 60 * 60 * 1000;
-const MAX_ROLES = 10;
+const MAX_ROLES = 8;
 /** More than can be in force at a time, so that what is left out has ended. */
-const MAX_KEYS = 30;
+const MAX_KEYS = 25;
 
 /** The page of one identity. */
 export async function showIdentityPage(services: Needs, pages: Pages, c: Ask, caller: Caller): Promise<Response> {

@@ -28,10 +28,12 @@ export function liveDoors(services: Needs, isEnding: () => boolean): readonly Do
   const followed = new FollowedPages(services, isEnding);
   const [ofSessions, ofPersons] = [new Room(MAX_OF_SESSION), new Room(MAX_OF_PERSON)];
   // By person, since one may hold many sessions and keys, and each of them four streams.
-  const keeping = ({ principal }: Caller) => (end: () => void) => {
-    const leave = [ofSessions.take(principal.credential ?? "", end), ofPersons.take(principal.countsAs, end)];
-    return () => leave.forEach((each) => each());
-  };
+  const keeping =
+    ({ principal }: Caller) =>
+    (end: () => void) => {
+      const leave = [ofSessions.take(principal.credential ?? "", end), ofPersons.take(principal.countsAs, end)];
+      return () => leave.forEach((each) => each());
+    };
   return [
     {
       method: "GET",

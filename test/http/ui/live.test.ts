@@ -65,6 +65,10 @@ async function signedIn(who: "operator" | "publisher" | "runtime"): Promise<Brow
   return Browser.signedIn(world.registry, who, world.registry.credentials[who]);
 }
 
+async function sinceOf(browser: Browser): Promise<string> {
+  return /data-since="([^"]+)"/.exec((await browser.get("/ui/")).text)?.[1] ?? "";
+}
+
 async function follow(browser: Browser, about: string, since?: string): Promise<Stream> {
   const page = await browser.get("/ui/review");
   const seen = since ?? /data-since="([^"]+)"/.exec(page.text)?.[1] ?? "none";
@@ -224,13 +228,12 @@ test("a page that asks by itself keeps no session from ending", async () => {
   }
 });
 
-test.each(["", "0", "x", "A".repeat(48), "A".repeat(10_000)])("%j is nothing to go on from", async (since) => {
+test.each(["", "0", "x", "A".repeat(48), "A".repeat(1_000)])("%j is nothing to go on from", async (since) => {
   expect((await follow(await signedIn("operator"), "queue", since)).status).toBe(400);
 });
 
 test("a page tells no reader how much happens, not even by texts that are alike, and what it carries is of its session alone", async () => {
   const [runtime, publisher] = [await signedIn("runtime"), await signedIn("publisher")];
-  const sinceOf = async (browser: Browser): Promise<string> => /data-since="([^"]+)"/.exec((await browser.get("/ui/")).text)?.[1] ?? "";
   const [first, second] = [await sinceOf(runtime), await sinceOf(runtime)];
   expect(first).toMatch(/^[\w-]{48}$/);
   expect(second).not.toBe(first);

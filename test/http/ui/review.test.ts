@@ -40,7 +40,9 @@ async function queue(browser: Browser): Promise<{ digests: string[]; pages: numb
     const { text, status } = await browser.get(path);
     expect(status).toBe(200);
     expect(faultsOfPage(text)).toEqual([]);
-    digests.push(...[...text.matchAll(/<td[^>]*><a href="\/ui\/artifacts\/[^"@]+@(sha256:[0-9a-f]{64})"/g)].map(([, digest = ""]) => digest));
+    digests.push(
+      ...[...text.matchAll(/<td[^>]*><a href="\/ui\/artifacts\/[^"@]+@(sha256:[0-9a-f]{64})"/g)].map(([, digest = ""]) => digest),
+    );
     path = /rel="next" href="([^"]+)"/.exec(text)?.[1]?.replaceAll("&amp;", "&");
   }
   return { digests, pages };
