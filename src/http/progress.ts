@@ -3,6 +3,7 @@ import { RegistryError } from "../oci/errors.ts";
 import { addressKey } from "./limits.ts";
 import type { Ask } from "./route.ts";
 import type { SlowBodies } from "./slow-bodies.ts";
+import { LONG } from "./standing.ts";
 
 /** What a body must keep up, averaged over the window, which is the grace at its beginning as well. */
 export interface Pace {
@@ -16,8 +17,6 @@ export interface Pace {
 /** As identity.md 8.6 advises: 4 KiB a second over half a minute. */
 export const DEFAULT_PACE: Pace = { bytesPerSecond: 4096, windowMilliseconds: 30_000 };
 
-/** A body that took longer (ms) ends only when its sender is still admitted. */
-const LONG = 1000;
 /** How often a waiting body is looked at, as a part of its window. */
 const LOOKS = 15;
 

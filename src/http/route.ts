@@ -17,7 +17,7 @@ export interface Env {
     address: string;
     /** What a body must keep up, see `progress.ts`. */
     pace: Pace;
-    /** Throws when the caller would not be let in any more: asked at the end of a body that was long on its way. */
+    /** Throws when the caller would not be let in any more: asked at the end of a body that was long on its way, and while a long list is. */
     stillStands?: () => Promise<void>;
     /** Who looks at a page, behind the gate of the pages. */
     session?: { readonly viewer: Viewer; readonly isOpen: () => Promise<boolean> };

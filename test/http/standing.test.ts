@@ -1,12 +1,17 @@
 import { PassThrough } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { jsonArray } from "../../src/http/json-array.ts";
+import type { Ask } from "../../src/http/route.ts";
+import { whileStanding } from "../../src/http/standing.ts";
 import { digestOf } from "../../src/oci/digest.ts";
+import { RegistryError } from "../../src/oci/errors.ts";
 import { disableIdentity } from "../../src/registry/disable-identity.ts";
 import { findById } from "../../src/registry/find-credential.ts";
 import { revokeCredential, rotateKey } from "../../src/registry/credentials.ts";
 import { keys } from "../../src/storage/keys.ts";
 import { Browser } from "../support/browser.ts";
+import { startEdge } from "../support/edge.ts";
 import type { Known } from "../support/identities.ts";
 import { type Answer, type WholeRegistry, basic, bearer, startWholeRegistry } from "../support/whole-registry.ts";
 
@@ -106,4 +111,35 @@ describe("a request whose body is long on its way", () => {
     expect(await answering).toMatchObject({ status: 403 });
     expect((await registry.events()).filter(({ type }) => type === "credential.revoke")).toHaveLength(1);
   });
+});
+
+test("a list that is taken slowly ends when who takes it is turned out, and not before", async () => {
+  const { promise: over, resolve: turnOut } = Promise.withResolvers<void>();
+  let isOver = false;
+  async function* items(): AsyncGenerator<string> {
+    yield "1";
+    await sleep(LONG);
+    yield "2";
+    await over;
+    await sleep(LONG);
+    yield "3";
+  }
+  const handle = (c: Ask): Response => {
+    c.set("stillStands", async () => {
+      if (isOver) throw new RegistryError("DENIED");
+    });
+    return c.body(jsonArray(whileStanding(c, items())));
+  };
+  const edge = await startEdge({ doors: [{ method: "GET", path: "/v1/list", action: "open", handle }] });
+  try {
+    const { body } = await fetch(`${edge.url}/v1/list`);
+    const reader = (body ?? new ReadableStream<Uint8Array>()).getReader();
+    let text = "";
+    while (!text.includes("2")) text += Buffer.from((await reader.read()).value ?? []).toString();
+    isOver = true;
+    turnOut();
+    await expect(reader.read()).rejects.toThrow("terminated");
+  } finally {
+    await edge.stop();
+  }
 });

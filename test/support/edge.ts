@@ -103,7 +103,8 @@ export class RawClient {
       this.#received += chunk.toString("latin1");
     });
     this.#socket.on("error", () => undefined);
-    this.closed = once(this.#socket, "close").then(() => this.#received);
+    // Not `once` of events, which rejects for a write that came too late.
+    this.closed = new Promise((resolve) => this.#socket.once("close", () => resolve(this.#received)));
   }
 
   get received(): string {

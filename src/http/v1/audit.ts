@@ -8,6 +8,7 @@ import { verifyAudit } from "../../registry/verify-audit.ts";
 import { invalid } from "../errors.ts";
 import { jsonArray } from "../json-array.ts";
 import type { Ask, Door } from "../route.ts";
+import { whileStanding } from "../standing.ts";
 
 type Needs = Pick<Services, "metadata" | "limits">;
 
@@ -28,7 +29,7 @@ async function list(services: Needs, c: Ask, caller: Caller): Promise<Response> 
   const plain = caller.principal.kind === "service-token" && Object.keys(query).length === 0;
   if (plain) {
     await takeTurn(services, c);
-    return c.body(jsonArray(predecessorsEvents(services)), 200, { "Content-Type": "application/json" });
+    return c.body(jsonArray(whileStanding(c, predecessorsEvents(services))), 200, { "Content-Type": "application/json" });
   }
   const { links, next } = await readAudit(services, { after: query.after ?? 0, limit: query.limit ?? PAGE, filter });
   const page: AuditPage = { events: links.map(entryOf), next: next ?? null, head: headOf(await auditHead(services)) };

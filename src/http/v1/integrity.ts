@@ -17,6 +17,7 @@ import {
   waitForVerification,
 } from "../../registry/verify-run.ts";
 import type { Ask, Door } from "../route.ts";
+import { whileStanding } from "../standing.ts";
 import { answer, change, named, read } from "./models.ts";
 
 interface Needs extends VerifyServices, ResultServices, Pick<Services, "clock"> {
@@ -69,7 +70,7 @@ async function verifyAll(services: Needs, c: Ask, caller: Caller): Promise<Respo
   }
   const status = isOk ? "ok" : "failed";
   c.header("Content-Type", "application/json");
-  return c.body(allOf({ checked, status }, models()), isOk ? 200 : 409);
+  return c.body(allOf({ checked, status }, whileStanding(c, models())), isOk ? 200 : 409);
 }
 
 /** Written while it is found: any number of models in constant memory. */

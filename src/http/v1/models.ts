@@ -16,6 +16,7 @@ import { countDamaged } from "../../registry/verify-damage.ts";
 import { verifyTensorManifest } from "../../registry/verify-tensor-manifest.ts";
 import { jsonArray } from "../json-array.ts";
 import type { Ask, CallerDoor, Door } from "../route.ts";
+import { whileStanding } from "../standing.ts";
 import { goBody } from "./go-body.ts";
 import { acquisitionOf } from "./named-file.ts";
 import { promoted } from "./promote-model.ts";
@@ -24,7 +25,7 @@ import { promoted } from "./promote-model.ts";
 export function modelDoors(services: AcquireServices): readonly Door[] {
   return [
     {
-      ...read("GET", "/v1/models", (c, caller) => c.body(jsonArray(shownModels(services, caller)), 200, JSON_TYPE)),
+      ...read("GET", "/v1/models", (c, caller) => c.body(jsonArray(whileStanding(c, shownModels(services, caller))), 200, JSON_TYPE)),
       limit: "search",
     },
     read("GET", "/v1/model", async (c, caller) => answer(c, await shown(services, await named(services, c, caller, "seen")))),
