@@ -4,7 +4,7 @@ import { tidySigningKeys } from "../src/registry/attestation-keys.ts";
 import { countOnce } from "../src/registry/count-usage.ts";
 import { finishWithdrawals } from "../src/registry/revoke-everywhere.ts";
 import { repairRuntimeTree } from "../src/registry/runtime-folders.ts";
-import { countStatesOnce } from "../src/registry/state-history.ts";
+import { countStatesOnce } from "../src/registry/count-states.ts";
 import { removeUnwrittenResult } from "../src/storage/result-file.ts";
 import { removeUnwrittenSecrets } from "../src/storage/secret-file.ts";
 import type { RuntimeTree } from "../src/storage/runtime-tree.ts";
