@@ -16,21 +16,39 @@ export type Fates = Readonly<Record<string, number>>;
 /** The namespace that they push to. */
 export const ATTACKED = "attacked";
 const HOST = "127.0.0.1";
-/** All of loopback's addresses are this machine's, so that those who misbehave come from another one than the others. */
+/** All of loopback's addresses are this machine's, so that those who misbehave come from others than the rest. */
 const OWN_ADDRESS = "127.0.0.2";
+/** So many idle connections are more than one address may have. */
+export const IDLE_ADDRESSES = [OWN_ADDRESS, "127.0.0.3", "127.0.0.4", "127.0.0.5"];
+/** Wants more connections than it may have. */
+export const GREEDY_ADDRESS = "127.0.0.6";
 /** Connections that are opened at a time. */
 const BATCH = 200;
 const DRIP_MS = 500;
 
-/** Connections on which nothing is asked, one in two after a first request. */
+/** Connections on which nothing is asked, some of them after a first request. */
 export class IdleConnections {
   readonly #sockets: Watched[] = [];
+  readonly #addresses: readonly string[];
+  /** One in so many asks something at first. */
+  readonly #asking: number;
+
+  constructor(addresses: readonly string[], asking: number) {
+    this.#addresses = addresses;
+    this.#asking = asking;
+  }
 
   async open({ port }: Target, count: number): Promise<void> {
     while (this.#sockets.length < count) {
-      const batch = Array.from({ length: Math.min(BATCH, count - this.#sockets.length) }, () => new Watched(port));
+      const batch = Array.from(
+        { length: Math.min(BATCH, count - this.#sockets.length) },
+        (_, at) => new Watched(port, this.#addresses[at % this.#addresses.length]),
+      );
       await Promise.all(batch.map((socket) => socket.connected));
-      for (const [at, socket] of batch.entries()) if (at % 2 === 0) socket.write(`GET /livez HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+      const asking = batch.filter((_, at) => at % this.#asking === 0);
+      for (const socket of asking) socket.write(`GET /livez HTTP/1.1\r\nHost: ${HOST}\r\n\r\n`);
+      // One that waits to be taken in looks like one that was.
+      await Promise.all(asking.map((socket) => socket.heard));
       this.#sockets.push(...batch);
     }
   }
@@ -124,13 +142,16 @@ async function begunUpload({ port, authorization }: Target): Promise<string> {
 /** A connection, and what it was told. */
 class Watched {
   readonly connected: Promise<void>;
+  /** Resolves when something came, or nothing will any more. */
+  readonly heard: Promise<void>;
   readonly #socket: Socket;
   #received = "";
   isOpen = true;
 
-  constructor(port: number) {
-    this.#socket = connect({ port, host: HOST, localAddress: OWN_ADDRESS });
+  constructor(port: number, localAddress = OWN_ADDRESS) {
+    this.#socket = connect({ port, host: HOST, localAddress });
     this.connected = new Promise((resolve) => this.#socket.once("connect", resolve).once("close", () => resolve()));
+    this.heard = new Promise((resolve) => this.#socket.once("data", () => resolve()).once("close", () => resolve()));
     this.#socket
       .setEncoding("latin1")
       .on("data", (text: string) => void (this.#received += text))

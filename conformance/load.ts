@@ -6,12 +6,13 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import { createdCredentialView } from "../src/api/credentials.ts";
+import { DEFAULT_BOUNDS } from "../src/limits/keeper.ts";
 import { digestOf } from "../src/oci/digest.ts";
 import { ATTACKED } from "./load-attackers.ts";
 import { type RunningRegistry, createNamespace, startRegistry } from "./registry-process.ts";
 
 /**
- * Measures what the registry makes of clients that misbehave: thousands of idle connections, headers and bodies that drip, bodies far too
+ * Measures what the registry makes of clients that misbehave: thousands of idle connections, more of one address than it may have, headers and bodies that drip, bodies far too
  * large. Fails when anybody else's median wait is more than twice what it is without them, or when they are not refused as they should be.
  */
 const { values } = parseArgs({
@@ -25,7 +26,7 @@ const { values } = parseArgs({
 });
 const USAGE = `Usage: npm run load -- [--short] [--idle N] [--slow N] [--seconds N]
 
-  --idle N     idle connections (5000)
+  --idle N     idle connections, of several addresses (5000)
   --slow N     requests whose headers drip, and as many whose bodies do (200)
   --seconds N  how long others are measured beside them (20; with --short 8)
 `;
@@ -35,15 +36,19 @@ const begunSchema = z.object({ said: z.literal("begun"), idle: z.number() });
 const endedSchema = z.object({
   said: z.literal("ended"),
   idle: fates,
+  greedy: fates,
   headers: fates,
   bodies: fates,
   huge: z.record(z.string(), fates),
 });
 type Ended = z.infer<typeof endedSchema>;
 
-/** So that what is too slow is over before the measurement is. */
-const SETTINGS = { REGISTRY_HEADERS_TIMEOUT: "4s", REGISTRY_UPLOAD_WINDOW: "4s" };
+/** So that what is too slow is over before the measurement is, and a second round may leave as many uploads open as the first. */
+const SETTINGS = { REGISTRY_HEADERS_TIMEOUT: "4s", REGISTRY_UPLOAD_WINDOW: "4s", REGISTRY_QUOTA_UPLOADS: "0" };
 const MOST = 2;
+/** Connections that one address may have, and how many more it wants. */
+const { perAddress: PER_ADDRESS } = DEFAULT_BOUNDS.connections;
+const TOO_MANY = 500;
 /** One measurement can be spoilt by whatever else the machine does; the least of so many counts. */
 const ROUNDS = 3;
 const BLOB = Buffer.alloc(100_000, "b");
@@ -128,7 +133,8 @@ async function attackersOf(registry: RunningRegistry): Promise<Callers> {
 async function measureRound(registry: RunningRegistry, others: Others, who: Callers): Promise<Round> {
   const milliseconds = (values.short ? 8 : Number(values.seconds)) * 1000;
   const before = await others.measure(milliseconds / 2);
-  const target = { port: Number(new URL(registry.url).port), ...who, idle: Number(values.idle), slow: Number(values.slow) };
+  const counts = { idle: Number(values.idle), greedy: PER_ADDRESS + TOO_MANY, slow: Number(values.slow) };
+  const target = { port: Number(new URL(registry.url).port), ...who, ...counts };
   const attack = fork(fileURLToPath(new URL("load-attack.ts", import.meta.url)), [JSON.stringify(target)]);
   const exited = once(attack, "exit");
   const said = (): Promise<unknown> => Promise.race([new Promise((resolve) => void attack.once("message", resolve)), exited]);
@@ -165,12 +171,20 @@ function only(what: string, found: Readonly<Record<string, number>>, allowed: re
   return [`${what}: ${JSON.stringify(found)}, and not only ${allowed.join(", ")}`];
 }
 
+/** Where the first process was too slow to answer, a worker goes on with its own share beside what others were given before. */
+function greedyFaults({ open = 0, ...others }: Readonly<Record<string, number>>, isSilent: boolean): readonly string[] {
+  const [least, most] = isSilent ? [(PER_ADDRESS * 3) / 4, (PER_ADDRESS * 5) / 4] : [PER_ADDRESS, PER_ADDRESS];
+  if (open >= least && open <= most) return only("of one address beyond its bound", others, ["cut"]);
+  return [`of one address ${open} connections stayed open, and not ${PER_ADDRESS}`];
+}
+
 /** How those who misbehave should have fared and did not. */
-function faultsOf({ idle, ended }: Round): readonly string[] {
+function faultsOf({ idle, ended }: Round, isSilent: boolean): readonly string[] {
   return [
     ...(idle === Number(values.idle) ? [] : [`only ${idle} idle connections were let in`]),
     // One that never asked anything is taken for one whose headers are slow.
     ...only("idle connections", ended.idle, ["open", "408"]),
+    ...greedyFaults(ended.greedy, isSilent),
     ...only("slow headers", ended.headers, ["408"]),
     ...only("slow bodies", ended.bodies, ["408"]),
     // The registry answers, reads on for half a second, and closes: a client that has not looked by then sees that it was cut.
@@ -203,7 +217,9 @@ async function main(): Promise<number> {
     for (const { name, alone, beside, ratio } of ratiosOf(best)) {
       process.stdout.write(`${name}: ${alone.toFixed(1)} ms, beside them ${beside.toFixed(1)} ms, ${ratio.toFixed(2)} times\n`);
     }
-    process.stdout.write(`idle connections: ${JSON.stringify(best.ended.idle)}; slow headers: ${JSON.stringify(best.ended.headers)}; `);
+    process.stdout.write(
+      `idle connections: ${JSON.stringify(best.ended.idle)}; of one address: ${JSON.stringify(best.ended.greedy)}; slow headers: ${JSON.stringify(best.ended.headers)}; `,
+    );
     process.stdout.write(`slow bodies: ${JSON.stringify(best.ended.bodies)}; huge bodies: ${JSON.stringify(best.ended.huge)}\n`);
     process.stdout.write(
       `resident memory of the workers: ${residentOf(registry)
@@ -211,7 +227,7 @@ async function main(): Promise<number> {
         .join(", ")}\n`,
     );
     const faults = [
-      ...faultsOf(best),
+      ...faultsOf(best, registry.output().includes("the primary does not answer")),
       ...(worstOf(best) > MOST ? [`others waited more than ${MOST} times as long in each of ${ROUNDS} rounds`] : []),
     ];
     for (const fault of faults) process.stdout.write(`FAILED: ${fault}\n`);

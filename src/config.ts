@@ -40,8 +40,6 @@ export interface Config {
   readonly minUploadRate: number;
   /** Bytes a second that a check of all blobs reads that nobody asked for; zero: any. */
   readonly verifyRate: number;
-  /** Of all workers together. */
-  readonly maxConnections: number;
   /** What a caller may do in which time, all workers together. */
   readonly limits: Bounds;
   /** What a namespace may hold that has no quota of its own; null: any number. */
@@ -196,7 +194,6 @@ function configOf(chosen: Settings): Config {
     signingPassphrasePath: chosen.registry_sign_passphrase_path && resolve(chosen.registry_sign_passphrase_path),
     minUploadRate: chosen.registry_min_upload_rate,
     verifyRate: chosen.registry_verify_rate,
-    maxConnections: chosen.registry_max_connections,
     trustedProxies: chosen.registry_trusted_proxies ?? [],
     limits: boundsOf(chosen),
     quota: defaultQuotaOf(chosen),

@@ -1,8 +1,8 @@
 import { isIP } from "node:net";
 import { z } from "zod";
-import { DEFAULT_RATES, type Limited, type Rate } from "./limits/classes.ts";
+import { DEFAULT_RATES, type Limited, NAMESPACE_FACTOR, type Rate } from "./limits/classes.ts";
 import { type Bounds, DEFAULT_BOUNDS } from "./limits/keeper.ts";
-import { count } from "./setting-types.ts";
+import { computed, count } from "./setting-types.ts";
 
 const RATE = "must be <units a second>/<units at once>, such as 100/1000: whole numbers from 1 to 1000000";
 
@@ -53,6 +53,13 @@ function rangeIn(text: string): AddressRange | undefined {
 
 /** The settings of limits, as keys of the file. */
 export const limitSettings = {
+  registry_max_connections: count(1, 1_000_000)
+    .prefault(DEFAULT_BOUNDS.connections.inAll)
+    .describe("open connections, all workers together"),
+  registry_max_connections_per_address: count(1, 1_000_000)
+    .optional()
+    .register(computed, { fallback: "a quarter of REGISTRY_MAX_CONNECTIONS" })
+    .describe("the same of one address (IPv6: of a /64); through a trusted proxy, requests under way at a time"),
   registry_trusted_proxies: ranges
     .optional()
     .describe("proxies whose X-Forwarded-For tells who asks, by address or range (CIDR), separated by commas"),
@@ -68,6 +75,9 @@ export const limitSettings = {
   registry_limit_mutate: rateOf("mutate", "other changes"),
   registry_limit_search: rateOf("search", "lists over repositories: the catalog, artifacts, models"),
   registry_limit_export: rateOf("export", "reads of the audit log"),
+  registry_limit_namespace_factor: count(1, 100_000)
+    .prefault(NAMESPACE_FACTOR)
+    .describe("all who use a namespace have together so many times the rates of one identity there"),
   registry_max_uploads_per_identity: count(1, 100_000)
     .prefault(DEFAULT_BOUNDS.uploads.perIdentity)
     .describe("uploads of one identity whose bytes arrive at a time; while there are so many it begins none"),
@@ -93,7 +103,9 @@ export function boundsOf(chosen: LimitSettings): Bounds {
     search: chosen.registry_limit_search,
     export: chosen.registry_limit_export,
   };
-  return { rates, uploads: { perIdentity: chosen.registry_max_uploads_per_identity, inAll: chosen.registry_max_uploads } };
+  const { registry_max_connections: inAll, registry_max_connections_per_address: perAddress = Math.ceil(inAll / 4) } = chosen;
+  const uploads = { perIdentity: chosen.registry_max_uploads_per_identity, inAll: chosen.registry_max_uploads };
+  return { rates, namespaceFactor: chosen.registry_limit_namespace_factor, uploads, connections: { perAddress, inAll } };
 }
 
 /** The quota of a namespace that has none of its own; null: any number. */

@@ -1,5 +1,6 @@
 import type { Charged, Grant } from "./limits/buckets.ts";
 import type { Limited } from "./limits/classes.ts";
+import type { Counted } from "./limits/connections.ts";
 import type { Limits } from "./limits/limits.ts";
 import { type Answer, type Question, admissionSchema, grantSchema } from "./limits/question.ts";
 import type { Work } from "./limits/turns.ts";
@@ -75,6 +76,16 @@ export class PrimaryLimits implements Limits {
   done(work: Work): void {
     this.#parts.send(NO_QUESTION, { ask: "done", work });
     this.#parts.alone.done(work);
+  }
+
+  /** What a worker has is for itself to know: a share that is counted here would come on top of what the primary gave before. */
+  async connect(counted: Counted): Promise<boolean | undefined> {
+    const answer = await this.#ask({ ask: "connect", counted });
+    return answer === undefined ? undefined : answer === true;
+  }
+
+  disconnect(counted: Counted): void {
+    this.#parts.send(NO_QUESTION, { ask: "disconnect", counted });
   }
 
   /** The primary has answered. */

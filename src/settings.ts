@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { limitSettings } from "./limit-settings.ts";
-import { count } from "./setting-types.ts";
+import { computed, count } from "./setting-types.ts";
 
 /** Where to listen. */
 export interface Address {
@@ -54,9 +54,6 @@ function isOrigin(text: string): boolean {
   const url = new URL(text);
   return ["http:", "https:"].includes(url.protocol) && (text === url.origin || text === `${url.origin}/`);
 }
-
-/** Defaults that depend on other settings or the machine: as the table shows them. */
-const computed = z.registry<{ readonly fallback: string }>();
 
 /** Every setting: a key of the file, and in capitals a variable of the environment. */
 export const settings = z.strictObject({
@@ -145,7 +142,6 @@ export const settings = z.strictObject({
   registry_shutdown_grace: timerDuration.prefault("30s").describe("time that requests get to end when the server stops"),
   registry_min_upload_rate: count(0, 1_000_000_000).prefault(4096).describe("bytes a second that a request body must keep up; 0: any"),
   registry_upload_window: timerDuration.prefault("30s").describe("time over which that rate is averaged, and the grace at the beginning"),
-  registry_max_connections: count(1, 1_000_000).prefault(10_000).describe("open connections, all workers together"),
   registry_headers_timeout: timerDuration.prefault("30s").describe("time that a request's headers may take"),
   registry_keep_alive_timeout: timerDuration.prefault("75s").describe("an idle connection is kept for so long; longer than the proxy's"),
   registry_idle_timeout: timerDuration.prefault("120s").describe("a client that takes no byte of its answer for so long is cut off"),

@@ -4,6 +4,7 @@ import { z } from "zod";
 import { type Config, configRows, isLocal } from "./config.ts";
 import { die } from "./die.ts";
 import { TrustedProxies } from "./http/client-address.ts";
+import { Connections } from "./http/connections.ts";
 import { createRegistryApp } from "./http/doors.ts";
 import { Limiter } from "./http/limits.ts";
 import { DEFAULT_BOUNDS, createHttpServer, drain } from "./http/server.ts";
@@ -150,13 +151,23 @@ function report(message: Report, then: () => void = () => undefined): void {
 
 async function serverOf(registry: Registry, config: Config, cues: Cues): Promise<Server> {
   const { newId, log } = registry;
-  const app = await appOf(registry, config, cues);
+  const connections = connectionsOf(registry, config, cues);
+  const app = await appOf(registry, config, { ...cues, connections });
   const bounds = boundsOf(config);
-  if (config.tls === undefined) return createHttpServer(app, { bounds, newId });
-  const certificate = await readCertificate(config.tls);
+  const certificate = config.tls && (await readCertificate(config.tls));
   const server = createHttpServer(app, { bounds, newId, tls: certificate });
-  if (server instanceof SecureServer) followCertificate(server, config.tls, { seen: certificate.seen, log });
+  connections.bound(server);
+  if (server instanceof SecureServer && config.tls !== undefined && certificate !== undefined)
+    followCertificate(server, config.tls, { seen: certificate.seen, log });
   return server;
+}
+
+function connectionsOf(
+  { metrics }: Registry,
+  { limits: { connections: caps }, workers, trustedProxies }: Config,
+  { limits }: Cues,
+): Connections {
+  return new Connections({ caps, processes: workers, limits, metrics, proxies: new TrustedProxies(trustedProxies) });
 }
 
 interface Parts {
@@ -172,7 +183,15 @@ async function stopServing({ server, registry, scheduler }: Parts, { times }: Co
   await registry.close();
 }
 
-async function appOf(registry: Registry, config: Config, { draining, limits }: Cues): Promise<ReturnType<typeof createRegistryApp>> {
+interface AppCues extends Pick<Cues, "draining" | "limits"> {
+  readonly connections: Connections;
+}
+
+async function appOf(
+  registry: Registry,
+  config: Config,
+  { draining, limits, connections }: AppCues,
+): Promise<ReturnType<typeof createRegistryApp>> {
   const pace = {
     bytesPerSecond: config.minUploadRate,
     windowMilliseconds: config.times.uploadWindow,
@@ -187,13 +206,14 @@ async function appOf(registry: Registry, config: Config, { draining, limits }: C
     isLocal: isLocal(config),
     pace,
     proxies: new TrustedProxies(config.trustedProxies),
+    connections,
     limiter: new Limiter(limits, config.limits.rates),
     metrics: registry.metrics,
     about: { version: packageVersion(), configuration: configRows(config) },
   });
 }
 
-function boundsOf({ times, maxConnections, workers }: Config): typeof DEFAULT_BOUNDS {
+function boundsOf({ times }: Config): typeof DEFAULT_BOUNDS {
   const { headers, keepAlive, idle } = times;
-  return { ...DEFAULT_BOUNDS, headers, keepAlive, idle, maxConnections: Math.ceil(maxConnections / workers) };
+  return { ...DEFAULT_BOUNDS, headers, keepAlive, idle };
 }

@@ -66,7 +66,7 @@ export class Workers {
 
   constructor(parts: WorkersParts) {
     this.#parts = parts;
-    this.#limits = new LimitKeeper(parts.config.limits, () => performance.now());
+    this.#limits = new LimitKeeper(parts.config.limits, () => performance.now(), parts.config.workers);
     // Whoever does not wait for it has ended for another reason.
     this.#lost.promise.catch(() => undefined);
     this.#asking = setInterval(() => this.#ask(), parts.config.times.workerTimeout / UNANSWERED);

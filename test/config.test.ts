@@ -63,7 +63,6 @@ describe("without any setting", () => {
       signingPassphrasePath: undefined,
       minUploadRate: 4096,
       verifyRate: 52_428_800,
-      maxConnections: 10_000,
       trustedProxies: [],
       limits: DEFAULT_BOUNDS,
       quota: { bytes: null, artifacts: null, manifests: null, tags: null, uploads: 256 },
@@ -187,6 +186,7 @@ describe("what cannot be understood is refused", () => {
     ["REGISTRY_SIGN_TOKEN_LABEL", "a\nb"],
     ["REGISTRY_MIN_UPLOAD_RATE", "-1"],
     ["REGISTRY_MAX_CONNECTIONS", "0"],
+    ["REGISTRY_MAX_CONNECTIONS_PER_ADDRESS", "0"],
   ])("%s=%j, by a reason that names the setting and not the value", (name, value) => {
     const reasons = refusal({ [name]: value });
     expect(reasons).toEqual([expect.stringMatching(new RegExp(`^${name}: `))]);

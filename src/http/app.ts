@@ -9,9 +9,10 @@ import { NAME_PATTERN, type RepositoryName, isRepositoryName } from "../oci/refe
 import type { Caller } from "../registry/ports.ts";
 import type { RefusedRequest } from "../registry/refused-request.ts";
 import { TrustedProxies, plainAddress } from "./client-address.ts";
+import type { Connections } from "./connections.ts";
 import { type ShowError, answerError } from "./errors.ts";
 import { setEdgeHeaders } from "./headers.ts";
-import { Limiter, addressKey, limitOf } from "./limits.ts";
+import { Limiter, addressKey, limitOf, namespaceCounted } from "./limits.ts";
 import { observeRequest } from "./observe.ts";
 import { DEFAULT_PACE, type Pace } from "./progress.ts";
 import type { Action, Ask, Door, Env } from "./route.ts";
@@ -37,6 +38,8 @@ export interface Edges {
   readonly pace?: Pace;
   /** Who is believed whom it speaks for; nobody by default. */
   readonly proxies?: TrustedProxies;
+  /** Counts the requests of whoever comes through a proxy, and so has no connection of its own. */
+  readonly connections?: Connections;
   /** Where requests are counted. */
   readonly metrics?: Meter;
   /** Takes what a door refused a known caller, to be coalesced into the audit. */
@@ -101,6 +104,7 @@ class RequestEdge {
     if (log.isLevelEnabled("debug")) logWhenAnswered(c, route, log);
     try {
       checkSize(c);
+      await this.#count(c);
       return await handle();
     } catch (error) {
       const show = isOfPages(c.req.path) ? this.#edges.showError : undefined;
@@ -117,13 +121,13 @@ class RequestEdge {
     const { gatekeeper } = this.#edges;
     if (door.inRepository !== true) {
       const caller = await gatekeeper.admit(c, door.action, undefined);
-      await this.#limit(c, door, caller);
+      await this.#limit(c, door, { caller });
       return this.#noting(c, { door, caller }, async () => door.handle(c, caller));
     }
     const name = c.req.param("name") ?? "";
     if (!isRepositoryName(name)) return this.refuse(c, []);
     const caller = await gatekeeper.admit(c, door.action, name);
-    await this.#limit(c, door, caller);
+    await this.#limit(c, door, { caller, name });
     return this.#noting(c, { door, caller, name }, async () => door.handle(c, caller, name));
   }
 
@@ -156,8 +160,28 @@ class RequestEdge {
     throw new RegistryError("UNSUPPORTED", `${c.req.method} is not supported here; ${allow} are`, { headers: { Allow: allow } });
   }
 
-  async #limit(c: Ask, door: Door, { principal: { name, credential } }: Caller): Promise<void> {
-    await this.#take(c, limitOf(door), { address: addressKey(c.get("address")), identity: name, credential });
+  /** A PATCH or PUT passes in any case, as everywhere (identity.md 8.1). */
+  async #count(c: Ask): Promise<void> {
+    const { connections } = this.#edges;
+    const address = c.get("address");
+    if (connections === undefined || address === peerOf(c)) return;
+    const key = addressKey(address);
+    const { outgoing } = c.env;
+    if (await connections.enter(key)) {
+      if (outgoing.closed) connections.leave(key);
+      else outgoing.once("close", () => connections.leave(key));
+    } else if (c.req.method !== "PATCH" && c.req.method !== "PUT") {
+      this.#edges.metrics?.add("registry_refused_connections_total", { bound: "address" });
+      throw new RegistryError("TOO_MANY_REQUESTS", "too many requests of this address are under way; try again in 1 s", {
+        headers: { "Retry-After": "1" },
+      });
+    }
+  }
+
+  async #limit(c: Ask, door: Door, { caller, name }: { readonly caller: Caller; readonly name?: RepositoryName }): Promise<void> {
+    const { name: identity, credential } = caller.principal;
+    const namespace = namespaceCounted(c, caller, name);
+    await this.#take(c, limitOf(door), { address: addressKey(c.get("address")), identity, credential, namespace });
   }
 
   async #take(c: Ask, limited: Limited, charged: Charged): Promise<void> {

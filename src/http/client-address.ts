@@ -28,7 +28,7 @@ export class TrustedProxies {
     if (this.#isEmpty || forwarded === undefined) return peer;
     let client = peer;
     for (const hop of forwarded.split(",").slice(-MAX_HOPS).toReversed()) {
-      if (!this.#trusts(client)) return client;
+      if (!this.trusts(client)) return client;
       const address = addressIn(hop);
       if (address === undefined) return client;
       client = address;
@@ -36,7 +36,8 @@ export class TrustedProxies {
     return client;
   }
 
-  #trusts(address: string): boolean {
+  /** Is this one of them? */
+  trusts(address: string): boolean {
     const family = isIP(address);
     return family !== 0 && this.#ranges.check(address, family === 6 ? "ipv6" : "ipv4");
   }

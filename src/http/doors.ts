@@ -7,6 +7,7 @@ import { noteRefusedRequest } from "../registry/refused-request.ts";
 import { type Gatekeeper, createApp } from "./app.ts";
 import { createGatekeeper } from "./authenticate.ts";
 import type { TrustedProxies } from "./client-address.ts";
+import type { Connections } from "./connections.ts";
 import { healthDoors } from "./health.ts";
 import type { Limiter } from "./limits.ts";
 import type { Pace } from "./progress.ts";
@@ -55,6 +56,7 @@ export interface Serving {
   readonly pace?: Pace;
   /** Who is believed whom it speaks for. */
   readonly proxies?: TrustedProxies;
+  readonly connections?: Connections;
   readonly limiter?: Limiter;
   /** What the page of operations tells of this program. */
   readonly about?: About;

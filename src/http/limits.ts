@@ -1,8 +1,11 @@
+import { hasRoleIn } from "../identity/authorize.ts";
+import type { Principal } from "../identity/principal.ts";
 import type { Charged, Grant } from "../limits/buckets.ts";
 import { DEFAULT_RATES, LEASED, LEASE, type Limited, type Rates } from "../limits/classes.ts";
 import { Leases } from "../limits/leases.ts";
 import type { Limits } from "../limits/limits.ts";
 import { RegistryError } from "../oci/errors.ts";
+import { type RepositoryName, isRepositoryName, namespaceOf } from "../oci/reference.ts";
 import type { Ask, Door } from "./route.ts";
 
 /** What a request through a door counts as, once its caller is known. */
@@ -10,6 +13,17 @@ export function limitOf({ limit, method, action }: Pick<Door, "limit" | "method"
   if (limit !== undefined) return limit;
   if (method === "GET" || method === "HEAD") return "read-meta";
   return method === "POST" && action === "push" ? "upload-start" : "mutate";
+}
+
+/**
+ * The namespace that a request counts in, as far as its path names one. Who has no role there is none of its users and takes nothing from
+ * them; what such a caller is shown is decided elsewhere.
+ */
+export function namespaceCounted(c: Ask, { principal }: { readonly principal: Principal }, name?: RepositoryName): string | undefined {
+  const text = name ?? c.req.param("namespace") ?? /^[^@:]+/.exec(c.req.param("ref") ?? "")?.[0] ?? "";
+  if (!isRepositoryName(text)) return undefined;
+  const namespace = namespaceOf(text);
+  return hasRoleIn(principal, namespace) ? namespace : undefined;
 }
 
 /** Holds requests to their limits. What is frequent is taken in advance, so that a hot reader hardly ever waits for another process. */
@@ -31,7 +45,7 @@ export class Limiter {
    */
   take(c: Ask, limited: Limited, charged: Charged): void | Promise<void> {
     if (c.req.method === "PATCH" || c.req.method === "PUT") return;
-    const key = `${limited} ${charged.address} ${charged.identity ?? ""} ${charged.credential ?? ""}`;
+    const key = `${limited} ${charged.address} ${charged.identity ?? ""} ${charged.credential ?? ""} ${charged.namespace ?? ""}`;
     const known = this.#leases.take(key, performance.now());
     if (known !== undefined) return this.#judge(c, limited, known);
     return this.#ask(c, { limited, charged, key });

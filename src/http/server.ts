@@ -15,7 +15,6 @@ export interface Bounds {
   readonly keepAlive: number;
   /** A client that takes no byte of its answer. */
   readonly idle: number;
-  readonly maxConnections: number;
   /** How often Node looks for connections that are over their time. */
   readonly checkInterval: number;
 }
@@ -25,7 +24,6 @@ export const DEFAULT_BOUNDS: Bounds = {
   headers: 30_000,
   keepAlive: 75_000,
   idle: 120_000,
-  maxConnections: 10_000,
   checkInterval: 2_000,
 };
 
@@ -75,7 +73,6 @@ export function createHttpServer(app: Pick<Hono<Env>, "fetch">, { bounds, newId,
     ? createSecureServer({ ...options, ...tls, minVersion: "TLSv1.2", handshakeTimeout: bounds.headers }, tracked)
     : createServer(options, tracked);
   server.maxHeadersCount = MAX_HEADERS + 1;
-  server.maxConnections = bounds.maxConnections;
   server.setTimeout(bounds.idle, (socket) => onIdle(socket, answering.get(socket), bounds.idle));
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
     if (answering.get(socket)?.headersSent === true || !socket.writable || error.code === "ECONNRESET") socket.destroy();

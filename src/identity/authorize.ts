@@ -68,6 +68,11 @@ export function namespacesWith(principal: Principal, permission: Permission): "*
   return giving.includes("*") ? "*" : [...new Set(giving)].toSorted();
 }
 
+/** Has the principal any role in a namespace? What it asks there is no stranger's business with it. */
+export function hasRoleIn(principal: Principal, namespace: string): boolean {
+  return principal.kind === "service-token" || principal.bindings.some((binding) => ["*", namespace].includes(binding.namespace));
+}
+
 /** May a tag's last pushed digest be resolved for the principal? A right to untrusted content by digest alone does not do that. */
 export function mayResolvePushedTags(principal: Principal, repository: RepositoryName): boolean {
   if (!rightsOn(principal, repository).has("pull:any")) return false;

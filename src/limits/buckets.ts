@@ -1,4 +1,4 @@
-import { ADDRESS_FACTOR, LIMITED, type Limited, type Rate, type Rates } from "./classes.ts";
+import { ADDRESS_FACTOR, LIMITED, type Limited, NAMESPACE_FACTOR, type Rate, type Rates } from "./classes.ts";
 import { Gcra } from "./gcra.ts";
 
 /** Whom a unit is charged to. */
@@ -8,6 +8,8 @@ export interface Charged {
   /** Who is known has both buckets, and the credential's, besides. */
   readonly identity?: string | undefined;
   readonly credential?: string | undefined;
+  /** The one that a request of somebody known is about. */
+  readonly namespace?: string | undefined;
 }
 
 /** What was taken: the units, or how long (ms) to wait for one. */
@@ -26,14 +28,16 @@ interface ClassBuckets {
   /** Of the addresses of those that are. */
   readonly addresses: Gcra;
   readonly callers: Gcra;
+  readonly namespaces: Gcra;
 }
 
 /** Every bucket that there is. A unit is taken from all that it is charged to, or from none. */
 export class Buckets {
   readonly #of: ReadonlyMap<Limited, ClassBuckets>;
 
-  constructor(rates: Rates, maxKeys?: number) {
-    this.#of = new Map(LIMITED.map((limited) => [limited, bucketsOf(rates[limited], maxKeys)]));
+  /** A namespace has so many times the rate of one identity. */
+  constructor(rates: Rates, namespaceFactor = NAMESPACE_FACTOR) {
+    this.#of = new Map(LIMITED.map((limited) => [limited, bucketsOf(rates[limited], namespaceFactor)]));
   }
 
   /** Takes at most `want` units, at least one or none. */
@@ -47,7 +51,10 @@ export class Buckets {
     return { units, wait, left: available - units, fullIn: Math.max(...standings.map(({ fullIn }) => fullIn)) };
   }
 
-  #places(limited: Limited, { address, identity, credential }: Charged): readonly { readonly bucket: Gcra; readonly key: string }[] {
+  #places(
+    limited: Limited,
+    { address, identity, credential, namespace }: Charged,
+  ): readonly { readonly bucket: Gcra; readonly key: string }[] {
     const buckets = this.#of.get(limited);
     if (buckets === undefined) return [];
     if (identity === undefined) return [{ bucket: buckets.strangers, key: address }];
@@ -55,11 +62,12 @@ export class Buckets {
       { bucket: buckets.addresses, key: address },
       { bucket: buckets.callers, key: `identity ${identity}` },
       ...(credential === undefined ? [] : [{ bucket: buckets.callers, key: `credential ${credential}` }]),
+      ...(namespace === undefined ? [] : [{ bucket: buckets.namespaces, key: namespace }]),
     ];
   }
 }
 
-function bucketsOf(rate: Rate, maxKeys?: number): ClassBuckets {
-  const wide = { perSecond: rate.perSecond * ADDRESS_FACTOR, burst: rate.burst * ADDRESS_FACTOR };
-  return { strangers: new Gcra(rate, maxKeys), addresses: new Gcra(wide, maxKeys), callers: new Gcra(rate, maxKeys) };
+function bucketsOf(rate: Rate, namespaceFactor: number): ClassBuckets {
+  const times = (factor: number): Gcra => new Gcra({ perSecond: rate.perSecond * factor, burst: rate.burst * factor });
+  return { strangers: times(1), addresses: times(ADDRESS_FACTOR), callers: times(1), namespaces: times(namespaceFactor) };
 }

@@ -36,6 +36,9 @@ export const DEFAULT_RATES: Rates = {
 /** Many people share the address of an office or a proxy: where a caller is known, its address has so many times the rate of one identity. */
 export const ADDRESS_FACTOR = 4;
 
+/** A namespace is used by many: all of them together have so many times the rate of one identity there, where nothing else is set. */
+export const NAMESPACE_FACTOR = 20;
+
 /** The classes that are frequent: a process takes so many units of one at a time, so that most requests ask nobody (identity.md 8.3). */
 export const LEASE = 16;
 export const LEASED: ReadonlySet<Limited> = new Set(["unauthenticated", "token", "read-meta", "read-blob", "upload-start", "mutate"]);

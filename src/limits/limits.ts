@@ -1,5 +1,6 @@
 import type { Charged, Grant } from "./buckets.ts";
 import type { Limited } from "./classes.ts";
+import type { Counted } from "./connections.ts";
 import type { Work } from "./turns.ts";
 import type { Admission, UploadClaim } from "./uploads.ts";
 
@@ -18,4 +19,7 @@ export interface Limits {
   /** May work begin of which there is only so much at a time? */
   begin(work: Work): boolean | Promise<boolean>;
   done(work: Work): void;
+  /** May a process have one connection more than its own? Until it says that it has one less. Undefined when nobody answers. */
+  connect(counted: Counted): boolean | Promise<boolean | undefined>;
+  disconnect(counted: Counted): void;
 }

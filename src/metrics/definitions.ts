@@ -74,6 +74,11 @@ export const METRICS = {
   },
   registry_tokens_issued_total: { kind: "counter", help: "Access tokens that were issued.", labels: ["grant"] },
   registry_rate_limited_total: { kind: "counter", help: "Requests that a limit turned away.", labels: ["class"] },
+  registry_refused_connections_total: {
+    kind: "counter",
+    help: "Connections that were closed at once, and requests through a proxy that were turned away, since an address or all together had too many.",
+    labels: ["bound"],
+  },
   registry_audit_events_total: { kind: "counter", help: "Events that were added to the audit log.", labels: ["type"] },
   registry_build_info: { kind: "gauge", help: "Always 1; the versions are its labels.", labels: ["version", "node"] },
   registry_workers: { kind: "gauge", help: "Processes that serve.", labels: [] },

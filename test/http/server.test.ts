@@ -117,14 +117,4 @@ describe("a connection", () => {
     const answer = await fetch(`${url}/v1/slow`, { method: "PUT" });
     expect(await answer.text()).toBe("done");
   });
-
-  test("over the bound is dropped", async () => {
-    const { port } = await start({ bounds: { maxConnections: 1 } });
-    const first = new RawClient(port);
-    first.send("GET /v1/ok HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
-    await first.until(/ok$/);
-    const second = new RawClient(port);
-    expect(await second.closed).toBe("");
-    first.destroy();
-  });
 });

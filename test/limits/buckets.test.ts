@@ -10,13 +10,14 @@ const asked = fc.record({
   address: fc.constantFrom("10.0.0.1", "10.0.0.2"),
   identity: fc.constantFrom("a", "b", "c"),
   credential: fc.constantFrom("k", "l", undefined),
+  namespace: fc.constantFrom("team", "models", undefined),
   want: fc.integer({ min: 1, max: 16 }),
 });
 
 test("a unit is taken from every bucket that it is charged to, so that none lets more through than its rate, whoever asks from wherever", () => {
   const check = fc.check(
     fc.property(fc.array(asked, { maxLength: 120 }), (asks) => {
-      const buckets = new Buckets(TIGHT);
+      const buckets = new Buckets(TIGHT, 2);
       const { perSecond, burst } = TIGHT.mutate;
       let now = 0;
       const taken = new Map<string, number>();
@@ -24,13 +25,18 @@ test("a unit is taken from every bucket that it is charged to, so that none lets
         now += gap;
         const { units, wait } = buckets.take("mutate", charged, want, now);
         if ((units === 0) !== wait > 0 || units > want) return false;
-        for (const key of [`address ${charged.address}`, `identity ${charged.identity}`, `credential ${charged.credential}`]) {
+        const { address, identity, credential, namespace } = charged;
+        for (const key of [`address ${address}`, `identity ${identity}`, `credential ${credential}`, `namespace ${namespace}`]) {
           taken.set(key, (taken.get(key) ?? 0) + units);
         }
       }
       const most = burst + (now * perSecond) / 1000 + 1e-6;
+      const factors = new Map([
+        ["address", ADDRESS_FACTOR],
+        ["namespace", 2],
+      ]);
       return [...taken].every(
-        ([key, units]) => key === "credential undefined" || units <= most * (key.startsWith("address") ? ADDRESS_FACTOR : 1),
+        ([key, units]) => key.endsWith(" undefined") || units <= most * (factors.get(key.split(" ", 1)[0] ?? "") ?? 1),
       );
     }),
   );
@@ -45,6 +51,14 @@ test("who is refused by one bucket is charged by none", () => {
   expect([take({ address: "x", identity: "b" }), take({ address: "x", identity: "b" }), take({ address: "x", identity: "b" })]).toEqual([
     1, 1, 0,
   ]);
+});
+
+test("a namespace that is used up is so for all who use it, and takes nothing from other namespaces", () => {
+  const buckets = new Buckets({ ...DEFAULT_RATES, "read-blob": { perSecond: 0.001, burst: 2 } }, 3);
+  const take = (identity: string, namespace: string): number =>
+    buckets.take("read-blob", { address: identity, identity, namespace }, 2, 0).units;
+  expect(["a", "b", "c", "d"].map((identity) => take(identity, "team"))).toEqual([2, 2, 2, 0]);
+  expect(take("d", "models")).toBe(2);
 });
 
 test("what is charged to a stranger's address is not charged to those who come from there with a credential", () => {

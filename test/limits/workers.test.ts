@@ -1,8 +1,10 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { Agent, request } from "node:http";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { z } from "zod";
 import { digestOf } from "../../src/oci/digest.ts";
 import { keys, under } from "../../src/storage/keys.ts";
 import { openLmdb } from "../../src/storage/lmdb.ts";
@@ -78,6 +80,41 @@ describe("limits hold over all workers together", () => {
     expect(read).toBeLessThanOrEqual(100 + seconds + 1);
   });
 
+  test("for all who use a namespace together, and not for who uses another one", async () => {
+    const url = await start({ REGISTRY_LIMIT_MUTATE: "1/40", REGISTRY_LIMIT_UPLOAD_START: "1/40", REGISTRY_LIMIT_NAMESPACE_FACTOR: "2" });
+    const operator = await basicOf(directory, "operator");
+    const made = async (path: string, body: object): Promise<unknown> => {
+      const headers = { ...operator, "content-type": "application/json" };
+      const answer = await fetch(url + path, { method: "POST", headers, body: JSON.stringify(body) });
+      expect(answer.status).toBe(201);
+      return answer.json();
+    };
+    const publishers: Record<string, string>[] = [];
+    await made("/v1/namespaces", { name: "team", owner: "publisher" });
+    for (const [name, namespace] of [
+      ["a", "models"],
+      ["b", "models"],
+      ["c", "models"],
+      ["d", "team"],
+    ] as const) {
+      const { key } = z.object({ key: z.string() }).parse(await made("/v1/credentials", { name, role: "publisher", namespace }));
+      publishers.push({ authorization: `Bearer ${key}` });
+    }
+    const begun = async (of: number, namespace: string): Promise<{ readonly begun: number; readonly seconds: number }> => {
+      const { answers, seconds } = await flood(60, () => ask(`${url}/v2/${namespace}/a/blobs/uploads/`, "POST", publishers[of]));
+      expect(countOf(answers, 202) + countOf(answers, 429)).toBe(60);
+      return { begun: countOf(answers, 202), seconds };
+    };
+    const began = performance.now();
+    const inModels = [await begun(0, "models"), await begun(1, "models"), await begun(2, "models")];
+    const seconds = (performance.now() - began) / 1000;
+    const sum = inModels.reduce((all, one) => all + one.begun, 0);
+    // Each worker may have units in advance for each of the three that it did not use.
+    expect(sum).toBeGreaterThanOrEqual(80 - 3 * 2 * LEASED);
+    expect(sum).toBeLessThanOrEqual(80 + 2 * seconds + 1);
+    expect((await begun(3, "team")).begun).toBeGreaterThanOrEqual(40 - 2 * LEASED);
+  });
+
   test("for strangers, whose requests cost nothing that a caller with a credential has", async () => {
     const url = await start({ REGISTRY_LIMIT_UNAUTHENTICATED: "1/40" });
     const { answers, seconds } = await flood(200, () => ask(`${url}/v2/`, "GET"));
@@ -150,6 +187,42 @@ async function slowUpload(uploads: string, headers: Readonly<Record<string, stri
   while ((await bytes()) === 0) await new Promise((resolve) => setTimeout(resolve, 20));
   return { cut };
 }
+
+/** A connection from an address of this machine that asks something once; resolves to whether it is answered or closed. */
+async function connectFrom(url: string, localAddress: string): Promise<{ readonly isAnswered: boolean; readonly close: () => void }> {
+  const socket = connect({ port: Number(new URL(url).port), host: "127.0.0.1", localAddress });
+  const isAnswered = await new Promise<boolean>((resolve) => {
+    socket
+      .once("data", () => resolve(true))
+      .on("error", () => undefined)
+      .once("close", () => resolve(false));
+    socket.write("GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+  });
+  return { isAnswered, close: () => socket.destroy() };
+}
+
+/** How many of so many connections from an address are answered. */
+async function many(url: string, count: number, address: string): Promise<number> {
+  const asked = await Promise.all(Array.from({ length: count }, () => connectFrom(url, address)));
+  return asked.filter(({ isAnswered }) => isAnswered).length;
+}
+
+describe("connections", () => {
+  test("of one address are bounded over all workers, to the one, and come back with a worker that ends; others do not notice", async () => {
+    const url = await start({ REGISTRY_MAX_CONNECTIONS_PER_ADDRESS: "9" });
+    expect(await many(url, 30, "127.0.0.2")).toBe(9);
+    expect(await many(url, 5, "127.0.0.3")).toBe(5);
+    for (const { worker } of program?.log().filter(({ msg }) => msg === "worker serves") ?? []) process.kill(Number(worker), "SIGKILL");
+    await program?.logged("worker serves", 4);
+    expect(await many(url, 30, "127.0.0.2")).toBe(9);
+  });
+
+  test("of all addresses together are bounded, and one more is closed at once by whichever worker it comes to", async () => {
+    const url = await start({ REGISTRY_MAX_CONNECTIONS: "8", REGISTRY_MAX_CONNECTIONS_PER_ADDRESS: "8" });
+    expect(await many(url, 20, "127.0.0.2")).toBe(8);
+    expect(await many(url, 5, "127.0.0.3")).toBe(0);
+  });
+});
 
 describe("quotas", () => {
   test("hold to the unit whichever workers a namespace's pushes come to", async () => {

@@ -45,7 +45,9 @@ function callerNamed(name: string): Caller {
   };
 }
 
-export interface EdgeOptions extends Partial<Pick<Edges, "gatekeeper" | "limiter" | "pace" | "proxies" | "draining" | "showError">> {
+export interface EdgeOptions extends Partial<
+  Pick<Edges, "gatekeeper" | "limiter" | "pace" | "proxies" | "connections" | "draining" | "showError">
+> {
   readonly doors: Edges["doors"];
   readonly bounds?: Partial<Bounds>;
   readonly publicUrl?: string;
@@ -77,6 +79,7 @@ export async function startEdge({
   };
   const app = createApp({ doors, gatekeeper: simpleGatekeeper, services, ...rest });
   const server = createHttpServer(app, { bounds: { ...DEFAULT_BOUNDS, ...bounds }, newId: v7, tls });
+  rest.connections?.bound(server);
   server.listen(0, host);
   await once(server, "listening");
   const address = server.address();
@@ -97,8 +100,9 @@ export class RawClient {
   #received = "";
   readonly closed: Promise<string>;
 
-  constructor(port: number) {
-    this.#socket = connect(port, "127.0.0.1");
+  /** `from` is an address of this machine that it comes from. */
+  constructor(port: number, from = "127.0.0.1") {
+    this.#socket = connect({ port, host: "127.0.0.1", localAddress: from });
     this.#socket.on("data", (chunk: Buffer) => {
       this.#received += chunk.toString("latin1");
     });
