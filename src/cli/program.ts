@@ -34,6 +34,7 @@ import { addTensorManifest } from "./commands/tensor-manifest.ts";
 import { DEFAULT_URL } from "./server-url.ts";
 import type { OpenSession } from "./session.ts";
 import type { Streams } from "./terminal.ts";
+import { visibleLines } from "./visible.ts";
 
 const HELP = `
 Credentials, the first that is there: --token-file, SECURECTL_TOKEN, SERVICE_TOKEN_PATH; then for push, pull and tags a login of docker
@@ -90,7 +91,8 @@ export function createProgram(version: string, streams: Streams, open: OpenSessi
     .option("--json", "print one JSON document on standard output, as schemas/securectl.schema.json describes it")
     .option("-q, --quiet", "no messages but warnings and errors")
     .configureHelp({ showGlobalOptions: true })
-    .configureOutput({ writeOut: (text) => streams.stdout.write(text), writeErr: (text) => streams.stderr.write(text) })
+    // What it refuses it quotes: scripts pass on names that others have given.
+    .configureOutput({ writeOut: (text) => streams.stdout.write(text), writeErr: (text) => streams.stderr.write(visibleLines(text)) })
     .showHelpAfterError("(securectl --help tells more)")
     .addHelpText("after", HELP)
     .exitOverride();

@@ -2,6 +2,7 @@ import { PassThrough } from "node:stream";
 import type { Command } from "commander";
 import { expect, test } from "vitest";
 import { createProgram } from "../../src/cli/program.ts";
+import { run } from "../../src/cli/run.ts";
 
 const streams = { stdin: new PassThrough(), stdout: new PassThrough(), stderr: new PassThrough() };
 const program = createProgram("1.0.0", streams, () => {
@@ -40,6 +41,18 @@ test.each(program.commands.map((command) => [command.name(), command] as const))
   expect(help).toContain(`securectl ${name}`);
   expect(help).toMatch(/Examples?:/);
 });
+
+test.each([["--\u001b]0;x\u0007"], ["pu\u001b[2Jll"], ["pull", "a", "b\u009b"], ["pull", "a", "--\u202e"]])(
+  "what is refused of %j is shown and not obeyed",
+  async (...argv) => {
+    const stderr = new PassThrough();
+    expect(await run(argv, { version: "1.0.0", env: {}, streams: { ...streams, stderr } })).toBe(2);
+    const said = stderr.read() as Buffer;
+    expect(said.toString()).toMatch(/^error: /);
+    expect(said.toString()).toContain("\\u{");
+    expect(said.toString()).not.toMatch(/[\u0007\u001b\u009b\u202e]/);
+  },
+);
 
 const DESTRUCTIVE = ["revoke", "delete", "tag rollback", "tag remove", "key revoke"];
 
