@@ -75,6 +75,8 @@ export class ClosureWalk implements Closure {
   readonly #needs: Needs;
   readonly #repository: RepositoryName;
   readonly #overlay: Overlay;
+  /** How many bytes the manifest has that a name led to, undefined where there is none: an index may name one as often as it has room. */
+  readonly #visited = new Map<Digest, number | undefined>();
 
   constructor(needs: Needs, repository: RepositoryName, overlay: Overlay) {
     this.#needs = needs;
@@ -95,13 +97,18 @@ export class ClosureWalk implements Closure {
   }
 
   async #visit(visit: Visit, enter: (record: ManifestRecord) => Promise<boolean>): Promise<Visit[]> {
+    if (this.#visited.has(visit.digest)) {
+      this.#checkSize(visit, this.#visited.get(visit.digest));
+      return [];
+    }
     const found = await this.#load(visit.digest);
+    this.#visited.set(visit.digest, found?.record.size);
     if (found === undefined) {
       if (visit.named !== undefined) this.missing.push(visit.named);
       return [];
     }
     const { digest, size } = found.record;
-    if (visit.named !== undefined && visit.named.size !== size) this.missized.push({ descriptor: visit.named, size });
+    this.#checkSize(visit, size);
     if (this.manifests.has(digest)) return [];
     const node = { ...found, via: visit.via, named: visit.named };
     if (!(await enter(found.record))) {
@@ -111,6 +118,10 @@ export class ClosureWalk implements Closure {
     this.#keep(digest, node);
     const via = [...visit.via, digest];
     return found.manifest.manifestReferences.map((child) => ({ digest: child.digest, via, named: child }));
+  }
+
+  #checkSize({ named }: Visit, size: number | undefined): void {
+    if (named !== undefined && size !== undefined && named.size !== size) this.missized.push({ descriptor: named, size });
   }
 
   #keep(digest: Digest, node: ClosureManifest): void {
