@@ -17,8 +17,9 @@ export async function copyByButtons(world: World, { trusted }: Scene, visitor: V
   await page.getByText("Commands that fetch it").click();
   await visitor.press("Copy the command for oras");
   await page.waitForFunction(`navigator.clipboard.readText().then((text) => text.startsWith("oras pull ${world.registry.host}/"))`);
-  const browser = await page.context().newCDPSession(page);
-  await browser.send("Browser.setPermission", { permission: { name: "clipboard-write" }, setting: "denied", origin: world.registry.url });
+  // Chromium refuses everything else once it is told what it may grant.
+  await page.context().clearPermissions();
+  await page.context().grantPermissions(["notifications"]);
   await visitor.press("Copy the digest");
   await said("it is selected");
   const selected = await page.evaluate<string>("getSelection().toString()");

@@ -23,7 +23,7 @@ export async function watchLive(
   await operator.visit(pageOf(artifact));
   await operator.page.locator("#reason-revoke").fill("half a sentence");
   await world.act(artifact, "promote");
-  await reviewer.page.locator("#head", { hasText: "trusted: promoted" }).waitFor({ timeout: LIMIT_MS });
+  await reviewer.page.locator("#head", { hasText: "promoted, and served to runtimes" }).waitFor({ timeout: LIMIT_MS });
   await operator.page.locator("#tab [data-old]").waitFor({ timeout: LIMIT_MS });
   const kept = await operator.page.locator("#reason-revoke").inputValue();
   if (kept !== "half a sentence") findings.add("a page that changes", `what somebody wrote is gone: ${kept}`);

@@ -45,17 +45,17 @@ const NOT_DONE: Readonly<Record<string, string>> = {
   outdated: "What the decision rested on has changed: nothing was changed now. This is the new decision; look at it and promote again.",
 };
 
-const MAX_TAGS = 20;
+const MAX_TAGS = 10;
 
-/** An artifact's page with one of its tabs. */
-export function artifactPage(head: ArtifactHead, tab: TabName, done: string | undefined, content: Html): Html {
+/** What stands above the content of a tab. */
+export function artifactTop(head: ArtifactHead, tab: TabName, done: string | undefined): Html {
   const said = done !== undefined && Object.hasOwn(DONE, done) ? DONE[done] : undefined;
   const failed = done !== undefined && Object.hasOwn(NOT_DONE, done) ? NOT_DONE[done] : undefined;
   return html`<h1>${head.repository}</h1>
     ${failed !== undefined && html`<p class="notice bad" role="alert">${failed}</p>`}
     ${said !== undefined && html`<p class="notice good" role="status">${said}</p>`}
     <div id="head" data-region data-says="It is ${head.state}: ${meaningOf(head.state)}.">
-      <p>${stateBadge(head.state)}: ${meaningOf(head.state)}.</p>
+      <p>${stateBadge(head.state)} – ${meaningOf(head.state)}.</p>
       ${head.revocation !== null && revocationNotice(head.revocation)} ${headFacts(head)} ${commands(head)}
     </div>
     <nav aria-label="About this artifact">
@@ -66,7 +66,12 @@ export function artifactPage(head: ArtifactHead, tab: TabName, done: string | un
         )}
       </ul>
     </nav>
-    ${tab === "trust" && keysHint("a, p, q, r and d go to the reason of approve, promote, quarantine, revoke and delete, u to the queue; none sends anything")}
+    ${tab === "trust" && keysHint("a, p, q, r and d go to the reason of approve, promote, quarantine, revoke and delete, u to the queue; none sends anything")}`;
+}
+
+/** An artifact's page with one of its tabs. */
+export function artifactPage(top: Html, content: Html): Html {
+  return html`${top}
     <div id="tab" data-region>${content}</div>`;
 }
 
@@ -76,7 +81,8 @@ function revocationNotice({ isPermanent, isEverywhere, reason }: NonNullable<Art
 }
 
 function headFacts(head: ArtifactHead): Html {
-  const { digest, tags, promotedTags, type, size, pushedBy, pushedAt, changedBy, changedAt, reason, subject, repository } = head;
+  const { digest, tags, promotedTags, type, size, pushedBy, pushedAt, changedBy, changedAt, reason, revocation, subject, repository } =
+    head;
   return facts([
     ["Digest", copyable(digest, "the digest")],
     ["Tags", tagText(tags)],
@@ -84,7 +90,11 @@ function headFacts(head: ArtifactHead): Html {
     ["Type", typeText(type, 300)],
     ["Size", `${sizeText(size)}, all it consists of`],
     ["Pushed", html`${moment(pushedAt)} by ${foreign(pushedBy)}`],
-    ["Last changed", html`${moment(changedAt)} by ${foreign(changedBy)}${reason !== null && html`, because: ${foreign(reason, 1024)}`}`],
+    [
+      "Last changed",
+      html`${moment(changedAt)} by
+      ${foreign(changedBy)}${reason !== null && revocation === null && html`, because: ${foreign(reason, 1024)}`}`,
+    ],
     ...(subject === null
       ? []
       : [["Attached to", html`<a href="${artifactPath({ repository, digest: subject })}"><code>${subject}</code></a>`] as const]),

@@ -1,5 +1,6 @@
 import { type Html, html } from "./html.ts";
-import { table } from "./table.ts";
+import { roomBeside } from "./room.ts";
+import { fittingRows, table } from "./table.ts";
 import { foreign, moment, readable } from "./text.ts";
 
 /** An event; its time is RFC 3339. */
@@ -33,15 +34,23 @@ export interface AuditPage {
 }
 
 const MAX_CHANGE = 240;
+const COLUMNS = ["Event", "When", "What", "Who", "About", "Why", "Change"];
+/** Bytes of the page besides its form and its rows. */
+const ROUND_TABLE = 3_000;
 
 /** The page of what happened. */
-export function auditPage({ fields, events, next }: AuditPage): Html {
+export function auditPage({ fields, events, next: nextPage }: AuditPage): Html {
+  const form = filterForm(fields);
+  const rows = events.map(row);
+  const { count } = fittingRows(COLUMNS, rows, roomBeside(form) - ROUND_TABLE);
+  // What has no room begins the next page.
+  const next = count < events.length ? events[count - 1]?.sequence : nextPage;
   return html`<h1>Audit</h1>
-    ${filterForm(fields)}
+    ${form}
     ${table({
       caption: "What happened, newest first",
-      columns: ["Event", "When", "What", "Who", "About", "Why", "Change"],
-      rows: events.map(row),
+      columns: COLUMNS,
+      rows: rows.slice(0, count),
       empty:
         next === undefined
           ? html`No event fits. Take something away from the filter.`

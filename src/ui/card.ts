@@ -1,6 +1,7 @@
 import { type Html, html } from "./html.ts";
 import { type Inline, markdownInline } from "./markdown-inline.ts";
 import { type Block, markdownBlocks } from "./markdown.ts";
+import { bytesOf } from "./room.ts";
 import { foreign, readable } from "./text.ts";
 
 /** Where a card comes from, or why there is none. */
@@ -10,22 +11,22 @@ export type Card =
   | { readonly kind: "unreadable"; readonly from: string; readonly why: string }
   | { readonly kind: "none" };
 
-/** Characters of a page that a card may take. */
-const MAX_PAGE = 34_000;
+/** Bytes of the tab besides the card. */
+const ROUND_CARD = 2_500;
 const MAX_SHOWN = 20_000;
 /** YAML between lines of three dashes, with which Hugging Face begins a card. */
 const FRONT = /^---\n(.*?)\n---(?:\n|$)/s;
 
-/** The model card: what its publisher says of the artifact. */
-export function cardTab(card: Card): Html {
+/** The model card: what its publisher says of the artifact, as far as there is room (bytes) for it. */
+export function cardTab(card: Card, room: number): Html {
   return html`<h2>Model card</h2>
-    ${cardText(card)}`;
+    ${cardText(card, room)}`;
 }
 
-function cardText(card: Card): Html {
+function cardText(card: Card, room: number): Html {
   switch (card.kind) {
     case "card":
-      return shownCard(card);
+      return shownCard(card, room - ROUND_CARD);
     case "packed":
       return html`<p class="notice">
           The documents are packed: ${card.layers} ${card.layers === 1 ? "layer" : "layers"} of archives, which are not opened here.
@@ -41,13 +42,13 @@ function cardText(card: Card): Html {
   }
 }
 
-function shownCard({ text, from, isCut, command }: Extract<Card, { readonly kind: "card" }>): Html {
+function shownCard({ text, from, isCut, command }: Extract<Card, { readonly kind: "card" }>, room: number): Html {
   let source = text.replace(/^\uFEFF/, "").replaceAll(/\r\n?/g, "\n");
   let isWhole = !isCut;
   if (source.length > MAX_SHOWN) [source, isWhole] = [source.slice(0, MAX_SHOWN), false];
   let body = cardBody(source);
   // A page has a bound, however much markup a short text makes.
-  while (body.toString().length > MAX_PAGE) {
+  while (bytesOf(body) > room) {
     [source, isWhole] = [source.slice(0, source.length / 2), false];
     body = cardBody(source);
   }

@@ -1,6 +1,7 @@
 import { type Html, html } from "./html.ts";
 import { type ArtifactName, artifactPath, digestLink, shortDigest } from "./links.ts";
-import { table } from "./table.ts";
+import { bytesOf } from "./room.ts";
+import { fittingRows, table } from "./table.ts";
 import { foreign, sizeText } from "./text.ts";
 
 /** What became of a file. */
@@ -52,6 +53,8 @@ export interface Changes {
   /** Why the headers cannot be compared, or that they are still being read. */
   readonly inside: InsideChanges | { readonly why: string } | "under-way" | undefined;
   /** Whose evidence counts; undefined for who may not ask what a promotion would decide. */
+  /** Bytes that the page has for it. */
+  readonly room: number;
   readonly signers: { readonly gained: readonly string[]; readonly lost: readonly string[]; readonly same: readonly string[] } | undefined;
 }
 
@@ -62,6 +65,10 @@ type ChangeCounts = Readonly<Record<ShownFileChange["change"], number>>;
 export type NoChanges = { readonly why: string };
 
 const MAX_SIGNERS = 8;
+const FILE_COLUMNS = ["File", "What became of it", "Now trusted", "Here"];
+const VALUE_COLUMNS = ["Name", "Now trusted", "Here"];
+/** Bytes of the tab besides rows and signers. */
+const ROUND_TABLES = 4_500;
 
 /** What is different to what is trusted now. */
 export function changesTab(changes: Changes | NoChanges): Html {
@@ -71,13 +78,19 @@ export function changesTab(changes: Changes | NoChanges): Html {
 
 function compared(changes: Changes): Html {
   const { base, tag, files, annotations } = changes;
+  const signers = signersText(changes);
+  const inside = insideText(changes, (changes.room - ROUND_TABLES) / 4);
+  const noted = valueTable("Annotations that differ", annotations, {
+    empty: "All annotations of the manifest are alike.",
+    room: (changes.room - ROUND_TABLES) / 8,
+  });
+  const room = changes.room - ROUND_TABLES - bytesOf(signers) - bytesOf(inside) - bytesOf(noted);
   return html`<p>
       Compared to ${digestLink(base, shortDigest(base.digest))},
       ${tag === undefined ? "the artifact of this repository that became trusted last" : html`which runtimes find by the tag <strong>${tag}</strong> now`}.
     </p>
     <p><strong>${summaryOf(files.counts, files)}</strong></p>
-    ${signersText(changes)} ${fileTable(changes)}
-    ${valueTable("Annotations that differ", annotations, "All annotations of the manifest are alike.")} ${insideText(changes)}`;
+    ${signers} ${fileTable(changes, room)} ${noted} ${inside}`;
 }
 
 /** The difference of files in one line. */
@@ -94,23 +107,25 @@ export function summaryOf(
   return `${parts.join(", ")}, ${alike} alike; ${size}`;
 }
 
-function fileTable({ artifact, files }: Changes): Html {
+function fileTable({ artifact, files }: Changes, room: number): Html {
   const { shown, total, from } = files;
-  const next = from + shown.length;
+  const rows = shown.map((change) => [
+    html`${change.path === "" ? "without a name" : foreign(change.path, 80)}
+    ${
+      change.isComparable &&
+      change.to !== undefined &&
+      html`<a href="${artifactPath(artifact, `changes?inside=${change.to.digest}`)}">Compare tensors</a>`
+    }`,
+    changeWord(change),
+    fileText(change.from),
+    fileText(change.to),
+  ]);
+  const { count } = fittingRows(FILE_COLUMNS, rows, room);
+  const next = from + count;
   return html`${table({
-    caption: total > shown.length ? `Files that differ, ${from + 1} to ${next} of ${total}` : "Files that differ",
-    columns: ["File", "What became of it", "Now trusted", "Here"],
-    rows: shown.map((change) => [
-      html`${change.path === "" ? "without a name" : foreign(change.path, 80)}
-      ${
-        change.isComparable &&
-        change.to !== undefined &&
-        html`<a href="${artifactPath(artifact, `changes?inside=${change.to.digest}`)}">Compare tensors</a>`
-      }`,
-      changeWord(change),
-      fileText(change.from),
-      fileText(change.to),
-    ]),
+    caption: total > count ? `Files that differ, ${from + 1} to ${next} of ${total}` : "Files that differ",
+    columns: FILE_COLUMNS,
+    rows: rows.slice(0, count),
     empty: "All files are alike.",
   })}
   ${next < total && html`<p><a rel="next" href="${artifactPath(artifact, `changes?from=${next}`)}">Next files</a></p>`}`;
@@ -124,20 +139,26 @@ function fileText(file: ShownFileChange["from"]): Html | string {
   return file === undefined ? "" : html`${sizeText(file.size)} <code>${shortDigest(file.digest)}</code>`;
 }
 
-function valueTable(caption: string, { shown, total }: Part<ShownValueChange>, empty: string): Html {
-  return html`${table({
-    caption: total > shown.length ? `${caption}: the first ${shown.length} of ${total}` : caption,
-    columns: ["Name", "Now trusted", "Here"],
-    rows: shown.map(({ name, from, to }) => [foreign(name, 60), valueText(from), valueText(to)]),
+function valueTable(
+  caption: string,
+  { shown, total }: Part<ShownValueChange>,
+  { empty, room }: { readonly empty: string; readonly room: number },
+): Html {
+  const rows = shown.map(({ name, from, to }) => [foreign(name, 60), valueText(from), valueText(to)]);
+  const { count } = fittingRows(VALUE_COLUMNS, rows, room);
+  return table({
+    caption: total > count ? `${caption}: the first ${count} of ${total}` : caption,
+    columns: VALUE_COLUMNS,
+    rows: rows.slice(0, count),
     empty,
-  })}`;
+  });
 }
 
 function valueText(value: string | undefined): Html {
   return value === undefined ? html`<span class="soft">not there</span>` : foreign(value, 60);
 }
 
-function insideText({ artifact, inside }: Changes): Html {
+function insideText({ artifact, inside }: Changes, room: number): Html {
   if (inside === undefined) return html``;
   if (inside === "under-way")
     return html`<p class="notice" role="status">
@@ -145,8 +166,11 @@ function insideText({ artifact, inside }: Changes): Html {
     </p>`;
   if ("why" in inside) return html`<p class="notice">The headers of the model files were not compared: ${foreign(inside.why, 700)}.</p>`;
   return html`<h3>Inside ${foreign(inside.path, 80)}</h3>
-    ${valueTable("Tensors that differ by name, type or shape", inside.tensors, "All tensors have the same names, types and shapes.")}
-    ${valueTable("Metadata that differ", inside.metadata, "All metadata are alike.")}
+    ${valueTable("Tensors that differ by name, type or shape", inside.tensors, {
+      empty: "All tensors have the same names, types and shapes.",
+      room,
+    })}
+    ${valueTable("Metadata that differ", inside.metadata, { empty: "All metadata are alike.", room })}
     ${!inside.isComplete && html`<p class="soft">The files hold more than the ten thousand tensors and five hundred entries of metadata that are compared here.</p>`}
     <p class="soft">The values of tensors are not compared here: other values make it another file above.</p>`;
 }
@@ -165,6 +189,7 @@ function signerList(title: string, all: readonly string[]): Html | false {
     <dd>
       <ul>
         ${all.slice(0, MAX_SIGNERS).map((signer) => html`<li>${foreign(signer, 120)}</li>`)}
+        ${all.length > MAX_SIGNERS && html`<li>and ${all.length - MAX_SIGNERS} more</li>`}
       </ul>
     </dd>`;
 }

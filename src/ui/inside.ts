@@ -1,6 +1,6 @@
 import { type Html, html } from "./html.ts";
 import { type ArtifactName, artifactPath, shortDigest } from "./links.ts";
-import { facts, table } from "./table.ts";
+import { facts, fittingRows, table } from "./table.ts";
 import { foreign, grouped } from "./text.ts";
 
 /** What the header of a model file says, a part of it. */
@@ -26,8 +26,14 @@ export interface LookInside {
   /** Where the shown parts of the lists begin. */
   readonly metadataFrom: number;
   readonly tensorsFrom: number;
+  /** Bytes that the page has for it. */
+  readonly room: number;
 }
 
+/** Bytes of the tab besides rows of metadata and tensors. */
+const ROUND_ROWS = 9_500;
+const METADATA_COLUMNS = ["Key", "Type", "Value"];
+const TENSOR_COLUMNS = ["Name", "Type", "Shape"];
 const METADATA_PAGE = 25;
 const TENSOR_PAGE = 40;
 const MAX_SUSPICIONS = 8;
@@ -76,30 +82,36 @@ function header(look: LookInside, inside: ShownInside): Html {
     ${metadataTable(look, inside)} ${tensorTable(look, inside)}`;
 }
 
-function metadataTable({ artifact, digest, metadataFrom: from }: LookInside, { metadata, metadataCount }: ShownInside): Html {
-  const shown = metadata.slice(from, from + METADATA_PAGE);
-  return html`${table({
-    caption: captionOf("Metadata", { from, shown: shown.length, total: metadataCount }),
-    columns: ["Key", "Type", "Value"],
-    rows: shown.map(({ key, type, value, hash }) => [
+function metadataTable({ artifact, digest, metadataFrom: from, room }: LookInside, { metadata, metadataCount }: ShownInside): Html {
+  const rows = metadata
+    .slice(from, from + METADATA_PAGE)
+    .map(({ key, type, value, hash }) => [
       foreign(key, 80),
       type,
       html`${foreign(value, 160)}${hash !== "" && html`<br /><span class="soft">SHA-256 of all of it: <code>${hash.slice(0, 16)}…</code></span>`}`,
-    ]),
+    ]);
+  const { count } = fittingRows(METADATA_COLUMNS, rows, (room - ROUND_ROWS) / 2);
+  return html`${table({
+    caption: captionOf("Metadata", { from, shown: count, total: metadataCount }),
+    columns: METADATA_COLUMNS,
+    rows: rows.slice(0, count),
     empty: "The file has no metadata.",
   })}
-  ${pager({ from, size: METADATA_PAGE, listed: metadata.length, total: metadataCount }, (at) => insidePath(artifact, digest, `&metadata=${at}`))}`;
+  ${pager({ from, size: METADATA_PAGE, shown: count, listed: metadata.length, total: metadataCount }, (at) => insidePath(artifact, digest, `&metadata=${at}`))}`;
 }
 
-function tensorTable({ artifact, digest, tensorsFrom: from }: LookInside, { tensors, tensorCount }: ShownInside): Html {
-  const shown = tensors.slice(from, from + TENSOR_PAGE);
+function tensorTable({ artifact, digest, tensorsFrom: from, room }: LookInside, { tensors, tensorCount }: ShownInside): Html {
+  const rows = tensors
+    .slice(from, from + TENSOR_PAGE)
+    .map(({ name, type, shape }) => [foreign(name, 100), type, shape.length === 0 ? "scalar" : shape.join(" × ")]);
+  const { count } = fittingRows(TENSOR_COLUMNS, rows, (room - ROUND_ROWS) / 2);
   return html`${table({
-    caption: captionOf("Tensors", { from, shown: shown.length, total: tensorCount }),
-    columns: ["Name", "Type", "Shape"],
-    rows: shown.map(({ name, type, shape }) => [foreign(name, 100), type, shape.length === 0 ? "scalar" : shape.join(" × ")]),
+    caption: captionOf("Tensors", { from, shown: count, total: tensorCount }),
+    columns: TENSOR_COLUMNS,
+    rows: rows.slice(0, count),
     empty: "The file has no tensors.",
   })}
-  ${pager({ from, size: TENSOR_PAGE, listed: tensors.length, total: tensorCount }, (at) => insidePath(artifact, digest, `&tensors=${at}`))}`;
+  ${pager({ from, size: TENSOR_PAGE, shown: count, listed: tensors.length, total: tensorCount }, (at) => insidePath(artifact, digest, `&tensors=${at}`))}`;
 }
 
 function captionOf(
@@ -112,12 +124,13 @@ function captionOf(
 interface Place {
   readonly from: number;
   readonly size: number;
+  readonly shown: number;
   readonly listed: number;
   readonly total: number;
 }
 
-function pager({ from, size, listed, total }: Place, pathOf: (from: number) => string): Html {
-  const next = from + size;
+function pager({ from, size, shown, listed, total }: Place, pathOf: (from: number) => string): Html {
+  const next = from + shown;
   return html`${from > 0 && html`<p><a rel="prev" href="${pathOf(Math.max(0, from - size))}">Earlier ones</a></p>`}
   ${next < listed && html`<p><a rel="next" href="${pathOf(next)}">Next ones</a></p>`}
   ${next >= listed && listed < total && html`<p class="soft">${grouped(total - listed)} more are in the file: no more are listed.</p>`}`;

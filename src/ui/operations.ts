@@ -115,7 +115,8 @@ function jobsTable({ jobs }: Operations): Html {
     ${table({
       caption: "What is done without being asked, by one worker at a time",
       columns: ["Job", "Standing", "How far", "Due"],
-      rows: jobs.map((job) => [
+      // What runs is what somebody looks for.
+      rows: jobs.toSorted((one, other) => Number(other.isRunning) - Number(one.isRunning)).map((job) => [
         html`${job.name} <span class="purpose">${PURPOSES[job.name]}</span>`,
         job.isRunning ? html`<span class="state wait"><span aria-hidden="true">◐</span> runs</span>` : "rests",
         progressText(job),
@@ -125,8 +126,8 @@ function jobsTable({ jobs }: Operations): Html {
     })}`;
 }
 
-function progressText({ name, isRunning, progress }: ShownJob): Html {
-  if (progress === undefined) return html`<span class="soft">${isRunning ? "it does not tell" : "all done"}</span>`;
+function progressText({ name, isRunning, progress }: ShownJob): Html | "" {
+  if (progress === undefined) return "";
   return html`${bar(progress.part, `How far ${name} is`)}
     <div class="soft">
       ${grouped(progress.blobs)} ${progress.blobs === 1 ? "blob" : "blobs"} looked at${!isRunning && "; it goes on from there"}

@@ -1,5 +1,6 @@
 import { type Html, html } from "./html.ts";
 import { type ArtifactName, artifactPath, shortDigest } from "./links.ts";
+import { andMore } from "./room.ts";
 import { foreign } from "./text.ts";
 
 /** What a person chooses of a promotion: tags that are promoted elsewhere, and what it covers besides evidence. */
@@ -16,7 +17,8 @@ export interface PromotionChoice {
 export const TAG_FIELD = "tag";
 export const COVER_FIELD = "cover";
 
-const MAX_OFFERED = 20;
+/** Tags, and other attachments, that a page offers and takes. */
+export const MAX_OFFERED = 10;
 
 /** What the promotion that is shown would move and cover, and the form to choose otherwise; it changes nothing, but shows another decision. */
 export function choiceForm(
@@ -25,7 +27,11 @@ export function choiceForm(
   decision: { readonly covers: readonly string[]; readonly tags: { readonly moves: readonly string[]; readonly stays: readonly string[] } },
 ): Html {
   const offered = [...new Set([...tags, ...decision.tags.stays])];
-  const attached = coverable.filter(({ digest }) => covers.includes(digest) || !decision.covers.includes(digest));
+  const isChosen = ({ digest }: { readonly digest: string }): boolean => covers.includes(digest);
+  const attached = [
+    ...coverable.filter(isChosen),
+    ...coverable.filter((each) => !isChosen(each) && !decision.covers.includes(each.digest)),
+  ];
   const said = html`<p>
       It moves ${decision.tags.moves.length === 0 ? "no tag" : `the tags ${listOf(decision.tags.moves)}`}, and covers the artifact with all
       that it holds and ${decision.covers.length} ${decision.covers.length === 1 ? "referrer" : "referrers"}.
@@ -55,8 +61,13 @@ export function choiceForm(
             )}
         </fieldset>`
       }
+      ${andMore(beyond(offered) + beyond(attached), html`<code>securectl promote</code> takes any of them`)}
       <p><button>Show what a promotion with these would decide</button></p>
     </form>`;
+}
+
+function beyond(all: readonly unknown[]): number {
+  return Math.max(0, all.length - MAX_OFFERED);
 }
 
 function box({ name, value, isChosen }: { readonly name: string; readonly value: string; readonly isChosen: boolean }, label: Html): Html {

@@ -1,6 +1,8 @@
 /** From left to right: what something was made of, by whom, what came of it. */
-export const STAGES = ["source", "build", "artifact", "related", "promotion"] as const;
+export const STAGES = ["source", "build", "artifact", "promotion", "related"] as const;
 type Stage = (typeof STAGES)[number];
+/** What came of an artifact stands in one column, so that no line passes behind a place. */
+const COLUMNS: readonly (readonly Stage[])[] = [["source"], ["build"], ["artifact"], ["promotion", "related"]];
 
 /** What is known of a place in the provenance, and how: said by somebody, verified, or the registry's own record. */
 export interface ProvenanceNode {
@@ -38,7 +40,7 @@ export interface Layout<Node extends ProvenanceNode> {
 
 export const NODE_WIDTH = 188;
 export const NODE_HEIGHT = 60;
-const GAP_X = 36;
+const GAP_X = 64;
 const GAP_Y = 12;
 const MARGIN = 8;
 /** Of a stage: forty-one together, with the one artifact. */
@@ -49,9 +51,8 @@ const MAX_IN_STAGE = 10;
  * leads to the builds where there are any.
  */
 export function layoutProvenance<Node extends ProvenanceNode>(all: readonly Node[]): Layout<Node> {
-  const columns = STAGES.map((stage) => all.filter((node) => node.stage === stage))
-    .filter((column) => column.length > 0)
-    .map((column) => column.slice(0, MAX_IN_STAGE));
+  const some = (stage: Stage): readonly Node[] => all.filter((node) => node.stage === stage).slice(0, MAX_IN_STAGE);
+  const columns = COLUMNS.map((stages) => stages.flatMap(some)).filter((column) => column.length > 0);
   const rows = Math.max(1, ...columns.map((column) => column.length));
   const inner = rows * (NODE_HEIGHT + GAP_Y) - GAP_Y;
   const placed = columns.map((column, at) => {

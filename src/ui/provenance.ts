@@ -1,6 +1,7 @@
 import { type Html, html } from "./html.ts";
 import { type ArtifactName, digestLink, shortDigest } from "./links.ts";
 import { NODE_HEIGHT, NODE_WIDTH, type PlacedEdge, type PlacedNode, type ProvenanceNode, layoutProvenance } from "./provenance-layout.ts";
+import { bytesOf } from "./room.ts";
 import { table } from "./table.ts";
 import { foreign, readable } from "./text.ts";
 import { shortType } from "./type-name.ts";
@@ -15,12 +16,14 @@ export interface ShownProvenance {
   readonly nodes: readonly ShownProvenanceNode[];
   /** True when there is more than was looked for. */
   readonly isCut: boolean;
+  /** Bytes that the page has for it. */
+  readonly room: number;
 }
 
 /** Characters of a line in a node of the picture. */
 const MAX_LINE = 22;
-/** Characters of a page that picture and list may take. */
-const MAX_PAGE = 38_000;
+/** Bytes of the tab besides picture and list. */
+const ROUND_LIST = 2_500;
 /** Together in the picture and in the list. */
 const MAX_SHOWN = 41;
 
@@ -39,22 +42,23 @@ const STAGE_NAMES = {
 } as const;
 
 /** Where an artifact comes from and where it went: a picture, and the same as a list. */
-export function provenanceTab({ nodes, isCut }: ShownProvenance): Html {
+export function provenanceTab({ nodes, isCut, room }: ShownProvenance): Html {
   return html`<h2>Provenance</h2>
     <p class="soft">
       From what it was made of to where runtimes find it. “Claimed” is what somebody wrote who pushed it, and may be wrong; “verified” is
       signed by an authority of a policy; “recorded” the registry knows itself.
     </p>
-    ${shown(nodes)} ${isCut && html`<p class="soft">There is more than was looked for: the tabs Contents and Referrers list all of it.</p>`}`;
+    ${shown(nodes, room - ROUND_LIST)}
+    ${isCut && html`<p class="soft">There is more than was looked for: the tabs Contents and Referrers list all of it.</p>`}`;
 }
 
 /** A page has a bound, however much markup some names make: what has no room is counted. */
-function shown(nodes: readonly ShownProvenanceNode[]): Html {
+function shown(nodes: readonly ShownProvenanceNode[], room: number): Html {
   let count = Math.min(nodes.length, MAX_SHOWN);
   for (;;) {
     const some = nodes.slice(0, count);
     const made = html`${picture(some)} ${list(some)}`;
-    if (made.toString().length <= MAX_PAGE || count === 0) {
+    if (bytesOf(made) <= room || count === 0) {
       return html`${made} ${nodes.length > count && html`<p>and ${nodes.length - count} more.</p>`}`;
     }
     count = Math.floor(count / 2);

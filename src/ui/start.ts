@@ -21,6 +21,8 @@ export interface Overview {
   readonly expiring: readonly { readonly identity: string; readonly id: string; readonly expiresAt: string }[];
 }
 
+const MAX_EXPIRING = 20;
+
 /** The start page. */
 export function startPage({ states, history, damaged, waiting, room, expiring }: Overview): Html {
   const total = Object.values(states).reduce((sum, count) => sum + count, 0);
@@ -78,14 +80,18 @@ function damagedText(count: number): Html {
 }
 
 function expiringTable(expiring: Overview["expiring"]): Html {
-  return table({
+  const more = expiring.length - MAX_EXPIRING;
+  return html`${table({
     caption: "Rotate them on the page of the identity, or with securectl key rotate ID",
     columns: ["Identity", "Key", "Ends"],
-    rows: expiring.map(({ identity, id, expiresAt }) => [
-      html`<a href="${identityPath(identity)}">${identity}</a>`,
-      html`<code>${id}</code>`,
-      moment(expiresAt),
-    ]),
+    rows: expiring
+      .slice(0, MAX_EXPIRING)
+      .map(({ identity, id, expiresAt }) => [
+        html`<a href="${identityPath(identity)}">${identity}</a>`,
+        html`<code>${id}</code>`,
+        moment(expiresAt),
+      ]),
     empty: "None ends within two weeks.",
-  });
+  })}
+  ${more > 0 && html`<p>and ${more} more: <a href="/ui/identities">Identities</a> and <code>securectl key list</code> show them.</p>`}`;
 }

@@ -8,6 +8,7 @@ export interface ShownDay {
   readonly counts: Readonly<Record<State, number>>;
 }
 
+/** In pixels of the picture, which is drawn as wide as its page. */
 const BAR_WIDTH = 16;
 const GAP = 4;
 const HEIGHT = 120;
@@ -42,18 +43,17 @@ function round(pixels: number): number {
 /** A small history of states: a picture, and the same as a table. */
 export function historyText(days: readonly ShownDay[]): Html {
   const width = days.length * (BAR_WIDTH + GAP);
-  return html`<div class="wide" tabindex="0" role="region" aria-label="Picture of the last ${days.length} days">
-      <svg
+  return html`<svg
         class="history"
         role="img"
         aria-label="Artifacts by state over the last ${days.length} days; the table below says the same"
         viewBox="0 0 ${width} ${HEIGHT}"
-        width="${width}"
-        height="${HEIGHT}"
+        preserveAspectRatio="none"
       >
+        ${days.map((_, at) => html`<rect class="day" x="${at * (BAR_WIDTH + GAP)}" y="0" width="${BAR_WIDTH}" height="${HEIGHT}" />`)}
         ${barsOf(days, HEIGHT).map(({ state, x, y, height }) => html`<rect class="${state}" x="${x}" y="${y}" width="${BAR_WIDTH}" height="${height}" />`)}
       </svg>
-    </div>
+    <p class="ends soft"><span>${days[0]?.day}</span> <span>${days.at(-1)?.day}</span></p>
     <p class="soft">
       From below: ${STATES.map((state, at) => html`${at > 0 && ", "}<span class="key ${state}" aria-hidden="true">■</span> ${state}`)}. What
       is attached to artifacts counts, too.

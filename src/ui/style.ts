@@ -67,7 +67,7 @@ progress { width: 8rem; height: .75rem; accent-color: var(--link); vertical-alig
 .state.good { color: var(--good); background: var(--good-back); }
 .state.wait { color: var(--wait); background: var(--wait-back); }
 .state.bad { color: var(--bad); background: var(--bad-back); }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: 1rem; list-style: none; padding: 0; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(14rem, 100%), 1fr)); gap: 1rem; list-style: none; padding: 0; }
 .cards li { border: 1px solid var(--line); border-radius: .5rem; padding: .75rem 1rem; }
 .cards strong { display: block; font-size: 1.75rem; line-height: 1.3; }
 .filters { display: grid; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); gap: 0 1rem; align-items: end; }
@@ -79,7 +79,8 @@ progress { width: 8rem; height: .75rem; accent-color: var(--link); vertical-alig
 .copyable pre { flex: 1 1 16rem; min-width: 0; margin: .25rem 0; }
 .copy { min-height: 1.5rem; padding: 0 .6rem; font-size: .85rem; visibility: hidden; }
 [data-scripted] .copy { visibility: visible; }
-.history { display: block; max-width: 100%; height: auto; border-bottom: 1px solid var(--edge); }
+.history { display: block; width: 100%; height: 8rem; border-bottom: 1px solid var(--edge); } .history .day { fill: var(--panel); }
+.ends { display: flex; justify-content: space-between; margin: .25rem 0 .75rem; }
 .history .acquired { fill: var(--edge); } .history .quarantined { fill: var(--wait); }
 .history .trusted { fill: var(--good); } .history .revoked { fill: var(--bad); } .history .deleted { fill: var(--line); }
 .key.acquired { color: var(--edge); } .key.quarantined { color: var(--wait); } .key.trusted { color: var(--good); }
@@ -94,6 +95,8 @@ progress { width: 8rem; height: .75rem; accent-color: var(--link); vertical-alig
 @media (scripting: none) { .keys, .copy { display: none; } }
 .card { border: 1px solid var(--line); border-radius: .5rem; padding: 0 1rem; overflow-wrap: anywhere; }
 .card blockquote { margin: 1rem 0; padding: 0 1rem; border-left: .3rem solid var(--line); }
+@media (min-width: 64rem) { #head dl { grid-template-columns: max-content minmax(0, 1fr) max-content minmax(0, 1fr); gap: .4rem 1.25rem; }
+  #head dd:first-of-type { grid-column: 2 / -1; } }
 @media (max-width: 48rem) {
   dl { grid-template-columns: minmax(0, 1fr); } dd { margin-bottom: .5rem; }
   .stack, .stack tbody, .stack tr, .stack caption, .stack td, .stack tbody th { display: block; }

@@ -1,4 +1,5 @@
 import { type Html, type Part, html } from "./html.ts";
+import { type Fitting, fitting } from "./room.ts";
 
 /** A table with its caption. The first cell of a row is its header. */
 export interface Table {
@@ -28,15 +29,24 @@ export function table({ caption, columns, rows, empty, scrolls = false }: Table)
       </tr>
     </thead>
     <tbody role="rowgroup">
-      ${rows.map(
-        (row) =>
-          html`<tr role="row">
-            ${row.map((cell, at) => cellOf(cell, at, columns[at] ?? ""))}
-          </tr>`,
-      )}
+      ${rows.map((row) => rowOf(columns, row))}
     </tbody>
   </table>`;
   return scrolls ? html`<div class="wide" role="region" aria-label="${caption}" tabindex="0">${made}</div>` : made;
+}
+
+/** How many of the rows there is room for (bytes). */
+export function fittingRows(columns: Table["columns"], rows: Table["rows"], room: number): Fitting {
+  return fitting(
+    rows.values().map((row) => rowOf(columns, row)),
+    room,
+  );
+}
+
+function rowOf(columns: Table["columns"], row: Table["rows"][number]): Html {
+  return html`<tr role="row">
+    ${row.map((cell, at) => cellOf(cell, at, columns[at] ?? ""))}
+  </tr>`;
 }
 
 function cellOf(cell: Part, at: number, column: string): Html {

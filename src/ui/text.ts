@@ -37,7 +37,7 @@ export function foreign(text: string, max = MAX_TEXT): Html {
 const ESCAPED: Readonly<Record<string, number>> = { "&": 5, "<": 4, ">": 4, '"': 6, "'": 5 };
 
 /** A text cut so that it takes so many bytes as markup at most, and says so. */
-function cutAsMarkup(text: string, most: number): string {
+export function cutAsMarkup(text: string, most: number): string {
   if (6 * text.length <= most) return text;
   let [bytes, length] = [0, 0];
   for (const character of text) {

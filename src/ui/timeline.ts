@@ -1,8 +1,8 @@
 import type { State } from "../lifecycle/state.ts";
 import { type Html, html } from "./html.ts";
-import { shortDigest } from "./links.ts";
+import { type ArtifactName, artifactPath, shortDigest } from "./links.ts";
 import { stateBadge } from "./state.ts";
-import { table } from "./table.ts";
+import { fittingRows, table } from "./table.ts";
 import { foreign, moment } from "./text.ts";
 
 /** A transition; its time is RFC 3339. */
@@ -16,21 +16,37 @@ export interface Transition {
   readonly manifest: string | null;
 }
 
-/** The transitions of an artifact, newest first; `left` earlier ones are left out. */
-export function timelineTab(transitions: readonly Transition[], left: number): Html {
+const COLUMNS = ["Link", "State", "When", "By", "Why", "Signed statement"];
+/** Bytes of the tab besides its rows. */
+const ROUND_TABLE = 2_000;
+
+/** The transitions of an artifact, newest first, as far as there is room (bytes) for them. */
+export function timelineTab(artifact: ArtifactName, transitions: readonly Transition[], room: number): Html {
+  const rows = transitions.map(row);
+  const { count } = fittingRows(COLUMNS, rows, room - ROUND_TABLE);
+  const left = transitions.length - count;
   return html`<h2>Timeline</h2>
     ${table({
       caption: "Every change of its state, newest first",
-      columns: ["Link", "State", "When", "By", "Why", "Signed statement"],
-      rows: transitions.map(({ sequence, state, at, actor, reason, manifest }) => [
-        sequence,
-        stateBadge(state),
-        moment(at),
-        foreign(actor),
-        reason === null ? "" : foreign(reason, 1024),
-        manifest === null ? "with the next one" : html`<code>${shortDigest(manifest)}</code>`,
-      ]),
-      empty: "Nothing is recorded.",
+      columns: COLUMNS,
+      rows: rows.slice(0, count),
+      empty: html`There is none before. <a href="${artifactPath(artifact, "timeline")}">Begin with the newest</a>.`,
     })}
-    ${left > 0 && html`<p>${left} earlier ones: <code>securectl history</code> lists all.</p>`}`;
+    ${
+      left > 0 &&
+      html`<p>
+        <a rel="next" href="${artifactPath(artifact, `timeline?before=${transitions[count - 1]?.sequence ?? 0}`)}">Earlier ones</a>: ${left}
+      </p>`
+    }`;
+}
+
+function row({ sequence, state, at, actor, reason, manifest }: Transition): readonly (string | number | Html)[] {
+  return [
+    sequence,
+    stateBadge(state),
+    moment(at),
+    foreign(actor),
+    reason === null ? "" : foreign(reason, 1024),
+    manifest === null ? "with the next one" : html`<code class="digest">${shortDigest(manifest)}</code>`,
+  ];
 }

@@ -20,6 +20,8 @@ export interface Look {
   readonly artifact: FoundArtifact;
   readonly shown: ShownArtifact;
   readonly head: ArtifactHead;
+  /** Bytes that the page has for the tab. */
+  readonly room: number;
 }
 
 type Needs = Pick<Services, "metadata" | "clock">;

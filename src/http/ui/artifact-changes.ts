@@ -37,6 +37,7 @@ export async function changesOf(services: ArtifactPageServices, look: Look, insi
     annotations: partOf(compared.annotations, ANNOTATIONS),
     inside,
     signers: await signersOf(services, look, base),
+    room: look.room,
   });
 }
 

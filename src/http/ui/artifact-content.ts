@@ -18,7 +18,8 @@ import { cardOf, insideOf, placeIn } from "./artifact-files.ts";
 
 const MAX_ENTRIES = 60;
 const MAX_ANNOTATIONS = 20;
-const MAX_REFERRERS = 50;
+/** At their longest they fill a page. */
+const MAX_REFERRERS = 15;
 const TITLE = "org.opencontainers.image.title";
 /** The first of these annotations says what a referrer is. */
 const SAYING = [
@@ -50,6 +51,7 @@ export async function rawOf(services: ArtifactPageServices, look: Look): Promise
     mediaType: content.mediaType,
     text: Buffer.from(content.bytes).toString("utf8"),
     size: content.bytes.length,
+    room: look.room,
     command: `oras manifest fetch ${host}/${repository}@${digest}`,
   });
 }
@@ -58,7 +60,7 @@ export async function rawOf(services: ArtifactPageServices, look: Look): Promise
 export async function cardTabOf(services: ArtifactPageServices, look: Look): Promise<Html> {
   const content = await contentFor(services, look);
   if (content instanceof Withheld) return withheld("Model card", content.why);
-  return cardTab(await cardOf(services, look, parseManifest(content.bytes, content.mediaType)));
+  return cardTab(await cardOf(services, look, parseManifest(content.bytes, content.mediaType)), look.room);
 }
 
 /** What the manifest names, or what is in one of the files. */
@@ -79,6 +81,7 @@ export async function contentsOf(services: ArtifactPageServices, look: Look, ins
     total: all.length,
     annotations: annotations.slice(0, MAX_ANNOTATIONS),
     moreAnnotations: Math.max(0, annotations.length - MAX_ANNOTATIONS),
+    room: look.room,
   });
 }
 

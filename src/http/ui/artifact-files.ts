@@ -41,6 +41,7 @@ export async function insideOf(
     inside: await shownInside(services, insides, look, layer),
     metadataFrom: placeIn(look.c.req.query("metadata")),
     tensorsFrom: placeIn(look.c.req.query("tensors")),
+    room: look.room,
   });
 }
 

@@ -21,6 +21,7 @@ export async function provenanceTabOf(services: ArtifactPageServices, look: Look
       ...promotionNodes(found),
     ],
     isCut: found.isCut,
+    room: look.room,
   });
 }
 

@@ -10,9 +10,10 @@ import { sealedMoment } from "../../registry/page-moment.ts";
 import type { Caller } from "../../registry/ports.ts";
 import { artifactHistory } from "../../registry/show-artifact.ts";
 import { accessTab } from "../../ui/access.ts";
-import { artifactPage } from "../../ui/artifact.ts";
+import { artifactPage, artifactTop } from "../../ui/artifact.ts";
 import type { Html } from "../../ui/html.ts";
 import { TABS, type TabName, artifactPath } from "../../ui/links.ts";
+import { roomBeside } from "../../ui/room.ts";
 import { timelineTab } from "../../ui/timeline.ts";
 import { trustTab } from "../../ui/trust.ts";
 import type { Ask, Door } from "../route.ts";
@@ -23,6 +24,7 @@ import { type Pages, redirect } from "./page.ts";
 import { choiceOf, requestOfLook } from "./promotion-choice.ts";
 import { provenanceTabOf } from "./artifact-provenance.ts";
 import { viewerOf } from "./session-gate.ts";
+import { wholeNumber } from "./whole-number.ts";
 
 type Tab = (services: ArtifactPageServices, look: Look, insides: ModelInsides) => Promise<Html>;
 
@@ -38,8 +40,6 @@ const TAB_CONTENTS: Readonly<Record<TabName, Tab>> = {
   raw: rawOf,
 };
 
-const MAX_TRANSITIONS = 100;
-
 /** The page of an artifact, with its tabs. A tag leads to what it means to the caller now, so that what is looked at does not move. */
 export function artifactPageDoors(
   services: ArtifactPageServices,
@@ -52,8 +52,9 @@ export function artifactPageDoors(
     const shown = await shownArtifact(services, artifact);
     if (artifact.refTag !== undefined) return redirect(c, artifactPath(shown, tab));
     const head = headOf(artifact, shown, realm(c.req.header("host")));
-    const content = await TAB_CONTENTS[tab](services, { c, caller, artifact, shown, head }, insides);
-    const main = artifactPage(head, tab, c.req.query("done"), content);
+    const top = artifactTop(head, tab, c.req.query("done"));
+    const content = await TAB_CONTENTS[tab](services, { c, caller, artifact, shown, head, room: roomBeside(top) }, insides);
+    const main = artifactPage(top, content);
     return pages.show(c, { title: `${shown.repository} · ${tab}`, main, live: { about: `${shown.repository}@${shown.digest}`, since } });
   };
   return [
@@ -82,6 +83,7 @@ async function trustOf(services: ArtifactPageServices, look: Look): Promise<Html
     hindrances,
     ground: await groundOf(services, caller, artifact),
     viewer: viewerOf(c),
+    room: look.room,
   });
 }
 
@@ -104,12 +106,15 @@ async function outlookOf(services: ArtifactPageServices, look: Look): Promise<As
   }
 }
 
-async function timelineOf(services: ArtifactPageServices, { artifact: { repository, record } }: Look): Promise<Html> {
+/** The newest transitions, or those before one of them. */
+async function timelineOf(services: ArtifactPageServices, { c, artifact: { repository, record }, shown, room }: Look): Promise<Html> {
+  const before = wholeNumber(c.req.query("before"), 9) ?? Infinity;
   const all = await artifactHistory(services, repository, record.digest);
-  const newest = all.toReversed().slice(0, MAX_TRANSITIONS);
+  const newest = all.filter(({ sequence }) => sequence < before).toReversed();
   return timelineTab(
+    shown,
     newest.map((link) => ({ ...link, state: stateSchema.parse(link.state) })),
-    all.length - newest.length,
+    room,
   );
 }
 

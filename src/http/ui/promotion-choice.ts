@@ -5,17 +5,16 @@ import type { PromotionRequest } from "../../registry/evaluate.ts";
 import { seenArtifact } from "../../registry/find-artifact.ts";
 import { listReferrers } from "../../registry/list-referrers.ts";
 import { requestOfPage } from "../../registry/possible-changes.ts";
-import { COVER_FIELD, type PromotionChoice, TAG_FIELD } from "../../ui/promotion-choice.ts";
+import { COVER_FIELD, MAX_OFFERED, type PromotionChoice, TAG_FIELD } from "../../ui/promotion-choice.ts";
 import type { ArtifactPageServices, Look } from "./artifact-at.ts";
 
-const MAX_CHOSEN = 100;
 const MAX_REFERRERS = 50;
 
 /** What a promotion from a page is asked for: by the address of a page, or by its form. Throws INVALID for what is no tag or digest. */
 export function chosenRequest(fields: URLSearchParams): PromotionRequest {
   const [tags, covers] = [fields.getAll(TAG_FIELD), fields.getAll(COVER_FIELD)];
-  if (tags.length > MAX_CHOSEN || covers.length > MAX_CHOSEN) {
-    throw new RegistryError("INVALID", `a promotion from a page moves and covers at most ${MAX_CHOSEN}: securectl promote takes more`);
+  if (tags.length > MAX_OFFERED || covers.length > MAX_OFFERED) {
+    throw new RegistryError("INVALID", `a promotion from a page moves and covers at most ${MAX_OFFERED}: securectl promote takes more`);
   }
   const [asTags, asDigests] = [tagSchema.array().safeParse(tags), digestSchema.array().safeParse(covers)];
   if (!asTags.success || !asDigests.success) throw new RegistryError("INVALID", "a choice is of tags and digests: load the page again");
