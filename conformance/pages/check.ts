@@ -17,7 +17,7 @@ export async function watchCheck(world: World, auditor: Visitor, findings: Findi
   await page.locator("#integrity progress").waitFor({ timeout: LIMIT_MS });
   const value = `document.querySelector("#integrity progress")?.value`;
   const before = await page.evaluate<number>(value);
-  await page.waitForFunction(`${value} > ${before}`, undefined, { timeout: LIMIT_MS });
+  await auditor.until(`${value} > ${before}`, LIMIT_MS);
   await examine(auditor, "operations while a check goes on", findings);
   await auditor.press("Check all bytes");
   await page.locator("#integrity", { hasText: "The last check" }).waitFor({ timeout: LIMIT_MS });

@@ -16,7 +16,7 @@ export async function copyByButtons(world: World, { trusted }: Scene, visitor: V
   if ((await copied()) !== trusted.digest) findings.add("the button of a digest", `copies ${await copied()}`);
   await page.getByText("Commands that fetch it").click();
   await visitor.press("Copy the command for oras");
-  await page.waitForFunction(`navigator.clipboard.readText().then((text) => text.startsWith("oras pull ${world.registry.host}/"))`);
+  await visitor.until(`navigator.clipboard.readText().then((text) => text.startsWith("oras pull ${world.registry.host}/"))`);
   // Chromium refuses everything else once it is told what it may grant.
   await page.context().clearPermissions();
   await page.context().grantPermissions(["notifications"]);

@@ -12,6 +12,7 @@ new PerformanceObserver((list) => { for (const entry of list.getEntries()) if (!
 /** What a browser writes about the status of the page itself, which the page says in words. */
 const STATUS_OF_PAGE = /^Failed to load resource: the server responded with a status of (?:4\d\d|503)/;
 const LIMIT_MS = 15_000;
+const POLL_MS = 100;
 
 /** How somebody looks at the pages. */
 export interface Manner {
@@ -103,6 +104,15 @@ export class Visitor {
   /** Waits until the page says so. */
   async reads(words: string | RegExp): Promise<void> {
     await this.page.getByText(words).first().waitFor();
+  }
+
+  /** Waits until an expression holds on the page. Playwright's own wait has the page evaluate text, which its policy refuses. */
+  async until(expression: string, limitMs = LIMIT_MS): Promise<void> {
+    const deadline = performance.now() + limitMs;
+    while (!(await this.page.evaluate<boolean>(expression))) {
+      must(performance.now() < deadline, `it does not come to hold: ${expression}`);
+      await this.page.waitForTimeout(POLL_MS);
+    }
   }
 
   /** The text of the page. */

@@ -51,6 +51,9 @@ export function tokenField({ token }: Viewer): Html {
   return html`<input type="hidden" name="${TOKEN_FIELD}" value="${token}" />`;
 }
 
+/** Nothing is shown before the content is there to what follows it, so that no table moves while its rows come in. */
+const RENDERED_WHOLE = html`<link rel="expect" href="#end" blocking="render" />`;
+
 /** A whole page. */
 export function framed({ title, viewer, isInsecure, section, live, nonce }: Frame, main: Html): Html {
   return html`<!doctype html>
@@ -59,7 +62,7 @@ export function framed({ title, viewer, isInsecure, section, live, nonce }: Fram
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <title>${readable(title, 120)} · ai-model-registry</title>
-        <link rel="expect" href="#main" blocking="render" />
+        ${RENDERED_WHOLE}
         <link rel="stylesheet" href="${styleSheet.path}" />
         <link rel="icon" href="${icon.path}" type="image/svg+xml" />
         ${nonce !== undefined && html`<script src="${script.path}" integrity="${SCRIPT_INTEGRITY}" nonce="${nonce}" defer></script>`}
@@ -70,7 +73,7 @@ export function framed({ title, viewer, isInsecure, section, live, nonce }: Fram
         <header>${viewer === undefined ? html`<p class="brand">ai-model-registry</p>` : navigation(viewer, section)}</header>
         <main id="main" tabindex="-1" ${live && html`data-live="${live.about}" data-since="${live.since}"`}>${main}</main>
         ${nonce !== undefined && html`<p id="said" class="said" role="status" aria-live="polite"></p>`}
-        <footer><p class="soft">Times are in UTC. Bytes are pulled by digest, never from these pages.</p></footer>
+        <footer id="end"><p class="soft">Times are in UTC. Bytes are pulled by digest, never from these pages.</p></footer>
       </body>
     </html>`;
 }

@@ -116,12 +116,14 @@ function jobsTable({ jobs }: Operations): Html {
       caption: "What is done without being asked, by one worker at a time",
       columns: ["Job", "Standing", "How far", "Due"],
       // What runs is what somebody looks for.
-      rows: jobs.toSorted((one, other) => Number(other.isRunning) - Number(one.isRunning)).map((job) => [
-        html`${job.name} <span class="purpose">${PURPOSES[job.name]}</span>`,
-        job.isRunning ? html`<span class="state wait"><span aria-hidden="true">◐</span> runs</span>` : "rests",
-        progressText(job),
-        job.isRunning ? "now" : moment(job.dueAt),
-      ]),
+      rows: jobs
+        .toSorted((one, other) => Number(other.isRunning) - Number(one.isRunning))
+        .map((job) => [
+          html`${job.name} <span class="purpose">${PURPOSES[job.name]}</span>`,
+          job.isRunning ? html`<span class="state wait"><span aria-hidden="true">◐</span> runs</span>` : "rests",
+          progressText(job),
+          job.isRunning ? "now" : moment(job.dueAt),
+        ]),
       empty: "None has run yet: workers begin them when they start.",
     })}`;
 }

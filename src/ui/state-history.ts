@@ -44,15 +44,15 @@ function round(pixels: number): number {
 export function historyText(days: readonly ShownDay[]): Html {
   const width = days.length * (BAR_WIDTH + GAP);
   return html`<svg
-        class="history"
-        role="img"
-        aria-label="Artifacts by state over the last ${days.length} days; the table below says the same"
-        viewBox="0 0 ${width} ${HEIGHT}"
-        preserveAspectRatio="none"
-      >
-        ${days.map((_, at) => html`<rect class="day" x="${at * (BAR_WIDTH + GAP)}" y="0" width="${BAR_WIDTH}" height="${HEIGHT}" />`)}
-        ${barsOf(days, HEIGHT).map(({ state, x, y, height }) => html`<rect class="${state}" x="${x}" y="${y}" width="${BAR_WIDTH}" height="${height}" />`)}
-      </svg>
+      class="history"
+      role="img"
+      aria-label="Artifacts by state over the last ${days.length} days; the table below says the same"
+      viewBox="0 0 ${width} ${HEIGHT}"
+      preserveAspectRatio="none"
+    >
+      ${days.map((_, at) => html`<rect class="day" x="${at * (BAR_WIDTH + GAP)}" y="0" width="${BAR_WIDTH}" height="${HEIGHT}" />`)}
+      ${barsOf(days, HEIGHT).map(({ state, x, y, height }) => html`<rect class="${state}" x="${x}" y="${y}" width="${BAR_WIDTH}" height="${height}" />`)}
+    </svg>
     <p class="ends soft"><span>${days[0]?.day}</span> <span>${days.at(-1)?.day}</span></p>
     <p class="soft">
       From below: ${STATES.map((state, at) => html`${at > 0 && ", "}<span class="key ${state}" aria-hidden="true">■</span> ${state}`)}. What

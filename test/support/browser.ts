@@ -162,7 +162,7 @@ function faultsOfElement(name = "", attributes = ""): readonly string[] {
   if (name === "script" && OWN_SCRIPT.test(attributes)) return [];
   const faults = [...attributes.matchAll(/\s([a-zA-Z0-9-]+)(?:="([^"]*)")?/g)].flatMap(([, attribute = "", value = ""]) => [
     ...(attribute.toLowerCase().startsWith("on") || attribute === "style" ? [`the attribute ${attribute}`] : []),
-    ...(/^(?:href|action|src)$/.test(attribute) && !/^(?:#main|\/ui\/)/.test(value) && !LINK_ELSEWHERE.test(attributes)
+    ...(/^(?:href|action|src)$/.test(attribute) && !/^(?:#(?:main|end)$|\/ui\/)/.test(value) && !LINK_ELSEWHERE.test(attributes)
       ? [`leads to ${value}`]
       : []),
   ]);
