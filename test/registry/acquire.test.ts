@@ -1,5 +1,4 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { RegistryError } from "../../src/oci/errors.ts";
 import { acquire } from "../../src/registry/acquire.ts";
 import { findRegistered } from "../../src/registry/find-model.ts";
 import { loadManifest } from "../../src/registry/closure.ts";
@@ -11,8 +10,8 @@ import { digestOf } from "../../src/oci/digest.ts";
 import { keys } from "../../src/storage/keys.ts";
 import { TOKEN_HOLDER, acquisitionOf, putFile, quick } from "../support/acquisitions.ts";
 import { callerWith } from "../support/callers.ts";
-import { faultsOf } from "../support/invariants.ts";
-import { modelFaults } from "../support/model-invariants.ts";
+import { codeOf } from "../support/error-of.ts";
+import { registeredFaults } from "../support/model-invariants.ts";
 import { repository } from "../support/principal.ts";
 import { interrupted } from "../support/race.ts";
 import { Transitions } from "../support/transitions.ts";
@@ -29,22 +28,6 @@ async function take(name: string, filename: string, services: Registry = at.serv
   return acquire(quick(services), TOKEN_HOLDER, acquisitionOf(name, filename));
 }
 
-async function codeOf(work: () => Promise<unknown>): Promise<string> {
-  try {
-    await work();
-    return "done";
-  } catch (error) {
-    if (error instanceof RegistryError) return error.code;
-    throw error;
-  }
-}
-
-async function faults(registry: Transitions, ...repositories: readonly string[]): Promise<string[]> {
-  const { metadata } = registry.services;
-  const found = await Promise.all(repositories.map((each) => faultsOf(metadata, repository(each), registry.directory)));
-  return [...found.flat(), ...(await modelFaults(metadata))];
-}
-
 async function actions(): Promise<string[]> {
   const told: string[] = [];
   for await (const { action, name, from_state: from, to_state: to } of modelEvents(at.services))
@@ -59,7 +42,7 @@ describe("many acquisitions at once", () => {
     const found = await Promise.all(names.map((name) => take(name, `${name}.gguf`)));
     expect(found.map(({ name, record }) => [name, record.state])).toEqual(names.map((name) => [name, "acquired"]));
     expect((await actions()).toSorted()).toEqual(names.map((name) => `acquire ${name}: undefined>acquired`).toSorted());
-    expect(await faults(at)).toEqual([]);
+    expect(await registeredFaults(at)).toEqual([]);
     expect(await verifyAudit(at.services, 0)).toMatchObject({ broken: undefined });
   });
 
@@ -70,7 +53,7 @@ describe("many acquisitions at once", () => {
       const found = await Promise.all(Array.from({ length: 8 }, (_, n) => take("one", "one.gguf", n % 2 === 0 ? at.services : another)));
       expect(new Set(found.map(({ record }) => record.digest)).size).toBe(1);
       expect(await actions()).toEqual(["acquire one: undefined>acquired"]);
-      expect(await faults(at, "models/one")).toEqual([]);
+      expect(await registeredFaults(at, "models/one")).toEqual([]);
     } finally {
       await another.close();
     }
@@ -86,7 +69,11 @@ describe("many acquisitions at once", () => {
       });
       codes.push(await codeOf(() => take("first", "./shared.gguf", race.services)));
       if (!race.came()) break;
-      expect({ moment, codes: codes.toSorted(), faults: await faults(each) }).toEqual({ moment, codes: ["CONFLICT", "done"], faults: [] });
+      expect({ moment, codes: codes.toSorted(), faults: await registeredFaults(each) }).toEqual({
+        moment,
+        codes: ["CONFLICT", "done"],
+        faults: [],
+      });
     }
   }, 60_000);
 
@@ -113,7 +100,11 @@ describe("many acquisitions at once", () => {
         if (!race.came()) break;
         const { details } = (await findRegistered(each.services, TOKEN_HOLDER, "x")) ?? {};
         const expected = code === "done" ? { code, file: "y.gguf" } : { code: "CONFLICT", file: "x.gguf" };
-        expect({ moment, code, file: details?.path, faults: await faults(each, "models/x") }).toEqual({ moment, ...expected, faults: [] });
+        expect({ moment, code, file: details?.path, faults: await registeredFaults(each, "models/x") }).toEqual({
+          moment,
+          ...expected,
+          faults: [],
+        });
       }
     }
   }, 120_000);
@@ -126,7 +117,7 @@ describe("acquiring again", () => {
     await at.quarantine(operator, "models/x", record.digest);
     expect((await take("x", "x.gguf")).record.state).toBe("quarantined");
     expect(await actions()).toEqual(["acquire x: undefined>acquired", "quarantine x: acquired>quarantined"]);
-    expect(await faults(at, "models/x")).toEqual([]);
+    expect(await registeredFaults(at, "models/x")).toEqual([]);
   });
 
   test("heals bytes that were damaged, and links them again when the link was deleted", async () => {
@@ -146,7 +137,7 @@ describe("acquiring again", () => {
     await take("x", "x.gguf");
     expect((await at.promote(operator, "models/x", "latest")).state).toBe("trusted");
     expect((await findRegistered(at.services, TOKEN_HOLDER, "x"))?.record.digest).toBe(record.digest);
-    expect(await faults(at, "models/x")).toEqual([]);
+    expect(await registeredFaults(at, "models/x")).toEqual([]);
   });
 
   test.each(["config", "layer"])("links the %s again when its link was deleted", async (which) => {
@@ -159,7 +150,7 @@ describe("acquiring again", () => {
     await take("x", "x.gguf");
     expect((await at.promote(operator, "models/x", "latest")).state).toBe("trusted");
     expect(await actions()).toEqual(["acquire x: undefined>acquired", "promote x: acquired>trusted"]);
-    expect(await faults(at, "models/x")).toEqual([]);
+    expect(await registeredFaults(at, "models/x")).toEqual([]);
   });
 
   test("after deletion begins a new generation that keeps the history and nothing of what was said of the old one", async () => {
@@ -176,7 +167,7 @@ describe("acquiring again", () => {
       "delete x: trusted>deleted",
       "acquire x: deleted>acquired",
     ]);
-    expect(await faults(at, "models/x")).toEqual([]);
+    expect(await registeredFaults(at, "models/x")).toEqual([]);
   });
 });
 
@@ -193,8 +184,8 @@ describe("two names that would share a repository", () => {
     await putFile(other.directory, "b.gguf", "b");
     expect((await take(literal, "b.gguf", other.services)).repository).toBe(slug);
     expect(await codeOf(() => take(free, "a.gguf", other.services))).toBe("CONFLICT");
-    expect(await faults(at)).toEqual([]);
-    expect(await faults(other)).toEqual([]);
+    expect(await registeredFaults(at)).toEqual([]);
+    expect(await registeredFaults(other)).toEqual([]);
   });
 });
 
@@ -210,7 +201,7 @@ test("a name is not free any more once somebody makes the namespace that it read
     });
   });
   expect(await codeOf(() => take("team/x:v1", "x.gguf", race.services))).toBe("INVALID");
-  expect(await faults(at)).toEqual([]);
+  expect(await registeredFaults(at)).toEqual([]);
 });
 
 describe("who may acquire", () => {

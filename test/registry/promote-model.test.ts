@@ -1,7 +1,6 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { RegistryError } from "../../src/oci/errors.ts";
 import { digestOf, encodedOf } from "../../src/oci/digest.ts";
 import { NO_SCAN_EVIDENCE } from "../../src/policy/scan-evidence.ts";
 import { acquire } from "../../src/registry/acquire.ts";
@@ -16,9 +15,8 @@ import { keys, under } from "../../src/storage/keys.ts";
 import type { MetadataStore } from "../../src/storage/metadata-store.ts";
 import { TOKEN_HOLDER, acquisitionOf, putFile, quick } from "../support/acquisitions.ts";
 import { callerWith } from "../support/callers.ts";
-import { faultsOf } from "../support/invariants.ts";
-import { modelFaults } from "../support/model-invariants.ts";
-import { repository } from "../support/principal.ts";
+import { codeOf } from "../support/error-of.ts";
+import { modelFaults, registeredFaults } from "../support/model-invariants.ts";
 import { overwrite } from "../support/damaged-bytes.ts";
 import { interrupted, later } from "../support/race.ts";
 import { Transitions } from "../support/transitions.ts";
@@ -38,22 +36,6 @@ async function promote(
   const acquisition = acquisitionOf(name, filename, { sha256: encodedOf(digestOf(name)) });
   const tensorManifest = { path: "", digest: null };
   return promoteModel(quick(services), caller, { acquisition, scan: NO_SCAN_EVIDENCE, fingerprint: {}, tensorManifest });
-}
-
-async function codeOf(work: () => Promise<unknown>): Promise<string> {
-  try {
-    await work();
-    return "done";
-  } catch (error) {
-    if (error instanceof RegistryError) return error.code;
-    throw error;
-  }
-}
-
-async function faults(registry: Transitions, ...repositories: readonly string[]): Promise<string[]> {
-  const { metadata } = registry.services;
-  const found = await Promise.all(repositories.map((each) => faultsOf(metadata, repository(each), registry.directory)));
-  return [...found.flat(), ...(await modelFaults(metadata))];
 }
 
 async function told(registry: Transitions): Promise<string[]> {
@@ -93,7 +75,7 @@ describe("promoting a name that is not known", () => {
     // The other one takes the pending row of the folder in trusted/ away.
     expect([record.state, commits]).toEqual(["trusted", 2]);
     expect(await told(at)).toEqual(["acquire m: undefined>acquired", "promote m: acquired>trusted"]);
-    expect(await faults(at, "models/m")).toEqual([]);
+    expect(await registeredFaults(at, "models/m")).toEqual([]);
     expect(await readdir(join(at.directory, "trusted/models/m"))).toHaveLength(1);
   });
 
@@ -110,7 +92,7 @@ describe("promoting a name that is not known", () => {
     expect((await at.services.metadata.list(under(keys.manifests(), 10))).length > 0).toBe(state !== undefined);
     expect(await modelFaults(at.services.metadata)).toEqual([]);
     expect((await promote("m", "m.gguf")).record.state).toBe("trusted");
-    expect(await faults(at, "models/m")).toEqual([]);
+    expect(await registeredFaults(at, "models/m")).toEqual([]);
   });
 
   test("is refused without a trace but its refusal", async () => {
@@ -141,7 +123,7 @@ describe("promoting a name that is not known", () => {
     for (const role of ["publisher@models", "reviewer@models", "operator@*"] as const) {
       expect(await codeOf(() => promote("m", "m.gguf", at.services, callerWith([role], { name: "one" })))).toBe("DENIED");
     }
-    expect(await faults(at)).toEqual([]);
+    expect(await registeredFaults(at)).toEqual([]);
   });
 
   test("succeeds for many names at once, in several processes, without a false conflict", async () => {
@@ -151,7 +133,7 @@ describe("promoting a name that is not known", () => {
     try {
       const found = await Promise.all(names.map((name, n) => promote(name, `${name}.gguf`, n % 2 === 0 ? at.services : another)));
       expect(found.map(({ record }) => record.state)).toEqual(names.map(() => "trusted"));
-      expect(await faults(at, ...names.map((name) => `models/${name}`))).toEqual([]);
+      expect(await registeredFaults(at, ...names.map((name) => `models/${name}`))).toEqual([]);
       expect(await verifyAudit(at.services, 0)).toMatchObject({ broken: undefined });
     } finally {
       await another.close();
@@ -165,7 +147,7 @@ describe("promoting a name that is not known", () => {
       const found = await Promise.all(Array.from({ length: 6 }, (_, n) => promote("m", "m.gguf", n % 2 === 0 ? at.services : another)));
       expect(new Set(found.map(({ record }) => `${record.state} ${record.digest}`)).size).toBe(1);
       expect((await told(at)).filter((event) => event.startsWith("acquire"))).toHaveLength(1);
-      expect(await faults(at, "models/m")).toEqual([]);
+      expect(await registeredFaults(at, "models/m")).toEqual([]);
     } finally {
       await another.close();
     }
@@ -184,7 +166,7 @@ test("promoting an unknown name with the bytes of a damaged blob heals it wherev
   const said = { scan: NO_SCAN_EVIDENCE, fingerprint: {}, tensorManifest: { path: "", digest: null } };
   await promoteModel(quick(at.services), TOKEN_HOLDER, { acquisition, ...said });
   expect(await readdir(folder)).toEqual(["m.gguf"]);
-  expect(await faults(at, "models/m", "models/n")).toEqual([]);
+  expect(await registeredFaults(at, "models/m", "models/n")).toEqual([]);
 });
 
 describe("a promotion of an unknown name, whenever another one comes in between,", () => {
@@ -208,7 +190,7 @@ describe("a promotion of an unknown name, whenever another one comes in between,
         if (!race.came()) break;
         const found = await findRegistered(each.services, TOKEN_HOLDER, "m");
         const isWhole = found?.record.state === "trusted" && found.details?.path === "m.gguf";
-        expect({ moment, code, isWhole, faults: await faults(each) }).toEqual({
+        expect({ moment, code, isWhole, faults: await registeredFaults(each) }).toEqual({
           moment,
           code: isWhole ? "done" : "CONFLICT",
           isWhole: code === "done",

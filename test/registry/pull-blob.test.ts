@@ -18,6 +18,7 @@ import { repository } from "../support/principal.ts";
 import { temporaryMetadata } from "../support/temporary-metadata.ts";
 import { v7 } from "../support/uuid.ts";
 import { NO_QUOTA } from "../support/limits.ts";
+import { watchedReads } from "../support/watched-reads.ts";
 
 const HERE = repository("team/m");
 const BLOB = { kind: "blob", digest: digestOf("layer") } as const;
@@ -82,27 +83,16 @@ test("a revocation right after the decision is newer than the epoch that the dow
   expect(await pulled.isAllowed()).toBe(false);
 });
 
+/** What is read of the metadata while somebody pulls what it does not get. */
+async function readsOf(caller: Caller, place: RepositoryName, digest: Digest): Promise<readonly string[]> {
+  const { metadata, reads } = watchedReads(store.metadata);
+  await expect(pullBlob({ ...services(), metadata }, caller, place, digest)).rejects.toMatchObject({ code: "BLOB_UNKNOWN" });
+  return reads;
+}
+
 test("a hidden blob takes the same reads as a missing one, so that time does not tell them apart", async () => {
-  const { metadata } = store;
   const hidden = digestOf("hidden");
   await change({ put: linkRows(HERE, hidden, { size: 5, by: "alice", at: 0, isThere: false }) });
-  const readsOf = async (caller: Caller, place: RepositoryName, digest: Digest): Promise<readonly string[]> => {
-    const reads: string[] = [];
-    const watched: MetadataStore = {
-      get: (key) => {
-        reads.push(`get ${key[0]}`);
-        return metadata.get(key);
-      },
-      list: (range) => {
-        reads.push(`list ${range.start[0]}`);
-        return metadata.list(range);
-      },
-      commit: (made) => metadata.commit(made),
-      close: () => metadata.close(),
-    };
-    await expect(pullBlob({ ...services(), metadata: watched }, caller, place, digest)).rejects.toMatchObject({ code: "BLOB_UNKNOWN" });
-    return reads;
-  };
   const reader = callerWith(["reader@*"]);
   const hiddenReads = await readsOf(reader, HERE, hidden);
   expect(hiddenReads).toContain("list reach");

@@ -1,14 +1,13 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { RegistryError } from "../../src/oci/errors.ts";
 import { acquire } from "../../src/registry/acquire.ts";
 import { deleteArtifact } from "../../src/registry/delete-artifact.ts";
 import { findRegistered } from "../../src/registry/find-model.ts";
 import { keys } from "../../src/storage/keys.ts";
 import { manifestContentOf } from "../support/manifest-content.ts";
 import { TOKEN_HOLDER, acquisitionOf, putFile, quick } from "../support/acquisitions.ts";
-import { modelFaults } from "../support/model-invariants.ts";
+import { modelFaults, registeredFaults } from "../support/model-invariants.ts";
 import { callerWith } from "../support/callers.ts";
-import { faultsOf } from "../support/invariants.ts";
+import { codeOf } from "../support/error-of.ts";
 import { repository } from "../support/principal.ts";
 import { interrupted } from "../support/race.ts";
 import { Transitions, imageOf, tag } from "../support/transitions.ts";
@@ -30,21 +29,6 @@ const acquireX = async (over = at): Promise<void> => {
   await acquire(quick(over.services), TOKEN_HOLDER, acquisitionOf("x", "x.gguf"));
 };
 
-async function codeOf(work: () => Promise<unknown>): Promise<string> {
-  try {
-    await work();
-    return "done";
-  } catch (error) {
-    if (error instanceof RegistryError) return error.code;
-    throw error;
-  }
-}
-
-async function faults(): Promise<string[]> {
-  const { metadata } = at.services;
-  return [...(await faultsOf(metadata, REPOSITORY, at.directory)), ...(await modelFaults(metadata))];
-}
-
 describe("the tag latest of a registered artifact's repository", () => {
   test("is moved and deleted by nobody else, whatever else may be pushed there", async () => {
     await acquireX();
@@ -55,7 +39,7 @@ describe("the tag latest of a registered artifact's repository", () => {
       expect(await codeOf(() => at.manifest(caller, "models/x", IMAGE, "v1"))).toBe("done");
     }
     expect(await codeOf(() => at.deleteTag(mona, "models/x", "v1"))).toBe("done");
-    expect(await faults()).toEqual([]);
+    expect(await registeredFaults(at, "models/x")).toEqual([]);
   });
 
   test("stays so once the artifact is deleted", async () => {
@@ -64,7 +48,7 @@ describe("the tag latest of a registered artifact's repository", () => {
     if (found === undefined) throw new Error("it was acquired");
     await deleteArtifact(at.services, TOKEN_HOLDER, found, null);
     expect(await codeOf(() => at.manifest(alice, "models/x", IMAGE, "latest"))).toBe("DENIED");
-    expect(await faults()).toEqual([]);
+    expect(await registeredFaults(at, "models/x")).toEqual([]);
   });
 
   test("that was pushed before keeps the name from being registered, until it is gone", async () => {
@@ -72,7 +56,7 @@ describe("the tag latest of a registered artifact's repository", () => {
     expect(await codeOf(acquireX)).toBe("CONFLICT");
     await at.deleteTag(alice, "models/x", "latest");
     expect(await codeOf(acquireX)).toBe("done");
-    expect(await faults()).toEqual([]);
+    expect(await registeredFaults(at, "models/x")).toEqual([]);
   });
 
   test("belongs to the name alone whenever a push or its removal comes in between", async () => {
@@ -137,10 +121,10 @@ describe("a registered artifact that was deleted", () => {
     await putFile(at.directory, "x.gguf", "x");
     await acquire(quick(at.services), TOKEN_HOLDER, acquisitionOf("y", "x.gguf"));
     expect(await codeOf(() => at.manifest(alice, "models/x", JSON.parse(bytes) as object))).toBe("DENIED");
-    expect(await faults()).toEqual([]);
+    expect(await registeredFaults(at, "models/x")).toEqual([]);
     await putFile(at.directory, "z.gguf", "x");
     await acquire(quick(at.services), TOKEN_HOLDER, acquisitionOf("x", "z.gguf"));
-    expect(await faults()).toEqual([]);
+    expect(await registeredFaults(at, "models/x")).toEqual([]);
   });
 
   test("and pushing what is not deleted makes whoever pushes it one of its uploaders, as ever", async () => {
@@ -150,6 +134,6 @@ describe("a registered artifact that was deleted", () => {
     const bytes = await manifestContentOf(at.services.metadata, found);
     expect(await codeOf(() => at.manifest(alice, "models/x", JSON.parse(bytes) as object, "v2"))).toBe("done");
     expect((await findRegistered(at.services, TOKEN_HOLDER, "x"))?.record.uploaders).toContain("alice");
-    expect(await faults()).toEqual([]);
+    expect(await registeredFaults(at, "models/x")).toEqual([]);
   });
 });

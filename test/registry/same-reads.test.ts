@@ -5,10 +5,10 @@ import { findArtifact, findContent } from "../../src/registry/find-artifact.ts";
 import { listReferrers } from "../../src/registry/list-referrers.ts";
 import { listTags } from "../../src/registry/list-tags.ts";
 import { pullManifest } from "../../src/registry/pull-manifest.ts";
-import type { MetadataStore } from "../../src/storage/metadata-store.ts";
 import { callerWith } from "../support/callers.ts";
 import { repository } from "../support/principal.ts";
 import { Transitions, imageOf } from "../support/transitions.ts";
+import { watchedReads } from "../support/watched-reads.ts";
 
 const publisher = callerWith(["publisher@models"], { name: "publisher" });
 const reader = callerWith(["reader@*"], { name: "reader" });
@@ -32,21 +32,8 @@ type Ask = (needs: Needs, place: RepositoryName) => Promise<unknown>;
 
 /** What is read of the metadata, by family, while something is asked; and how it ends. */
 async function readsOf(ask: Ask, place: RepositoryName): Promise<readonly string[]> {
-  const { metadata } = at.services;
-  const reads: string[] = [];
-  const watched: MetadataStore = {
-    get: (key) => {
-      reads.push(`get ${key[0]}`);
-      return metadata.get(key);
-    },
-    list: (range) => {
-      reads.push(`list ${range.start[0]}`);
-      return metadata.list(range);
-    },
-    commit: (made) => metadata.commit(made),
-    close: () => metadata.close(),
-  };
-  const end = await ask({ ...at.services, metadata: watched }, place).catch(String);
+  const { metadata, reads } = watchedReads(at.services.metadata);
+  const end = await ask({ ...at.services, metadata }, place).catch(String);
   return [...reads, JSON.stringify(end)];
 }
 

@@ -1,5 +1,6 @@
 import { GENESIS, type ModelEvent, modelEventHash, modelEventSchema, modelRecordJson } from "../../src/audit/model-event.ts";
 import { repositoryOfModel } from "../../src/oci/model-name.ts";
+import { repositoryNameSchema } from "../../src/oci/reference.ts";
 import { registeredView } from "../../src/registry/model-view.ts";
 import { RESERVED_TAG } from "../../src/registry/reserved-tag.ts";
 import { keys, under } from "../../src/storage/keys.ts";
@@ -14,6 +15,8 @@ import {
   modelRepositoryRecord,
   tagRecord,
 } from "../../src/storage/records.ts";
+import { faultsOf } from "./invariants.ts";
+import type { Transitions } from "./transitions.ts";
 
 const ALL = 1_000_000;
 
@@ -32,6 +35,15 @@ export async function modelFaults(metadata: MetadataStore): Promise<string[]> {
     ...named.flatMap((each) => each.faults(events)),
     ...twice(named.filter(({ isLive }) => isLive).map(({ path }) => path)).map((path) => `${path} has two live records`),
   ];
+}
+
+/** The same, and what is wrong with the rows of some repositories. */
+export async function registeredFaults(
+  { services: { metadata }, directory }: Pick<Transitions, "services" | "directory">,
+  ...repositories: readonly string[]
+): Promise<string[]> {
+  const found = await Promise.all(repositories.map((each) => faultsOf(metadata, repositoryNameSchema.parse(each), directory)));
+  return [...found.flat(), ...(await modelFaults(metadata))];
 }
 
 interface Found {
