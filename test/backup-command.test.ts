@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { digestOf } from "../src/oci/digest.ts";
+import { COMPILED } from "./support/compiled.ts";
 import { type Program, basicOf, runProgram, urlOf } from "./support/program.ts";
 import { imageOf } from "./support/transitions.ts";
 
@@ -44,7 +45,7 @@ interface Ran {
 /** The program's own command over a data directory, with the passphrase. */
 function command(directory: string, ...args: readonly string[]): Promise<Ran> {
   return new Promise((resolve) => {
-    const env = { REGISTRY_DIR: directory };
+    const env = { REGISTRY_DIR: directory, ...COMPILED };
     const file = new URL("../src/main.ts", import.meta.url).pathname;
     execFile(process.execPath, [file, ...args, "--passphrase-file", passphrase], { env }, (error, out, err) => {
       resolve({ code: typeof error?.code === "number" ? error.code : 0, out, err });

@@ -10,6 +10,7 @@ import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { type Answering, startAnswering } from "../support/answering.ts";
 import { selfSigned } from "../support/certificate.ts";
+import { COMPILED } from "../support/compiled.ts";
 import { type Ran, runSecurectl } from "../support/securectl.ts";
 import { type TestRegistry, startTestRegistry } from "../support/server.ts";
 
@@ -138,8 +139,11 @@ test("by https the end of the certificate is looked at", async () => {
   const url = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
   const run = (env: Record<string, string>): Promise<string> =>
     new Promise((resolve) => {
-      execFile(process.execPath, [MAIN, "doctor"], { env: { HOME: folder, REGISTRY_URL: url, ...env }, cwd: folder }, (_, out) =>
-        resolve(out),
+      execFile(
+        process.execPath,
+        [MAIN, "doctor"],
+        { env: { HOME: folder, REGISTRY_URL: url, ...COMPILED, ...env }, cwd: folder },
+        (_, out) => resolve(out),
       );
     });
   expect(await run({ NODE_EXTRA_CA_CERTS: ca })).toMatch(/^warn certificate: the registry's certificate is good for 0 more days /m);

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { digestOf } from "../../src/oci/digest.ts";
 import { OCI_EMPTY, OCI_IMAGE } from "../../src/oci/media-types.ts";
+import { COMPILED } from "../support/compiled.ts";
 import { type Ran, runSecurectl } from "../support/securectl.ts";
 import { type TestRegistry, startTestRegistry } from "../support/server.ts";
 
@@ -41,7 +42,7 @@ async function securectl(args: readonly string[], env: Readonly<Record<string, s
 /** Runs it as the program that it is. */
 function spawned(...args: readonly string[]): Promise<Ran> {
   return new Promise((resolve) => {
-    execFile(process.execPath, [MAIN, ...args], { env: environment(), cwd: folder }, (error, out, err) => {
+    execFile(process.execPath, [MAIN, ...args], { env: { ...environment(), ...COMPILED }, cwd: folder }, (error, out, err) => {
       resolve({ exit: error === null ? 0 : Number(error.code), out, err });
     });
   });

@@ -4,6 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { COMPILED } from "./compiled.ts";
 import { credentialsIn, refuseSecrets } from "./log-secrets.ts";
 
 const MAIN = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
@@ -24,11 +25,8 @@ export interface Program {
   stop(): Promise<number | string>;
 }
 
-/**
- * Everything that there can be in a log, which is looked through for secrets when the program has ended; and compiled code that the programs
- * of all tests share, since most of what a start costs is to read the program.
- */
-const TALKATIVE = { LOG_LEVEL: "trace", NODE_COMPILE_CACHE: fileURLToPath(new URL("../../node_modules/.cache/compiled", import.meta.url)) };
+/** Everything that there can be in a log, which is looked through for secrets when the program has ended. */
+const TALKATIVE = { LOG_LEVEL: "trace", ...COMPILED };
 
 /** Starts the program with an environment of its own; nothing of the caller's settings leaks into it. */
 export function runProgram(env: Readonly<Record<string, string>>, args: readonly string[] = []): Program {

@@ -1,5 +1,6 @@
-import * as crypto from "node:crypto";
-import { beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import crypto from "node:crypto";
+import { syncBuiltinESMExports } from "node:module";
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Annotations } from "../../src/oci/descriptor.ts";
 import { MAX_EVIDENCE_BYTES } from "../../src/trust/bundle.ts";
 import {
@@ -27,12 +28,13 @@ import {
 import { SigstoreInstance, dsseBundle, identity, keySigner, messageBundle, statement, wholeSecond } from "./sigstore-instance.ts";
 import * as x509 from "./certificates.ts";
 
-// The real function, which also counts.
-vi.mock("node:crypto", async (importOriginal) => {
-  const original = await importOriginal<typeof crypto>();
-  return { ...original, verify: vi.fn<typeof original.verify>(original.verify) };
+// The real function, which also counts, whoever calls it.
+const verifications = vi.spyOn(crypto, "verify");
+syncBuiltinESMExports();
+afterAll(() => {
+  verifications.mockRestore();
+  syncBuiltinESMExports();
 });
-const verifications = vi.mocked(crypto.verify);
 beforeEach(() => {
   verifications.mockClear();
 });
