@@ -40,9 +40,10 @@ const doors: Door[] = [
     method: "GET",
     path: "/v1/late",
     action: "open",
-    handle: (c) => {
+    handle: async (c) => {
       c.env.outgoing.writeHead(200, { "Content-Length": "10" });
-      c.env.outgoing.write("half");
+      // Until it is on its way a connection that is cut takes the head with it.
+      await new Promise((resolve) => c.env.outgoing.write("half", resolve));
       throw new Error("too late");
     },
   },
