@@ -10,7 +10,7 @@ import { type Closure, isRevoked, loadManifest } from "./closure.ts";
 import { blobFaults } from "./closure-faults.ts";
 import { personOf } from "./manifest-rows.ts";
 import type { Services } from "./ports.ts";
-import { referrersByTurns } from "./referrers-by-turns.ts";
+import { type Turns, referrersByTurns } from "./referrers-by-turns.ts";
 import { findManifest } from "./serving.ts";
 
 type Needs = Pick<Services, "metadata">;
@@ -18,7 +18,7 @@ type Needs = Pick<Services, "metadata">;
 /** RULES 6: what a promotion covers by default, at most. */
 const MAX_COVERS = 1_000;
 const MAX_COVER_BYTES = 16 * 1024 * 1024;
-/** Rows of evidence that are looked at; the rest is reported as not considered. */
+/** Rows that are looked at of what is attached to the artifact and its parts, and again to that; the rest is reported as not considered. */
 const MAX_SCANNED = 5_000;
 
 export interface CoverRequest {
@@ -65,33 +65,47 @@ export async function gatherCovers(needs: Needs, repository: RepositoryName, clo
   };
 }
 
-/** Finds what has the form of evidence, within one bound for the whole decision. */
+/** Finds what has the form of evidence, within a bound for each of its steps. */
 class EvidenceScan {
   /** Rows beyond the bound: there are at least that many. */
   skipped = 0;
   readonly #needs: Needs;
   readonly #repository: RepositoryName;
   readonly #seen = new Set<Digest>();
-  #budget = MAX_SCANNED;
 
   constructor(needs: Needs, repository: RepositoryName) {
     this.#needs = needs;
     this.#repository = repository;
   }
 
+  /** Each subject has its share of the rows that are looked at, so that junk on one of them hides nothing of another; what is left is for all. */
   async evidenceOf(subjects: readonly ManifestRecord[], wanted: (kind: EvidenceKind) => boolean): Promise<readonly Candidate[]> {
     const found: Candidate[] = [];
-    for (const subject of subjects) {
+    const take = (candidate: Candidate): void => {
+      if (wanted(candidate.kind)) found.push(candidate);
+    };
+    const all: Turns[] = [];
+    let budget = MAX_SCANNED;
+    for (const [n, subject] of subjects.entries()) {
       const turns = await referrersByTurns(this.#needs, { repository: this.#repository, subjects: namesOf(subject), isEvidence: true });
-      for (; this.#budget > 0; this.#budget -= 1) {
-        const digest = await turns.next();
-        if (digest === undefined) break;
-        const candidate = await this.#candidate(digest);
-        if (candidate !== undefined && wanted(candidate.kind)) found.push(candidate);
-      }
-      this.skipped += turns.left;
+      const share = Math.min(budget, Math.ceil(budget / (subjects.length - n)));
+      budget -= await this.#look(turns, share, take);
+      all.push(turns);
     }
+    for (const turns of all) budget -= await this.#look(turns, budget, take);
+    this.skipped += all.reduce((sum, { left }) => sum + left, 0);
     return found;
+  }
+
+  /** Looks at so many referrers at most; how many there were. */
+  async #look(turns: Turns, most: number, take: (candidate: Candidate) => void): Promise<number> {
+    for (let count = 0; count < most; count += 1) {
+      const digest = await turns.next();
+      if (digest === undefined) return count;
+      const candidate = await this.#candidate(digest);
+      if (candidate !== undefined) take(candidate);
+    }
+    return most;
   }
 
   async #candidate(digest: Digest): Promise<Candidate | undefined> {
