@@ -49,7 +49,8 @@ export class Scene {
     return this;
   }
   async blobs(...contents: readonly string[]): Promise<this> {
-    for (const content of contents) await this.world.pushBlob(this.#pusher, this.place, content);
+    // At once, since each by itself waits for the disk.
+    await Promise.all(contents.map((content) => this.world.pushBlob(this.#pusher, this.place, content)));
     return this;
   }
   async approve(label: What): Promise<this> {
