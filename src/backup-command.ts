@@ -3,10 +3,11 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { loadConfig } from "./config.ts";
 import { createLogger } from "./log.ts";
+import { storageFailure } from "./registry/storage-failure.ts";
 import { type BackupReport, backUp } from "./registry/back-up.ts";
 import { checkBackup, restore } from "./registry/restore.ts";
 import { StartError } from "./start-error.ts";
-import { BackupFolder } from "./storage/backup-folder.ts";
+import { BackupError, BackupFolder } from "./storage/backup-folder.ts";
 import { openDataDirectory } from "./storage/data-directory.ts";
 import { openFilesystem } from "./storage/filesystem.ts";
 import { openLmdb } from "./storage/lmdb.ts";
@@ -29,6 +30,39 @@ export function isBackupCommand(text: string): text is BackupCommand {
 /** Makes, checks or restores a backup for who is on this machine; what there is to say. Throws what an operator can mend in words. */
 export async function runBackupCommand(command: BackupCommand, path: string, given: Given): Promise<string> {
   const passphrase = await readPassphrase(given.passphraseFile);
+  try {
+    return await runIn(command, path, { ...given, passphrase });
+  } catch (error) {
+    throw inWords(error, AFTERWARDS[command]) ?? error;
+  }
+}
+
+const AFTERWARDS: Readonly<Record<BackupCommand, string>> = {
+  backup: "an earlier backup in the folder is what it was, and the registry as well; make room, and run it again",
+  "check-backup": "nothing was changed; run it again",
+  restore: "what is there is no registry: make room, empty the data directory, and run it again",
+};
+
+/** What a disk that is full or fails says; undefined for anything else. LMDB copies say it by the system's text alone. */
+function inWords(error: unknown, afterwards: string): BackupError | undefined {
+  if (!(error instanceof Error)) return undefined;
+  const failure = storageFailure(error)?.code ?? BY_TEXT[error.message];
+  if (failure === undefined) return undefined;
+  const what = failure === "STORAGE_FULL" ? "there is no room left on the disk" : "the disk failed";
+  return new BackupError(`${what} (${error.message}): ${afterwards}`, { cause: error });
+}
+
+const BY_TEXT: Readonly<Record<string, "STORAGE_FULL" | "STORAGE_FAILED">> = {
+  "No space left on device": "STORAGE_FULL",
+  "Disk quota exceeded": "STORAGE_FULL",
+  "Input/output error": "STORAGE_FAILED",
+};
+
+interface Asked extends Given {
+  readonly passphrase: string;
+}
+
+async function runIn(command: BackupCommand, path: string, { passphrase, ...given }: Asked): Promise<string> {
   const folder = await BackupFolder.open(resolve(path), { make: command === "backup" });
   try {
     if (command === "backup") return told("The backup holds", await makeBackup(folder, passphrase));

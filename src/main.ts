@@ -13,6 +13,7 @@ import { recoverOperator } from "./registry/recover.ts";
 import { openServiceManager, takeNotification } from "./service-manager.ts";
 import { openRegistry } from "./services.ts";
 import { StartError } from "./start-error.ts";
+import { AddressSpaceError } from "./storage/address-space.ts";
 import { BackupError } from "./storage/backup-folder.ts";
 import { DataDirectoryError } from "./storage/data-directory.ts";
 import { SealError } from "./storage/sealed.ts";
@@ -93,9 +94,17 @@ function complain(text: string, code: number): number {
 
 /** Whatever an operator can mend is told in words; all else is a fault of ours, and shows where it came from. */
 function refusal(error: unknown): string | undefined {
-  const known = [ConfigError, StartError, DataDirectoryError, SecretFileError, SigningError, FirstModelsError, BackupError, SealError].some(
-    (kind) => error instanceof kind,
-  );
+  const known = [
+    AddressSpaceError,
+    ConfigError,
+    StartError,
+    DataDirectoryError,
+    SecretFileError,
+    SigningError,
+    FirstModelsError,
+    BackupError,
+    SealError,
+  ].some((kind) => error instanceof kind);
   if (known && error instanceof Error) return error.message;
   return error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS") ? error.message : undefined;
 }

@@ -152,6 +152,17 @@ test("a registry that is backed up while it serves is restored elsewhere with al
   expect(await second.stop()).toBe(0);
 });
 
+test("a limit of address space, under which the metadata store would crash, is refused in words", async () => {
+  const program = new URL("../src/main.ts", import.meta.url).pathname;
+  const env = { REGISTRY_DIR: at("data"), BIND_ADDR: "127.0.0.1:0" };
+  const { code, err } = await new Promise<Omit<Ran, "out">>((resolve) => {
+    execFile("prlimit", [`--as=${100 * 1024 ** 3}`, process.execPath, program], { env }, (error, _, said) => {
+      resolve({ code: typeof error?.code === "number" ? error.code : 0, err: said });
+    });
+  });
+  expect([code, err]).toEqual([1, expect.stringContaining("RLIMIT_AS")]);
+});
+
 test("what cannot be a backup, or a place for one, is refused in words and changed in nothing", async () => {
   const data = at("data");
   const refusal = async (...asked: Parameters<typeof command>): Promise<string> => {

@@ -30,21 +30,54 @@ export async function backUp(needs: Needs, folder: BackupFolder, passphrase: str
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const secrets = await readSecretFiles(needs.paths);
     const id = await folder.addMetadata(needs.paths.metadata);
-    if (!isSame(secrets, await readSecretFiles(needs.paths))) continue;
-    const metadata = await folder.openMetadata(id);
+    const tried = await copyContent(needs, folder, { id, secrets }).catch(async (error: unknown) => {
+      // It would take the room that the next backup needs.
+      await folder.dropMetadata(id).catch(() => undefined);
+      throw error;
+    });
+    copied += tried.copied;
+    if (tried.content === undefined) {
+      await folder.dropMetadata(id);
+      continue;
+    }
+    const { content, metadata } = tried;
     try {
-      const blobs = await copyBlobs(needs, folder, metadata);
-      copied += blobs.copied;
-      if (blobs.isOutdated) continue;
-      const head = await soundHead(metadata);
-      const content = { v: 1 as const, takenAt: needs.clock(), audit: head, blobs: blobs.total, lost: blobs.lost, secrets };
       await folder.finish(passphrase, content, id, (digest) => isKept(metadata, digest));
-      return { takenAt: content.takenAt, audit: head, blobs: blobs.total, lost: blobs.lost, copied };
     } finally {
       await metadata.close();
     }
+    const { takenAt, audit, blobs, lost } = content;
+    return { takenAt, audit, blobs, lost, copied };
   }
   throw new BackupError("content is being deleted faster than it can be copied; try again");
+}
+
+type Tried = { readonly copied: number } & (
+  | { readonly content: Omit<BackupContent, "metadata">; readonly metadata: MetadataStore }
+  /** The copy of the metadata is too old. */
+  | { readonly content: undefined }
+);
+
+/** Copies what a copy of the metadata names; the copy is open then, for the caller to close. */
+async function copyContent(
+  needs: Needs,
+  folder: BackupFolder,
+  { id, secrets }: { readonly id: string; readonly secrets: SecretFiles },
+): Promise<Tried> {
+  if (!isSame(secrets, await readSecretFiles(needs.paths))) return { copied: 0, content: undefined };
+  const metadata = await folder.openMetadata(id);
+  try {
+    const { copied, isOutdated, total: blobs, lost } = await copyBlobs(needs, folder, metadata);
+    if (!isOutdated) {
+      const content = { v: 1 as const, takenAt: needs.clock(), audit: await soundHead(metadata), blobs, lost, secrets };
+      return { copied, content, metadata };
+    }
+    await metadata.close();
+    return { copied, content: undefined };
+  } catch (error) {
+    await metadata.close();
+    throw error;
+  }
 }
 
 /** The end of an audit chain that was proven from its beginning; throws when it does not hold. */

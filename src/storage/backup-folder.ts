@@ -76,8 +76,18 @@ export class BackupFolder {
   /** Copies the metadata as they are now; the folder of the copy, which `finish` takes. */
   async addMetadata(directory: string): Promise<string> {
     const folder = randomUUID();
-    await copyLmdb(directory, this.metadataPath(folder));
+    try {
+      await copyLmdb(directory, this.metadataPath(folder));
+    } catch (error) {
+      await this.dropMetadata(folder).catch(() => undefined);
+      throw error;
+    }
     return folder;
+  }
+
+  /** Removes a copy of the metadata that no backup is made of. */
+  async dropMetadata(folder: string): Promise<void> {
+    await rm(this.metadataPath(folder), { recursive: true, force: true });
   }
 
   /** Opens a copy of the metadata, to be closed by the caller. */
@@ -122,7 +132,7 @@ export class BackupFolder {
     for (const folder of [METADATA, BLOBS]) await syncFolders(join(this.#path, folder));
     await writeOwnFile(join(this.#path, SEALED), await seal(passphrase, Buffer.from(JSON.stringify(sealed))));
     for (const name of await readdir(join(this.#path, METADATA))) {
-      if (/^[0-9a-f-]{36}$/.test(name) && name !== metadata) await rm(join(this.#path, METADATA, name), { recursive: true, force: true });
+      if (/^[0-9a-f-]{36}$/.test(name) && name !== metadata) await this.dropMetadata(name);
     }
     for await (const { path, digest } of this.#files()) {
       // One without a digest was being copied when a backup was killed.

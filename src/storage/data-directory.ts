@@ -44,6 +44,7 @@ export async function openDataDirectory(path: string, options: { readonly worker
   await refuseSeveralFilesystems(paths);
   const lock = await takeLock(paths);
   try {
+    await refuseHalfRestored(paths);
     await makeSecret(paths.metadata);
     return { paths, secret: await readSecret(paths.metadata), isOpenToOthers, release: () => lock.release() };
   } catch (error) {
@@ -115,6 +116,16 @@ async function takeLock({ root, metadata }: DataDirectory["paths"]): Promise<Pro
     if (!(error instanceof InUseError)) throw error;
     throw new DataDirectoryError(`${root} is in use by another registry: stop that one first, or set REGISTRY_DIR to another directory`);
   }
+}
+
+/** Where `restored-directory.ts` makes the metadata of a backup, below `metadata`, until they are whole. */
+export const RESTORING = "restoring";
+
+/** A registry that began anew among what a restore left would look like the restored one that has lost everything. */
+async function refuseHalfRestored({ root, metadata }: DataDirectory["paths"]): Promise<void> {
+  if ((await stat(join(metadata, RESTORING)).catch(noneWhenMissing)) === undefined) return;
+  if ((await stat(join(metadata, "data.mdb")).catch(noneWhenMissing)) !== undefined) return;
+  throw new DataDirectoryError(`${root} holds a restore that did not come to its end: empty it, and restore again`);
 }
 
 /** Made whole under another name first, so that a crash leaves no half of one. */

@@ -4,6 +4,7 @@ import { type RootDatabase, open } from "lmdb";
 import { z } from "zod";
 import { type Link, append, linkSchema } from "../audit/chain.ts";
 import type { AuditEvent } from "../audit/event.ts";
+import { demandAddressSpace } from "./address-space.ts";
 import { StorageFullError } from "./blob-store.ts";
 import { isOperational, keys } from "./keys.ts";
 import { decodeKey, encodeKey, encodeKeyBriefly } from "./lmdb-key.ts";
@@ -23,9 +24,10 @@ const OWN: ReadonlySet<string> = new Set([CHANGE[0], HEAD[0], keys.audits()[0]])
  *
  * `onBroken` is told that the environment is of no more use to this process: LMDB could not show a commit, and begins no transaction any
  * more until it is opened anew. Reads throw from then on, and commits may never be answered, so that the process had better end. What was
- * acknowledged before is safe.
+ * acknowledged before is safe. Throws `AddressSpaceError` where the map cannot be had.
  */
 export async function openLmdb(directory: string, onBroken: (error: unknown) => void = () => undefined): Promise<MetadataStore> {
+  demandAddressSpace();
   const database = open<Buffer, Buffer>({
     path: directory,
     keyEncoding: "binary",

@@ -5,7 +5,7 @@ import { type BackupContent, BackupError, type BackupFolder } from "./backup-fol
 import type { BlobStore } from "./blob-store.ts";
 import { noneWhenMissing } from "./claim.ts";
 import { copyVerified, fileDigest } from "./copy-verified.ts";
-import { type DataDirectory, openDataDirectory } from "./data-directory.ts";
+import { type DataDirectory, RESTORING, openDataDirectory } from "./data-directory.ts";
 import { blobPath, openFilesystem } from "./filesystem.ts";
 import { openLinkedTree } from "./linked-tree.ts";
 import { openLmdb } from "./lmdb.ts";
@@ -82,7 +82,7 @@ export class RestoredDirectory {
 }
 
 function stagingIn(metadata: string): string {
-  return join(metadata, "restoring");
+  return join(metadata, RESTORING);
 }
 
 async function takeMetadata(folder: BackupFolder, { metadata }: BackupContent, staging: string): Promise<void> {

@@ -128,6 +128,23 @@ test("what is collected between the copy of the metadata and that of the bytes m
   await checkBackup(backup, PASSPHRASE);
 });
 
+test.each(["addMetadata", "openMetadata", "addBlob", "finish"] as const)(
+  "a disk that fails at %s leaves the earlier backup whole, and the next one succeeds without what it left",
+  async (step) => {
+    const first = await backUp(registry.services, backup, PASSPHRASE);
+    await Transitions.over(registry.directory, registry.services).blob(publisher, HERE, "more");
+    const call = backup[step].bind(backup);
+    const broken = Object.assign(new Error("i/o error"), { code: "EIO" });
+    Object.assign(backup, { [step]: () => Promise.reject(broken) });
+    await expect(backUp(registry.services, backup, PASSPHRASE)).rejects.toBe(broken);
+    Object.assign(backup, { [step]: call });
+    expect((await checkBackup(backup, PASSPHRASE)).audit).toEqual(first.audit);
+    const second = await backUp(registry.services, backup, PASSPHRASE);
+    expect(second.blobs.count).toBe(first.blobs.count + 1);
+    expect(await readdir(join(folder, "backup", "metadata-copies"))).toHaveLength(2);
+  },
+);
+
 test("damaged bytes are not taken for good ones, and are out of service where the backup is restored", async () => {
   await overwrite(blobPath(registry.services.paths.blobs, WEIGHTS), (bytes) => bytes.writeUInt8(bytes.readUInt8(0) ^ 1, 0));
   const report = await backUp(registry.services, backup, PASSPHRASE);
