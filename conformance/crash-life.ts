@@ -20,6 +20,15 @@ const SETTLING = 25;
 /** Garbage of earlier rounds is collected while clients drive; what they are about to name is younger than the grace. */
 const COLLECTING = { REGISTRY_GC_INTERVAL: "1s", REGISTRY_GC_GRACE: "60s", REGISTRY_UPLOAD_EXPIRY: "10m" } as const;
 
+/** While the server is stopped, its clients are as slow as it takes to check a state. */
+const PATIENT = {
+  REGISTRY_UPLOAD_WINDOW: "1h",
+  REGISTRY_HEADERS_TIMEOUT: "1h",
+  REGISTRY_KEEP_ALIVE_TIMEOUT: "1h",
+  REGISTRY_IDLE_TIMEOUT: "1h",
+  REGISTRY_WORKER_TIMEOUT: "1h",
+} as const;
+
 /** One data directory, from its first start on, and everything that was acknowledged about it. */
 export class CrashLife {
   readonly #folder: string;
@@ -63,7 +72,7 @@ export class CrashLife {
   /** Starts, checks what was acknowledged before, drives, kills. */
   async round(): Promise<void> {
     if (this.#chance.inHundred(KILLED_STARTS)) await this.#killedStart();
-    const server = await this.#start(COLLECTING);
+    const server = await this.#start(this.#states === 0 ? COLLECTING : { ...COLLECTING, ...PATIENT });
     try {
       await this.#check(server);
       await this.#drive(server);

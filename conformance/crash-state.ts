@@ -1,12 +1,6 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { tidySigningKeys } from "../src/registry/attestation-keys.ts";
-import { countOnce } from "../src/registry/count-usage.ts";
-import { finishWithdrawals } from "../src/registry/revoke-everywhere.ts";
-import { repairRuntimeTree } from "../src/registry/runtime-folders.ts";
-import { countStatesOnce } from "../src/registry/count-states.ts";
-import { removeUnwrittenResult } from "../src/storage/result-file.ts";
-import { removeUnwrittenSecrets } from "../src/storage/secret-file.ts";
+import { makeGoodAlone, makeGoodBeforeServing } from "../src/registry/make-good.ts";
 import type { RuntimeTree } from "../src/storage/runtime-tree.ts";
 import { type TestRegistry, startTestRegistry } from "../test/support/server.ts";
 import type { AuditReader } from "./crash-audit.ts";
@@ -56,13 +50,8 @@ async function startAndCheck(truths: readonly RepositoryTruth[], audit: AuditRea
 /** What the program itself does at a start before it serves, when none of the processes that wrote the data is left. */
 async function makeGood(registry: TestRegistry): Promise<void> {
   const services = { ...registry.services, tree: new AloneTree(registry.services.tree) };
-  await removeUnwrittenSecrets(services.paths.credentials);
-  await removeUnwrittenResult(services.integrityResultPath);
-  await countOnce(services);
-  await countStatesOnce(services);
-  await tidySigningKeys(services);
-  await repairRuntimeTree(services);
-  await finishWithdrawals(services);
+  await makeGoodAlone(services, { credentials: services.paths.credentials, integrityResult: services.integrityResultPath });
+  await makeGoodBeforeServing(services);
 }
 
 /** A tree whose other holders have ended: in truth they are stopped, and would keep what they hold. */

@@ -89,8 +89,11 @@ export class ConfigError extends Error {
   }
 }
 
-/** Variables that begin with REGISTRY_ and are no settings: the file's path, and securectl's address of the server. */
-const NOT_SETTINGS: ReadonlySet<string> = new Set(["REGISTRY_CONFIG", "REGISTRY_URL"]);
+/**
+ * Variables that begin with REGISTRY_ and are no settings: the file's path, securectl's address of the server, and where podman, buildah and
+ * skopeo keep their logins (containers-auth.json(5)), which is set in the shell of many who start a registry, too.
+ */
+const NOT_SETTINGS: ReadonlySet<string> = new Set(["REGISTRY_CONFIG", "REGISTRY_URL", "REGISTRY_AUTH_FILE"]);
 
 /** Reads the environment and the file that it names; throws `ConfigError` with every reason to refuse. */
 export function loadConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {

@@ -6,19 +6,16 @@ import type { Logger } from "./log.ts";
 import { type MetricsListener, listenForMetrics } from "./metrics-listener.ts";
 import { MetricSet, type Snapshot } from "./metrics/metric-set.ts";
 import { nextSteps } from "./next-steps.ts";
-import { tidySigningKeys } from "./registry/attestation-keys.ts";
-import { countStatesOnce } from "./registry/count-states.ts";
-import { countOnce } from "./registry/count-usage.ts";
 import { registerFirstModels } from "./registry/first-models.ts";
 import { type FirstStart, firstStart } from "./registry/first-start.ts";
+import { makeGoodAlone } from "./registry/make-good.ts";
 import type { PassedSockets } from "./passed-sockets.ts";
 import type { ServiceManager } from "./service-manager.ts";
 import { openRegistry, publicUrlOf } from "./services.ts";
 import type { Address } from "./settings.ts";
 import { StartError } from "./start-error.ts";
 import { type DataDirectory, openDataDirectory } from "./storage/data-directory.ts";
-import { removeUnwrittenResult } from "./storage/result-file.ts";
-import { readSecretFile, removeUnwrittenSecrets } from "./storage/secret-file.ts";
+import { readSecretFile } from "./storage/secret-file.ts";
 import { packageVersion } from "./version.ts";
 import { Workers } from "./workers.ts";
 
@@ -197,11 +194,7 @@ async function prepare(config: Config, { directory, reserved, told }: Held, log:
   if (config.tls !== undefined) await readCertificate(config.tls).catch(refuseCertificate);
   const registry = await openRegistry(config, reserved.port, log);
   try {
-    await removeUnwrittenSecrets(paths.credentials);
-    await removeUnwrittenResult(config.integrityResultPath);
-    await countOnce(registry);
-    await countStatesOnce(registry);
-    await tidySigningKeys(registry);
+    await makeGoodAlone(registry, { credentials: paths.credentials, integrityResult: config.integrityResultPath });
     const first = await firstStart(registry, paths.credentials, registry.serviceTokenPlace);
     const token = await registry.serviceToken();
     if (token?.readableByOthers === true) {

@@ -18,9 +18,8 @@ import { type Answer, type Question, answerSchema } from "./limits/question.ts";
 import { type Logger, createLogger } from "./log.ts";
 import type { Snapshot } from "./metrics/metric-set.ts";
 import { PrimaryLimits } from "./primary-limits.ts";
+import { makeGoodBeforeServing } from "./registry/make-good.ts";
 import { measure } from "./registry/measure.ts";
-import { finishWithdrawals } from "./registry/revoke-everywhere.ts";
-import { repairRuntimeTree } from "./registry/runtime-folders.ts";
 import { type Registry, openRegistry } from "./services.ts";
 import { packageVersion } from "./version.ts";
 
@@ -123,9 +122,7 @@ async function begin({ config, listening }: Beginning, cues: Cues): Promise<Runn
   try {
     const registry = await openRegistry(config, listening.port, log, cues.limits);
     const server = await serverOf(registry, config, cues);
-    // What a crash left between a commit and its folder is made good before anybody is answered (RULES 23).
-    await repairRuntimeTree(registry);
-    await finishWithdrawals(registry);
+    await makeGoodBeforeServing(registry);
     report({ report: "prepared" });
     await cues.toListen;
     await listen(server, config.bind.host, listening);

@@ -143,6 +143,10 @@ describe("file and environment", () => {
     expect(refusal({ REGISTRY_CONFIG: folder })).toEqual(["REGISTRY_CONFIG: the file is not a regular file"]);
   });
 
+  test("variables that belong to other programs are left alone: securectl's, and those of podman and its kin", () => {
+    expect(loadConfig({ REGISTRY_URL: "http://127.0.0.1:8470", REGISTRY_AUTH_FILE: "/run/auth.json" }).bind.port).toBe(8470);
+  });
+
   test("an unknown variable that begins with REGISTRY_ is refused", () => {
     expect(refusal({ REGISTRY_DIRECTORY: "x", REGISTRY_PORT: "tcp://10.0.0.1:80" })).toEqual([
       expect.stringMatching(/^unknown in the environment: REGISTRY_DIRECTORY, REGISTRY_PORT .*enableServiceLinks/),

@@ -16,6 +16,24 @@ export function isArchive({ mediaType }: Descriptor): boolean {
   return ARCHIVE.test(mediaType);
 }
 
+/** How a tar archive is packed. */
+export const PACKINGS = ["none", "gzip", "zstd"] as const;
+export type Packing = (typeof PACKINGS)[number];
+
+/** Layers of models as ModelPack, what came before it, and KitOps type them. */
+const MODEL_ARCHIVE = /^application\/vnd\.(?:cncf\.model|cnai\.model|kitops\.modelkit)\..+\.tar(?:\+(gzip|zstd))?$/;
+
+/** How a layer with files of a model is packed, by its type; undefined for any other layer. */
+export function packingOf({ mediaType }: Pick<Descriptor, "mediaType">): Packing | undefined {
+  const [found, packing = "none"] = MODEL_ARCHIVE.exec(mediaType) ?? [];
+  return found === undefined ? undefined : PACKINGS.find((each) => each === packing);
+}
+
+/** Does a file tell people about the others, by its name? */
+export function isReadme(path: string): boolean {
+  return /(?:^|\/)readme(?:\.md|\.markdown|\.txt)?$/i.test(path);
+}
+
 /** Is a layer a model file whose header can be read, as far as its name and type say? */
 export function isModelFile(descriptor: Descriptor): boolean {
   if (isArchive(descriptor)) return false;

@@ -76,6 +76,8 @@ export function measuredInspector(inspector: Inspector, meter: Meter): Inspector
   return {
     facts: (...args) => timed("header", inspector.facts(...args)),
     details: (...args) => timed("details", inspector.details(...args)),
+    files: (...args) => timed("archive", inspector.files(...args)),
+    card: (...args) => timed("card", inspector.card(...args)),
     generate: (...args) => timed("tensor-manifest", inspector.generate(...args)),
     verify: (...args) => timed("tensor-verification", inspector.verify(...args)),
     diff: (...args) => timed("tensor-diff", inspector.diff(...args)),

@@ -1,92 +1,92 @@
 import type { ModelDetails } from "../formats/model-details.ts";
 import type { Unreadable } from "../formats/model-facts.ts";
+import type { PackedFile, PackedFiles } from "../formats/tar-members.ts";
 import type { Digest } from "../oci/digest.ts";
+import type { Packing } from "../oci/layer-file.ts";
 import { InspectionError } from "../scan/inspection.ts";
-import type { Caller, Services } from "./ports.ts";
+import type { PackedCard } from "../scan/inspector.ts";
+import type { Services } from "./ports.ts";
+import { type Asking, type Reading, Readings, UnderWay } from "./readings.ts";
 
-/** What is known of the inside of a model file. `under-way`: a process is still reading it; ask again. */
-export type Inside = ModelDetails | Unreadable | "under-way";
+/** What is known of the inside of a file. `under-way`: a process is still reading it; ask again. */
+type Known<T> = T | Unreadable | "under-way";
 
-/** Who asks, as a person: keys that an owner made for itself ask as one (RULES 17). */
-interface Asking {
-  readonly principal: Pick<Caller["principal"], "countsAs">;
+/** A file in a layer that is an archive. */
+export interface PackedAt {
+  readonly packing: Packing;
+  readonly file: PackedFile;
 }
 
-/** Files that are remembered in a process: each up to some megabytes of names. */
-const MAX_REMEMBERED = 16;
-/** Files that are being read or wait for it, and those of them that one person asked for: who opens many pages has nobody else wait longer. */
-const MAX_UNDER_WAY = 8;
-const MAX_OF_PERSON = 2;
 /** Milliseconds that a page waits. */
 const PATIENCE = 8_000;
 
+type Needs = Pick<Services, "inspector" | "blobs" | "log">;
+
 /**
- * Headers of model files, read when somebody asks and remembered by the digest of the file, so that they never change. Reading is done by
- * processes of their own; this one waits a while, and goes on without them.
+ * Headers of model files and what is in archives, read when somebody asks and remembered by the digest of the file, so that they never change.
+ * Reading is done by processes of their own; this one waits a while, and goes on without them.
  */
 export class ModelInsides {
-  readonly #services: Pick<Services, "inspector" | "blobs" | "log">;
-  readonly #patience: number;
-  /** The one that was asked for last at the end. */
-  readonly #known = new Map<string, ModelDetails | Unreadable>();
-  readonly #underWay = new Map<string, { readonly person: string; readonly reading: Promise<Inside> }>();
+  readonly #services: Needs;
+  readonly #details: Readings<ModelDetails>;
+  readonly #files: Readings<PackedFiles>;
+  readonly #cards: Readings<PackedCard>;
 
-  constructor(services: Pick<Services, "inspector" | "blobs" | "log">, patience = PATIENCE) {
+  constructor(services: Needs, patience = PATIENCE) {
     this.#services = services;
-    this.#patience = patience;
+    const underWay = new UnderWay();
+    this.#details = new Readings(underWay, patience);
+    this.#files = new Readings(underWay, patience);
+    this.#cards = new Readings(underWay, patience);
   }
 
   /** What is remembered of a file; asks for nothing. */
   remembered(digest: Digest): ModelDetails | Unreadable | undefined {
-    const known = this.#known.get(digest);
-    if (known === undefined) return undefined;
-    this.#known.delete(digest);
-    this.#known.set(digest, known);
-    return known;
+    return this.#details.remembered(digest);
   }
 
   /** The inside of a file that is served to the caller; `name` says by its ending what it claims to be. */
-  async of({ principal }: Asking, digest: Digest, name: string): Promise<Inside> {
-    const known = this.remembered(digest);
-    if (known !== undefined) return known;
-    const reading = this.#underWay.get(digest)?.reading ?? this.#begin(principal.countsAs, digest, name);
-    if (reading === undefined) return "under-way";
-    const { promise, resolve } = Promise.withResolvers<Inside>();
-    const timer = setTimeout(() => resolve("under-way"), this.#patience);
-    try {
-      return await Promise.race([reading, promise]);
-    } finally {
-      clearTimeout(timer);
-    }
+  async of(asking: Asking, digest: Digest, name: string): Promise<Known<ModelDetails>> {
+    const { inspector } = this.#services;
+    return this.#details.of(asking, digest, () => this.#read(digest, (path) => inspector.details(path, name)));
   }
 
-  #begin(person: string, digest: Digest, name: string): Promise<Inside> | undefined {
-    const ofPerson = [...this.#underWay.values()].filter((each) => each.person === person).length;
-    if (this.#underWay.size >= MAX_UNDER_WAY || ofPerson >= MAX_OF_PERSON) return undefined;
-    const reading = this.#read(digest, name).finally(() => this.#underWay.delete(digest));
-    this.#underWay.set(digest, { person, reading });
-    return reading;
+  /** The inside of a file in an archive that is served to the caller, where `filesIn` found it. */
+  async inArchive(asking: Asking, digest: Digest, { packing, file }: PackedAt): Promise<Known<ModelDetails>> {
+    const { inspector } = this.#services;
+    const place = { packing, at: file.at, size: file.size };
+    return this.#details.of(asking, `${digest} ${packing} ${file.at}`, () =>
+      this.#read(digest, (path) => inspector.details(path, file.path, place)),
+    );
   }
 
-  async #read(digest: Digest, name: string): Promise<Inside> {
-    const { inspector, blobs, log } = this.#services;
-    const file = blobs.fileOf(digest);
-    if (file === undefined) return { unreadable: "the storage keeps it in no file that can be looked into" };
+  /** The files in an archive that is served to the caller. */
+  async filesIn(asking: Asking, digest: Digest, packing: Packing): Promise<Known<PackedFiles>> {
+    const { inspector } = this.#services;
+    return this.#files.of(asking, `${digest} ${packing}`, () => this.#read(digest, (path) => inspector.files(path, packing)));
+  }
+
+  /** The beginning of the README in an archive that is served to the caller. */
+  async cardIn(asking: Asking, digest: Digest, packing: Packing): Promise<Known<PackedCard>> {
+    const { inspector } = this.#services;
+    return this.#cards.of(asking, `${digest} ${packing}`, () => this.#read(digest, (path) => inspector.card(path, packing)));
+  }
+
+  async #read<T>(digest: Digest, look: (path: string) => Promise<T | Unreadable>): Promise<Reading<T>> {
+    const { blobs, log } = this.#services;
+    const path = blobs.fileOf(digest);
+    if (path === undefined) return passing("the storage keeps it in no file that can be looked into");
     try {
-      const inside = await inspector.details(file, name);
-      this.#remember(digest, inside);
-      return inside;
+      return { result: await look(path), isLasting: true };
     } catch (error) {
       // It is not the file's fault, and may be otherwise the next time.
-      if (error instanceof InspectionError) return { unreadable: error.message };
+      if (error instanceof InspectionError) return passing(error.message);
       log.error({ err: error, digest }, "a file could not be looked into");
-      return { unreadable: "it could not be looked into: an operator finds why in the log" };
+      return passing("it could not be looked into: an operator finds why in the log");
     }
   }
+}
 
-  #remember(digest: Digest, inside: ModelDetails | Unreadable): void {
-    this.#known.set(digest, inside);
-    const [oldest] = this.#known.keys();
-    if (this.#known.size > MAX_REMEMBERED && oldest !== undefined) this.#known.delete(oldest);
-  }
+function passing(why: string): Reading<never> {
+  return { result: { unreadable: why }, isLasting: false };
 }

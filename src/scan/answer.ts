@@ -1,8 +1,12 @@
 import { z } from "zod";
 import { MAX_LISTED_ENTRIES, MAX_LISTED_TENSORS, MAX_SHOWN_VALUE } from "../formats/model-details.ts";
+import { MAX_LISTED_FILES } from "../formats/tar-members.ts";
 
 /** What a process is asked to do. */
-export type Task = "facts" | "details" | "generate" | "verify" | "diff";
+export type Task = "facts" | "details" | "files" | "card" | "generate" | "verify" | "diff";
+
+/** Of a README so many bytes are taken out of its archive. */
+export const MAX_CARD_BYTES = 64 * 1024;
 
 const reason = z.string().max(1_024);
 const line = z.string().max(8_192);
@@ -53,10 +57,15 @@ export const manifestDiffSchema = z.strictObject({
     .readonly(),
 });
 
+const packedFileSchema = z.strictObject({ path: reason.min(1), at: count, size: count });
+
 /** What it answers: one line, which is not believed before it has this form, since whoever made the file may have taken the process over. */
 const answerSchema = z.discriminatedUnion("answer", [
   z.strictObject({ answer: z.literal("facts"), facts: factsSchema }),
   z.strictObject({ answer: z.literal("details"), details: detailsSchema }),
+  z.strictObject({ answer: z.literal("files"), files: z.array(packedFileSchema).max(MAX_LISTED_FILES).readonly(), isWhole: z.boolean() }),
+  /** Its beginning was written to the pipe. */
+  z.strictObject({ answer: z.literal("card"), path: reason, isCut: z.boolean() }),
   /** The manifest was written to the pipe. */
   z.strictObject({ answer: z.literal("generated") }),
   z.strictObject({ answer: z.literal("checked"), check: manifestCheckSchema }),

@@ -9,7 +9,7 @@ const PIECE = 1024 * 1024;
 
 /** Writes one line of an answer. Throws when nobody reads it any more, and so ends the process. */
 export function writeLine(value: unknown): void {
-  writeAll(OUTPUT, `${JSON.stringify(value)}\n`);
+  writeBytes(OUTPUT, Buffer.from(`${JSON.stringify(value)}\n`));
 }
 
 /** Writes text to a descriptor, in large pieces. */
@@ -18,14 +18,14 @@ export function writeText(descriptor: number, parts: Iterable<string>): void {
   for (const part of parts) {
     piece += part;
     if (piece.length < PIECE) continue;
-    writeAll(descriptor, piece);
+    writeBytes(descriptor, Buffer.from(piece));
     piece = "";
   }
-  writeAll(descriptor, piece);
+  writeBytes(descriptor, Buffer.from(piece));
 }
 
-function writeAll(descriptor: number, text: string): void {
-  const bytes = Buffer.from(text);
+/** Writes bytes to a descriptor. */
+export function writeBytes(descriptor: number, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length;) done += writeSync(descriptor, bytes, done);
 }
 

@@ -3,6 +3,7 @@ import { extname } from "node:path";
 import { Duplex } from "node:stream";
 import type { Answer, Task } from "./answer.ts";
 import { AnswerLines } from "./answer-lines.ts";
+import { type Place, placeText } from "./place.ts";
 import { PROGRAM, sandboxFlags } from "./program.ts";
 
 /** Why a file was not inspected though nothing was wrong with it; `message` is safe to show. */
@@ -36,6 +37,8 @@ export interface Inspection {
   readonly task: Task;
   /** The file's name, for what its ending claims. */
   readonly name: string;
+  /** Where in an archive the file is, or how the archive is packed. */
+  readonly place?: Place | undefined;
   /** Descriptors of the files, which become 3, 4, … there. */
   readonly files: readonly number[];
   /** A pipe behind the files: what it is fed, or how many bytes are taken from it. */
@@ -56,14 +59,18 @@ const FIRST_FILE = 3;
  * over. Rejects with `InspectionError` when it cannot be started, and with the signal's reason.
  */
 export async function inspect(inspection: Inspection): Promise<Ended> {
-  const { task, name, files, pipe, limits, signal } = inspection;
+  const { task, name, place, files, pipe, limits, signal } = inspection;
   signal?.throwIfAborted();
-  const child = spawn(process.execPath, [...sandboxFlags(limits.heapMegabytes), PROGRAM, task, endingOf(name)], {
-    env: {},
-    cwd: "/",
-    stdio: ["ignore", "pipe", "pipe", ...files, ...(pipe === undefined ? [] : ["pipe" as const])],
-    windowsHide: true,
-  });
+  const child = spawn(
+    process.execPath,
+    [...sandboxFlags(limits.heapMegabytes), PROGRAM, task, endingOf(name), ...(place === undefined ? [] : [placeText(place)])],
+    {
+      env: {},
+      cwd: "/",
+      stdio: ["ignore", "pipe", "pipe", ...files, ...(pipe === undefined ? [] : ["pipe" as const])],
+      windowsHide: true,
+    },
+  );
   return new Watch(child, inspection).end();
 }
 

@@ -5,9 +5,13 @@ import type { ModelDetails } from "../formats/model-details.ts";
 import type { ModelFacts, Unreadable } from "../formats/model-facts.ts";
 import type { ManifestCheck } from "../formats/tensor-manifest-check.ts";
 import type { ManifestDiff } from "../formats/tensor-manifest-diff.ts";
+import type { PackedFiles } from "../formats/tar-members.ts";
 import { MAX_MANIFEST_BYTES } from "../formats/tensor-manifest-text.ts";
 import type { Logger } from "../log.ts";
+import type { Packing } from "../oci/layer-file.ts";
+import { MAX_CARD_BYTES } from "./answer.ts";
 import { type Ended, type Inspection, InspectionError, inspect } from "./inspection.ts";
+import type { Place } from "./place.ts";
 import { Slots } from "./slots.ts";
 
 /**
@@ -18,14 +22,26 @@ import { Slots } from "./slots.ts";
 export interface Inspector {
   /** What the header of a model file tells, or why it tells nothing. Rejects with `InspectionError` when that could not be found out. */
   facts(path: string, name: string, signal?: AbortSignal): Promise<ModelFacts | Unreadable>;
-  /** The same with the metadata and the tensors themselves, as far as they can be listed. */
-  details(path: string, name: string, signal?: AbortSignal): Promise<ModelDetails | Unreadable>;
+  /** The same with the metadata and the tensors themselves, as far as they can be listed; of a file in an archive where a place is given. */
+  details(path: string, name: string, place?: Place): Promise<ModelDetails | Unreadable>;
+  /** The files in a tar archive, for `details`. Rejects with `InspectionError` as `facts` does. */
+  files(path: string, packing: Packing): Promise<PackedFiles | Unreadable>;
+  /** The beginning of the README in a tar archive. Rejects with `InspectionError` as `facts` does. */
+  card(path: string, packing: Packing): Promise<PackedCard | Unreadable>;
   /** The manifest of a model file's tensors, as text; the file is read whole. */
   generate(path: string, name: string, options?: ReadingOptions): Promise<{ readonly manifest: Uint8Array } | Unreadable>;
   /** Holds a model file, which is read whole, against a manifest: its text, or the path of it. */
   verify(path: string, name: string, manifest: Uint8Array | string, options?: ReadingOptions): Promise<ManifestCheck>;
   /** Compares the manifests in two files. */
   diff(from: string, to: string, signal?: AbortSignal): Promise<ManifestDiff | Unreadable>;
+}
+
+/** What was taken out of an archive. */
+export interface PackedCard {
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  /** Is it longer than that? */
+  readonly isCut: boolean;
 }
 
 /** How a file is read whole. */
@@ -49,7 +65,7 @@ export interface InspectorOptions {
 }
 
 const HEADER_MILLISECONDS = 60_000;
-const READS_HEADER: ReadonlySet<string> = new Set(["facts", "details"]);
+const READS_HEADER: ReadonlySet<string> = new Set(["facts", "details", "files", "card"]);
 const LEAST_RATE = 10 * 1024 * 1024;
 /** Room for the descriptions of the most tensors that are read, in a file and in a manifest. */
 const HEAP_MEGABYTES = 512;
@@ -77,15 +93,27 @@ class ProcessInspector implements Inspector {
   async facts(path: string, name: string, signal?: AbortSignal): Promise<ModelFacts | Unreadable> {
     const { answer, reason } = await this.#inspect([path], { task: "facts", name, signal });
     if (answer?.answer === "facts") return answer.facts;
-    if (answer?.answer === "failed") throw new InspectionError(answer.reason);
-    return { unreadable: whyNot(answer, reason) };
+    return unreadable(answer, reason);
   }
 
-  async details(path: string, name: string, signal?: AbortSignal): Promise<ModelDetails | Unreadable> {
-    const { answer, reason } = await this.#inspect([path], { task: "details", name, signal });
+  async details(path: string, name: string, place?: Place): Promise<ModelDetails | Unreadable> {
+    const { answer, reason } = await this.#inspect([path], { task: "details", name, place });
     if (answer?.answer === "details") return answer.details;
-    if (answer?.answer === "failed") throw new InspectionError(answer.reason);
-    return { unreadable: whyNot(answer, reason) };
+    return unreadable(answer, reason);
+  }
+
+  async files(path: string, packing: Packing): Promise<PackedFiles | Unreadable> {
+    const { answer, reason } = await this.#inspect([path], { task: "files", name: "", place: { packing, at: 0, size: 0 } });
+    if (answer?.answer !== "files") return unreadable(answer, reason);
+    const { files, isWhole } = answer;
+    return { files, isWhole };
+  }
+
+  async card(path: string, packing: Packing): Promise<PackedCard | Unreadable> {
+    const pipe = { maxOutput: MAX_CARD_BYTES };
+    const { answer, output, reason } = await this.#inspect([path], { task: "card", name: "", place: { packing, at: 0, size: 0 }, pipe });
+    if (answer?.answer !== "card") return unreadable(answer, reason);
+    return { path: answer.path, bytes: output, isCut: answer.isCut };
   }
 
   async generate(path: string, name: string, options: ReadingOptions = {}): Promise<{ readonly manifest: Uint8Array } | Unreadable> {
@@ -136,6 +164,12 @@ class ProcessInspector implements Inspector {
     else this.#log?.debug({ answer: answer.answer, peak }, "a file was inspected");
     return ended;
   }
+}
+
+/** Throws where it is not the file's fault. */
+function unreadable(answer: Ended["answer"], reason: string): Unreadable {
+  if (answer?.answer === "failed") throw new InspectionError(answer.reason);
+  return { unreadable: whyNot(answer, reason) };
 }
 
 function whyNot(answer: Ended["answer"], reason: string): string {

@@ -29,7 +29,8 @@ function cardText(card: Card, room: number): Html {
       return shownCard(card, room - ROUND_CARD);
     case "packed":
       return html`<p class="notice">
-          The documents are packed: ${card.layers} ${card.layers === 1 ? "layer" : "layers"} of archives, which are not opened here.
+          The documents are packed, in ${card.layers} ${card.layers === 1 ? "layer" : "layers"} of archives, and no README was found in
+          them.
         </p>
         <p>Unpack them yourself: <code>${card.command}</code></p>`;
     case "unreadable":

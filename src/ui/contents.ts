@@ -15,8 +15,8 @@ export interface ManifestEntry {
   readonly size: number;
   /** The file name that it is given. */
   readonly title: string | undefined;
-  /** Is it a model file whose header can be read? */
-  readonly isModelFile: boolean;
+  /** Is it a model file whose header can be read, or an archive whose files can be listed? */
+  readonly hasInside: boolean;
   /** Of a manifest that the viewer may see. */
   readonly state: State | undefined;
 }
@@ -67,11 +67,11 @@ export function contentsTab({ artifact, entries, from, total, annotations, moreA
 }
 
 function row(artifact: ArtifactName, entry: ManifestEntry): readonly (string | Html)[] {
-  const { role, digest, mediaType, size, title, isModelFile, state } = entry;
+  const { role, digest, mediaType, size, title, hasInside, state } = entry;
   const isSeen = state !== undefined;
   return [
     html`${role} ${isSeen && stateBadge(state)}`,
-    html`${title !== undefined && foreign(title)} ${isModelFile && html`<a href="${insidePath(artifact, digest)}">Look inside</a>`}`,
+    html`${title !== undefined && foreign(title)} ${hasInside && html`<a href="${insidePath(artifact, digest)}">Look inside</a>`}`,
     foreign(mediaType, 120),
     sizeText(size),
     isSeen ? digestLink({ repository: artifact.repository, digest }, shortDigest(digest)) : html`<code>${shortDigest(digest)}</code>`,

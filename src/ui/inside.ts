@@ -1,7 +1,7 @@
 import { type Html, html } from "./html.ts";
 import { type ArtifactName, artifactPath, shortDigest } from "./links.ts";
 import { facts, fittingRows, table } from "./table.ts";
-import { foreign, grouped } from "./text.ts";
+import { foreign, grouped, sizeText } from "./text.ts";
 
 /** What the header of a model file says, a part of it. */
 export interface ShownInside {
@@ -16,13 +16,24 @@ export interface ShownInside {
   readonly tensors: readonly { readonly name: string; readonly type: string; readonly shape: readonly number[] }[];
 }
 
+/** What is in an archive, a part of it. */
+interface ShownArchive {
+  readonly files: readonly { readonly path: string; readonly size: number; readonly isModelFile: boolean }[];
+  readonly isWhole: boolean;
+}
+
 /** A file that somebody looks into. */
 export interface LookInside {
   readonly artifact: ArtifactName;
   readonly digest: string;
   readonly title: string | undefined;
+  /** Where the one of the digest is an archive: which of its files it is, by its place in the list, and its path once that is known. */
+  readonly member: number | undefined;
+  readonly path?: string;
   /** Why there is nothing to show, in a sentence; or that a process is still reading it. */
-  readonly inside: ShownInside | { readonly why: string } | "under-way";
+  readonly inside: ShownInside | ShownArchive | { readonly why: string } | "under-way";
+  /** Where the shown parts of the lists begin. */
+  readonly filesFrom: number;
   /** Where the shown parts of the lists begin. */
   readonly metadataFrom: number;
   readonly tensorsFrom: number;
@@ -32,31 +43,67 @@ export interface LookInside {
 
 /** Bytes of the tab besides rows of metadata and tensors. */
 const ROUND_ROWS = 9_500;
+const FILE_COLUMNS = ["File", "Size"];
 const METADATA_COLUMNS = ["Key", "Type", "Value"];
 const TENSOR_COLUMNS = ["Name", "Type", "Shape"];
+const FILE_PAGE = 50;
 const METADATA_PAGE = 25;
 const TENSOR_PAGE = 40;
 const MAX_SUSPICIONS = 8;
 
-/** Where the header of a file of an artifact is shown. */
+/** Where the header of a file of an artifact is shown, or what is in it where it is an archive. */
 export function insidePath(artifact: ArtifactName, digest: string, more = ""): string {
   return artifactPath(artifact, `contents?inside=${digest}${more}`);
 }
 
-/** The header of a model file: what it says of itself, its metadata and its tensors, a page of each. */
+/** Where this is shown, with another part of a list. */
+function herePath({ artifact, digest, member }: LookInside, more = ""): string {
+  return insidePath(artifact, digest, `${member === undefined ? "" : memberQuery(member)}${more}`);
+}
+
+function memberQuery(place: number): string {
+  return `&member=${place}`;
+}
+
+/** The header of a model file: what it says of itself, its metadata and its tensors, a page of each; or the files of an archive. */
 export function insideTab(look: LookInside): Html {
-  const { artifact, digest, title, inside } = look;
+  const { artifact, digest, member, path, inside } = look;
+  const title = path ?? look.title;
   return html`<h2>Inside ${title === undefined ? html`<code>${shortDigest(digest)}</code>` : foreign(title, 200)}</h2>
-    <p><a href="${artifactPath(artifact, "contents")}">All that the artifact consists of</a></p>
+    <p>
+      <a href="${artifactPath(artifact, "contents")}">All that the artifact consists of</a>${
+        member !== undefined && html`, <a href="${insidePath(artifact, digest)}">all that is in its archive</a>`
+      }
+    </p>
     ${
       inside === "under-way"
-        ? html`<p class="notice" role="status">
-            It is being read. <a href="${insidePath(artifact, digest)}">Look again</a> in some seconds.
-          </p>`
+        ? html`<p class="notice" role="status">It is being read. <a href="${herePath(look)}">Look again</a> in some seconds.</p>`
         : "why" in inside
           ? html`<p class="notice bad">It could not be read: ${foreign(inside.why, 1024)}.</p>`
-          : header(look, inside)
+          : "files" in inside
+            ? fileTable(look, inside)
+            : header(look, inside)
     }`;
+}
+
+function fileTable(look: LookInside, { files, isWhole }: ShownArchive): Html {
+  const { artifact, digest, filesFrom: from, room } = look;
+  const rows = files
+    .slice(from, from + FILE_PAGE)
+    .map(({ path, size, isModelFile }, at) => [
+      html`${foreign(path, 200)} ${isModelFile && html`<a href="${insidePath(artifact, digest, memberQuery(from + at))}">Look inside</a>`}`,
+      sizeText(size),
+    ]);
+  const { count } = fittingRows(FILE_COLUMNS, rows, room - ROUND_ROWS);
+  return html`<p class="soft">Read from the headers of the archive. A runtime gets the archive as it is.</p>
+    ${table({
+      caption: captionOf("Files", { from, shown: count, total: files.length }),
+      columns: FILE_COLUMNS,
+      rows: rows.slice(0, count),
+      empty: "The archive is empty.",
+    })}
+    ${pager({ from, size: FILE_PAGE, shown: count, listed: files.length, total: files.length }, (at) => herePath(look, `&files=${at}`))}
+    ${!isWhole && html`<p class="soft">More is in the archive: of a large one only the beginning is unpacked and listed.</p>`}`;
 }
 
 function header(look: LookInside, inside: ShownInside): Html {
@@ -82,7 +129,8 @@ function header(look: LookInside, inside: ShownInside): Html {
     ${metadataTable(look, inside)} ${tensorTable(look, inside)}`;
 }
 
-function metadataTable({ artifact, digest, metadataFrom: from, room }: LookInside, { metadata, metadataCount }: ShownInside): Html {
+function metadataTable(look: LookInside, { metadata, metadataCount }: ShownInside): Html {
+  const { metadataFrom: from, room } = look;
   const rows = metadata
     .slice(from, from + METADATA_PAGE)
     .map(({ key, type, value, hash }) => [
@@ -97,10 +145,11 @@ function metadataTable({ artifact, digest, metadataFrom: from, room }: LookInsid
     rows: rows.slice(0, count),
     empty: "The file has no metadata.",
   })}
-  ${pager({ from, size: METADATA_PAGE, shown: count, listed: metadata.length, total: metadataCount }, (at) => insidePath(artifact, digest, `&metadata=${at}`))}`;
+  ${pager({ from, size: METADATA_PAGE, shown: count, listed: metadata.length, total: metadataCount }, (at) => herePath(look, `&metadata=${at}`))}`;
 }
 
-function tensorTable({ artifact, digest, tensorsFrom: from, room }: LookInside, { tensors, tensorCount }: ShownInside): Html {
+function tensorTable(look: LookInside, { tensors, tensorCount }: ShownInside): Html {
+  const { tensorsFrom: from, room } = look;
   const rows = tensors
     .slice(from, from + TENSOR_PAGE)
     .map(({ name, type, shape }) => [foreign(name, 100), type, shape.length === 0 ? "scalar" : shape.join(" × ")]);
@@ -111,7 +160,7 @@ function tensorTable({ artifact, digest, tensorsFrom: from, room }: LookInside, 
     rows: rows.slice(0, count),
     empty: "The file has no tensors.",
   })}
-  ${pager({ from, size: TENSOR_PAGE, shown: count, listed: tensors.length, total: tensorCount }, (at) => insidePath(artifact, digest, `&tensors=${at}`))}`;
+  ${pager({ from, size: TENSOR_PAGE, shown: count, listed: tensors.length, total: tensorCount }, (at) => herePath(look, `&tensors=${at}`))}`;
 }
 
 function captionOf(

@@ -3,15 +3,18 @@ import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { readFileSync, readdirSync } from "node:fs";
 import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { PACKINGS } from "../../src/oci/layer-file.ts";
 import { InspectionError } from "../../src/scan/inspection.ts";
 import { type Inspector, type InspectorOptions, createInspector } from "../../src/scan/inspector.ts";
 import { sandboxFlags } from "../../src/scan/program.ts";
+import { buildTar } from "../cli/build-tar.ts";
 import { GOLDEN, buildGguf, f32, named, strings } from "../formats/build-gguf.ts";
 import { buildSafetensors } from "../formats/build-safetensors.ts";
 import { textFor } from "../formats/make-manifest.ts";
@@ -71,6 +74,75 @@ test("details are read from a header, and why there are none", async () => {
   expect(found).toHaveProperty("tensors.length", 3);
   expect(await inspector.details(await file("none.txt", "nothing"), "none.txt")).toEqual({
     unreadable: "the file is neither GGUF nor safetensors",
+  });
+});
+
+describe("an archive", () => {
+  const weights = buildSafetensors('{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}', Buffer.from("abcd"));
+  const members = [
+    { name: "models/", type: "5" },
+    { name: "models/deep/README.md", content: "# Deeper" },
+    { name: "models/golden.gguf", content: Buffer.from(GOLDEN) },
+    { name: "models/small.safetensors", content: Buffer.from(weights) },
+    { name: "README.md", content: "# Card" },
+  ];
+  const tar = buildTar(members);
+  const packed = { none: tar, gzip: gzipSync(tar), zstd: zstdCompressSync(tar) };
+
+  test.each(PACKINGS)("packed as %s tells its files, the headers of those that are models, and its README", async (packing) => {
+    const path = await file(`${packing}.tar`, packed[packing]);
+    const found = await inspector.files(path, packing);
+    if ("unreadable" in found) throw new Error(found.unreadable);
+    expect(found.isWhole).toBe(true);
+    expect(found.files.map((each) => each.path)).toEqual(members.slice(1).map(({ name }) => name));
+    const [, gguf, safetensors] = found.files;
+    if (gguf === undefined || safetensors === undefined) throw new Error("files are missing");
+    expect(await inspector.details(path, gguf.path, { packing, ...gguf })).toMatchObject({ facts: FACTS });
+    expect(await inspector.details(path, safetensors.path, { packing, ...safetensors })).toMatchObject({
+      facts: { format: "safetensors", tensorCount: 1 },
+    });
+    expect(await inspector.card(path, packing)).toEqual({ path: "README.md", bytes: Buffer.from("# Card"), isCut: false });
+  });
+
+  test.each(["gzip", "zstd"] as const)("packed as %s that is none, or ends early, is unreadable", async (packing) => {
+    const none = await file("none.tar", "no archive at all, of more than a few bytes");
+    const cut = await file("cut.tar", packed[packing].subarray(0, -20));
+    for (const path of [none, cut])
+      expect(await inspector.files(path, packing)).toEqual({ unreadable: `the archive is not packed as ${packing}, or it is damaged` });
+  });
+
+  test("of hundreds of megabytes of nothing in a small file is unpacked to its bound and no further", async () => {
+    const huge = buildTar(
+      [
+        { name: "first.txt", content: "x" },
+        { name: "zeros.gguf", size: 8 ** 11 - 1 },
+      ],
+      Buffer.alloc(100 * 1024 * 1024),
+    );
+    const path = await file("huge.tar.gz", gzipSync(huge, { level: 1 }));
+    const found = await inspector.files(path, "gzip");
+    expect(found).toMatchObject({ isWhole: false, files: [{ path: "first.txt" }, { path: "zeros.gguf", size: 8 ** 11 - 1 }] });
+    expect(await inspector.details(path, "a.safetensors", { packing: "gzip", at: 90 * 1024 * 1024, size: 100 })).toEqual({
+      unreadable: "the file is packed, and too far from the beginning of its archive to be unpacked here",
+    });
+  }, 120_000);
+
+  test("with a place that is not in it, a link, or no README is unreadable", async () => {
+    const path = await file("plain.tar", tar);
+    expect(await inspector.details(path, "a.gguf", { packing: "none", at: tar.length - 10, size: 11 })).toEqual({
+      unreadable: "the file goes on beyond the end of its archive",
+    });
+    const link = await file("link.tar", buildTar([{ name: "a", type: "2" }]));
+    expect(await inspector.files(link, "none")).toHaveProperty("unreadable", expect.stringContaining("links"));
+    const bare = await file("bare.tar", buildTar([{ name: "a.txt", content: "x" }]));
+    expect(await inspector.card(bare, "none")).toEqual({ unreadable: "no file in it is a README" });
+  });
+
+  test("gives of a long README its beginning", async () => {
+    const path = await file("long.tar", buildTar([{ name: "docs/Readme.txt", content: "y".repeat(100_000) }]));
+    const found = await inspector.card(path, "none");
+    expect(found).toMatchObject({ path: "docs/Readme.txt", isCut: true });
+    expect(found).toHaveProperty("bytes.length", 65_536);
   });
 });
 

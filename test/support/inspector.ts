@@ -21,6 +21,8 @@ export function inspectorHere(inspector: Inspector): Inspector {
       }
     },
     details: (...args) => inspector.details(...args),
+    files: (...args) => inspector.files(...args),
+    card: (...args) => inspector.card(...args),
     generate: (...args) => inspector.generate(...args),
     verify: (...args) => inspector.verify(...args),
     diff: (...args) => inspector.diff(...args),

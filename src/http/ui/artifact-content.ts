@@ -1,5 +1,5 @@
 import type { Descriptor } from "../../oci/descriptor.ts";
-import { isModelFile, titleOf } from "../../oci/layer-file.ts";
+import { isModelFile, packingOf, titleOf } from "../../oci/layer-file.ts";
 import { type Manifest, parseManifest } from "../../oci/manifest.ts";
 import { seenArtifact } from "../../registry/find-artifact.ts";
 import { listReferrers } from "../../registry/list-referrers.ts";
@@ -57,10 +57,10 @@ export async function rawOf(services: ArtifactPageServices, look: Look): Promise
 }
 
 /** What its publisher says of it. */
-export async function cardTabOf(services: ArtifactPageServices, look: Look): Promise<Html> {
+export async function cardTabOf(services: ArtifactPageServices, look: Look, insides: ModelInsides): Promise<Html> {
   const content = await contentFor(services, look);
   if (content instanceof Withheld) return withheld("Model card", content.why);
-  return cardTab(await cardOf(services, look, parseManifest(content.bytes, content.mediaType)), look.room);
+  return cardTab(await cardOf(services, insides, look, parseManifest(content.bytes, content.mediaType)), look.room);
 }
 
 /** What the manifest names, or what is in one of the files. */
@@ -99,7 +99,8 @@ function entriesOf({ config, layers, blobs, manifests }: Manifest): readonly Nam
 function named(role: ManifestEntry["role"], descriptor: Descriptor): Named {
   const { digest, mediaType, size } = descriptor;
   const isFile = role === "layer" || role === "blob";
-  return { role, digest, mediaType, size, title: titleOf(descriptor), isModelFile: isFile && isModelFile(descriptor), descriptor };
+  const hasInside = isFile && (isModelFile(descriptor) || packingOf(descriptor) !== undefined);
+  return { role, digest, mediaType, size, title: titleOf(descriptor), hasInside, descriptor };
 }
 
 /** What an index holds has states of its own, which the caller sees where it sees the artifact. */
