@@ -17,6 +17,15 @@ export interface Scene {
 export const ROLES = { ann: "reviewer", scan: "scanner", aud: "auditor", main: "maintainer", own: "owner" } as const;
 
 const NAMESPACE = "models";
+const PROVENANCE = "https://slsa.dev/provenance/v1";
+/** How the trusted one was built, as its builder attests it. */
+const BUILD = {
+  buildDefinition: {
+    buildType: "https://git.example/actions/v1",
+    resolvedDependencies: [{ uri: "git+https://git.example/ml/trusted@refs/tags/v1", digest: { gitCommit: "4f1c9d2" } }],
+  },
+  runDetails: { builder: { id: "https://git.example/ml/trusted/release.yml" } },
+};
 const FILES = 10_000;
 const SHARDS = 100;
 const SHARD_BYTES = 1_500;
@@ -40,13 +49,23 @@ export async function setScene(world: World): Promise<Scene> {
       annotations: { "org.opencontainers.image.licenses": "Apache-2.0", "org.opencontainers.image.title": "A model" },
     }),
     await push("held"),
-    await push("trusted"),
+    await push("trusted", {
+      annotations: {
+        "org.opencontainers.image.source": "https://git.example/ml/trusted",
+        "org.opencontainers.image.revision": "4f1c9d2",
+        "org.opencontainers.image.base.name": "models/base:v3",
+      },
+    }),
     await push("revoked"),
     await push("deleted"),
   ];
   await world.try("operator", `POST /v1/artifacts/${NAMESPACE}/waiting:v1/promote`, "{}");
   await world.act(held, "quarantine", { reason: "its card names no licence" });
   await world.sign(trusted);
+  await world.sign(trusted, PROVENANCE, BUILD);
+  await world.demand(trusted.repository, [
+    { name: "built", anyOf: ["release"], evidence: { kind: "attestation", predicateType: PROVENANCE } },
+  ]);
   await world.act(trusted, "promote", { reason: "scanned and reviewed" });
   await world.act(revoked, "promote", {});
   await world.act(revoked, "revoke", { reason: "weights withdrawn by their author" });

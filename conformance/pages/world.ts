@@ -101,9 +101,9 @@ export class World {
     return this.#manifest(repository, "all", JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests }), INDEX);
   }
 
-  /** Attaches the signature that policies ask for, as a signer's program does. */
-  async sign(subject: Pushed): Promise<Pushed> {
-    const bundle = this.signer.bundle(statementOf(subject.digest));
+  /** Attaches the signature that policies ask for, or an attestation, as a signer's program does. */
+  async sign(subject: Pushed, predicateType?: string, predicate?: object): Promise<Pushed> {
+    const bundle = this.signer.bundle(statementOf(subject.digest, predicateType, predicate));
     await this.#blob(subject.repository, "{}");
     await this.#blob(subject.repository, bundle);
     const manifest = bundleManifest(subject, bundle);
@@ -112,6 +112,14 @@ export class World {
 
   /** A policy that asks for a signature and for one approval. */
   async demandSignature(repository: string): Promise<void> {
+    await this.demand(repository, [
+      { name: "signed", anyOf: ["release"], evidence: { kind: "signature" } },
+      { name: "reviewed", evidence: { kind: "approvals", minimum: 1 } },
+    ]);
+  }
+
+  /** A policy with these requirements, of which the signer is the one authority. */
+  async demand(repository: string, require: readonly object[]): Promise<void> {
     const name = repository.replaceAll("/", "-");
     const policy = {
       apiVersion: "trust.ai-model-registry.dev/v1",
@@ -120,10 +128,7 @@ export class World {
       spec: {
         match: { repositories: [repository] },
         authorities: [{ type: "key", name: "release", keys: [{ id: "release-2026", pem: this.signer.pem }] }],
-        require: [
-          { name: "signed", anyOf: ["release"], evidence: { kind: "signature" } },
-          { name: "reviewed", evidence: { kind: "approvals", minimum: 1 } },
-        ],
+        require,
       },
     };
     await this.ask("operator", `PUT /v1/policies/${name}`, JSON.stringify(policy));

@@ -1,7 +1,8 @@
+import { copyable } from "./copyable.ts";
 import { type Html, html } from "./html.ts";
 import { roomBeside } from "./room.ts";
 import { fittingRows, table } from "./table.ts";
-import { foreign, moment, readable } from "./text.ts";
+import { foreign, grouped, moment, readable } from "./text.ts";
 
 /** An event; its time is RFC 3339. */
 export interface ShownEvent {
@@ -31,6 +32,8 @@ export interface AuditPage {
   readonly fields: AuditFields;
   readonly events: readonly ShownEvent[];
   readonly next: number | undefined;
+  /** The last link of the chain; null while nothing has happened. */
+  readonly head: { readonly sequence: number; readonly hash: string } | null;
 }
 
 const MAX_CHANGE = 240;
@@ -39,8 +42,8 @@ const COLUMNS = ["Event", "When", "What", "Who", "About", "Why", "Change"];
 const ROUND_TABLE = 3_000;
 
 /** The page of what happened. */
-export function auditPage({ fields, events, next: nextPage }: AuditPage): Html {
-  const form = filterForm(fields);
+export function auditPage({ fields, events, next: nextPage, head }: AuditPage): Html {
+  const form = html`${chainText(fields, head)} ${filterForm(fields)}`;
   const rows = events.map(row);
   const { count } = fittingRows(COLUMNS, rows, roomBeside(form) - ROUND_TABLE);
   // What has no room begins the next page.
@@ -57,7 +60,27 @@ export function auditPage({ fields, events, next: nextPage }: AuditPage): Html {
           : html`None of the five hundred events that were looked at fits: look further back.`,
     })}
     ${next !== undefined && html`<p><a rel="next" href="${earlierPath(fields, next)}">Earlier events</a></p>`}
-    <p class="soft"><code>securectl audit verify</code> proves that no event was changed or left out.</p>`;
+    <p class="soft"><code>securectl audit verify</code> proves the same from another machine.</p>`;
+}
+
+/** How the chain stands, and what can be done with it. */
+function chainText(fields: AuditFields, head: AuditPage["head"]): Html {
+  if (head === null) return html``;
+  const isFiltered = queryOf(fields).size > 0;
+  return html`<p>
+      ${grouped(head.sequence)} events, each with the hash of the one before it; the last one’s is
+      ${copyable(head.hash, "the hash of the last event")}
+    </p>
+    <p>
+      <a href="/ui/audit/verify">Prove that none was changed or left out</a> ·
+      <a href="/ui/audit/jsonl?${queryOf(fields).toString()}" download="audit.jsonl"
+        >${isFiltered ? "Download those that fit" : "Download all"} as JSON lines</a
+      >
+    </p>`;
+}
+
+function queryOf(fields: AuditFields): URLSearchParams {
+  return new URLSearchParams(Object.entries(fields).filter(([, value]) => value !== ""));
 }
 
 function filterForm({ actor, type, artifact }: AuditFields): Html {
@@ -96,7 +119,7 @@ function row(event: ShownEvent): readonly (string | number | Html)[] {
 }
 
 function earlierPath(fields: AuditFields, before: number): string {
-  const query = new URLSearchParams(Object.entries(fields).filter(([, value]) => value !== ""));
+  const query = queryOf(fields);
   query.set("before", String(before));
   return `/ui/audit?${query.toString()}`;
 }

@@ -6,6 +6,8 @@ import { foreign, readable } from "./text.ts";
 export interface Viewer {
   readonly name: string;
   readonly token: string;
+  /** Who may read the audit is shown the way to what auditors and operators alone see. */
+  readonly oversees?: boolean;
 }
 
 /** The places that the navigation names. */
@@ -15,8 +17,8 @@ const SECTIONS = [
   { path: "/ui/explore", name: "Explore" },
   { path: "/ui/policies", name: "Policies" },
   { path: "/ui/identities", name: "Identities" },
-  { path: "/ui/operations", name: "Operations" },
-  { path: "/ui/audit", name: "Audit" },
+  { path: "/ui/operations", name: "Operations", isForOverseers: true },
+  { path: "/ui/audit", name: "Audit", isForOverseers: true },
   { path: "/ui/sessions", name: "Your sessions" },
 ] as const;
 export type Section = (typeof SECTIONS)[number]["path"];
@@ -83,7 +85,8 @@ const insecure = html`<p class="danger" role="alert">
 </p>`;
 
 function navigation(viewer: Viewer, section: Section | undefined): Html {
-  const links = SECTIONS.map(
+  const shown = SECTIONS.filter((each) => viewer.oversees === true || !("isForOverseers" in each));
+  const links = shown.map(
     ({ path, name }) =>
       html`<li>
         <a href="${path}" ${path === section && html`aria-current="page"`} ${path === "/ui/review" && html`data-key="u"`}>${name}</a>

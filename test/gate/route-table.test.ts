@@ -20,12 +20,19 @@ describe("the route table", () => {
     expect(paths().toSorted()).toEqual([...CONTENT, ...LISTS, ...RECORDS, ...MODELS, ...CHANGES, ...NOT_OF_ARTIFACTS].toSorted());
   });
 
+  test("row 20: the audit is taken away by one door, which is behind the gate of the pages like the page of the audit", () => {
+    expect(
+      paths()
+        .filter((path) => /audit/.test(path))
+        .toSorted(),
+    ).toEqual(["GET /v1/audit", "GET /v1/audit/verify", "GET /ui/audit", "GET /ui/audit/verify", "GET /ui/audit/jsonl"].toSorted());
+  });
+
   test.each([
     ["row 11: no search, events or metrics", /search|event|metric|feed/],
     ["row 12: no proxy, sync, import or export", /proxy|mirror|sync|import|export|backup|layout/],
     ["row 13: no redirect and no presigned URL", /redirect|presign|download|share/],
     ["row 18: no hold that time ends", /hold|delay|schedule|timer|embargo/],
-    ["row 20: no export of the audit", /audit\/export/],
   ])("has, of %s", (_, absent) => {
     expect(paths().filter((path) => absent.test(path))).toEqual([]);
   });
@@ -110,6 +117,8 @@ const NOT_OF_ARTIFACTS = [
   "POST /ui/sign-in",
   "POST /ui/sign-out",
   "GET /ui/audit",
+  "GET /ui/audit/verify",
+  "GET /ui/audit/jsonl",
   "GET /ui/policies",
   "GET /ui/policies/:name{[a-z0-9-]+}",
   "GET /ui/policies/:name{[a-z0-9-]+}/difference",

@@ -136,7 +136,7 @@ function ask(url: string, method: string, path: string, { as, host, headers = {}
 }
 
 function answerOf(status: number, headers: IncomingHttpHeaders, text: string): Answer {
-  const isJson = /^application\/(?:problem\+)?json/.test(headers["content-type"] ?? "") && text !== "";
+  const isJson = /^application\/(?:problem\+)?json(?:;|$)/.test(headers["content-type"] ?? "") && text !== "";
   const json = isJson ? (JSON.parse(text) as Record<string, unknown>) : {};
   const { code, detail, error, errors } = json as {
     code?: string;

@@ -227,6 +227,7 @@ const MORE: typeof PAGES = {
         after: HOSTILE,
       })),
       next: 1,
+      head: { sequence: 1e15, hash: "f".repeat(64) },
     }),
   sessions: () =>
     sessionsPage(VIEWER, times(20, { id: "i".repeat(36), openedAt: AT, endsAt: AT, usedAt: AT, usedFrom: "a".repeat(64), isThis: true })),

@@ -1,34 +1,88 @@
-import { entryOf } from "../../api/audit.ts";
+import { entryOf, headOf } from "../../api/audit.ts";
 import { registryRights } from "../../identity/authorize.ts";
 import { RegistryError } from "../../oci/errors.ts";
 import { auditBefore } from "../../registry/audit-window.ts";
-import type { Services } from "../../registry/ports.ts";
+import type { Caller, Services } from "../../registry/ports.ts";
+import { type AuditFilter, auditHead, readAudit } from "../../registry/read-audit.ts";
+import { verifyAudit } from "../../registry/verify-audit.ts";
 import { type AuditFields, type ShownEvent, auditPage } from "../../ui/audit.ts";
+import { proofPage } from "../../ui/audit-proof.ts";
+import { takeExportTurn } from "../export-turn.ts";
 import type { Ask, Door } from "../route.ts";
 import type { Pages } from "./page.ts";
+import { sessionOf } from "./session-gate.ts";
 
 const PAGE = 30;
+const EXPORTED_AT_ONCE = 500;
 const MAX_FIELD = 512;
 
-/** The page of what happened, for who may read the audit by the API. */
-export function auditPageDoors(services: Pick<Services, "metadata">, pages: Pages): readonly Door[] {
+type Needs = Pick<Services, "metadata" | "limits">;
+
+/** The page of what happened, the proof of its chain, and all of it to take away, for who may read the audit by the API. */
+export function auditPageDoors(services: Needs, pages: Pages): readonly Door[] {
   return [
+    { method: "GET", path: "/ui/audit", action: "session", handle: (c, caller) => show(services, pages, c, caller) },
     {
       method: "GET",
-      path: "/ui/audit",
+      path: "/ui/audit/verify",
       action: "session",
-      handle: async (c, { principal }) => {
-        if (!registryRights(principal).has("audit")) {
-          throw new RegistryError("DENIED", "the audit is for who holds the permission audit: auditors and operators");
-        }
-        const fields = fieldsOf(c);
-        const filter = { actor: fields.actor || undefined, type: fields.type || undefined, artifact: fields.artifact || undefined };
-        const { links, next } = await auditBefore(services, { before: sequenceOf(c.req.query("before")), limit: PAGE, filter });
-        const main = auditPage({ fields, events: links.map((link) => shown(entryOf(link))), next });
-        return pages.show(c, { title: "Audit", section: "/ui/audit", main });
+      limit: "export",
+      handle: async (c, caller) => {
+        demandAudit(caller);
+        const after = sequenceOf(c.req.query("after")) ?? 0;
+        const { last, broken, next } = await verifyAudit(services, after);
+        return pages.show(c, {
+          title: "Proof of the audit",
+          section: "/ui/audit",
+          main: proofPage({ after, last: headOf(last), broken, next }),
+        });
       },
     },
+    { method: "GET", path: "/ui/audit/jsonl", action: "session", limit: "export", handle: (c, caller) => download(services, c, caller) },
   ];
+}
+
+function demandAudit({ principal }: Caller): void {
+  if (registryRights(principal).has("audit")) return;
+  throw new RegistryError("DENIED", "the audit is for who holds the permission audit: auditors and operators");
+}
+
+async function show(services: Needs, pages: Pages, c: Ask, caller: Caller): Promise<Response> {
+  demandAudit(caller);
+  const fields = fieldsOf(c);
+  const before = sequenceOf(c.req.query("before"));
+  const head = headOf(await auditHead(services));
+  const { links, next } = await auditBefore(services, { before, limit: PAGE, filter: filterOf(fields) });
+  const main = auditPage({ fields, events: links.map((link) => shown(entryOf(link))), next, head });
+  return pages.show(c, { title: "Audit", section: "/ui/audit", main, copies: true });
+}
+
+/** A line an event, oldest first, as `GET /v1/audit` tells it. */
+async function download(services: Needs, c: Ask, caller: Caller): Promise<Response> {
+  demandAudit(caller);
+  const headers = {
+    "Content-Type": "application/jsonl",
+    "Content-Disposition": 'attachment; filename="audit.jsonl"',
+    "Cache-Control": "no-store",
+  };
+  if (c.req.method === "HEAD") return c.body(null, 200, headers);
+  await takeExportTurn(services, c);
+  return c.body(ReadableStream.from(linesOf(services, c, filterOf(fieldsOf(c)))), 200, headers);
+}
+
+/** As long as the session lasts: a list that is taken slowly would tell for hours what comes in. */
+async function* linesOf(services: Needs, c: Ask, filter: AuditFilter): AsyncGenerator<Uint8Array> {
+  const { isOpen } = sessionOf(c);
+  for (let after: number | undefined = 0; after !== undefined;) {
+    const { links, next } = await readAudit(services, { after, limit: EXPORTED_AT_ONCE, filter });
+    if (links.length > 0) yield Buffer.from(links.map((link) => `${JSON.stringify(entryOf(link))}\n`).join(""));
+    if (next !== undefined && !(await isOpen())) return void c.env.outgoing.destroy();
+    after = next;
+  }
+}
+
+function filterOf({ actor, type, artifact }: AuditFields): AuditFilter {
+  return { actor: actor || undefined, type: type || undefined, artifact: artifact || undefined };
 }
 
 function fieldsOf(c: Ask): AuditFields {

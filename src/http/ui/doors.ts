@@ -15,7 +15,10 @@ import { type SignInOptions, signInDoors } from "./sign-in.ts";
 import { startDoors } from "./start.ts";
 import { trustPageDoors } from "./trust-roots.ts";
 
-type Needs = ArtifactPageServices & Parameters<typeof signInDoors>[0] & Parameters<typeof operationDoors>[0];
+type Needs = ArtifactPageServices &
+  Parameters<typeof signInDoors>[0] &
+  Parameters<typeof operationDoors>[0] &
+  Parameters<typeof auditPageDoors>[0];
 
 /** All doors of the pages. */
 export function pageDoors(services: Needs, options: SignInOptions & OperationsOptions): readonly Door[] {

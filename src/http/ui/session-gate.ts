@@ -1,4 +1,5 @@
 import { createHmac } from "node:crypto";
+import { registryRights } from "../../identity/authorize.ts";
 import type { Realm } from "../../identity/realm.ts";
 import { RegistryError } from "../../oci/errors.ts";
 import { equalInConstantTime } from "../../registry/find-credential.ts";
@@ -52,7 +53,9 @@ export class SessionGate {
     }
     const { caller } = session;
     const token = tokenOf(this.#services, id);
-    c.set("session", { viewer: { name: caller.principal.name, token }, isOpen: () => isSessionOpen(this.#services, id) });
+    const { name } = caller.principal;
+    const oversees = registryRights(caller.principal).has("audit");
+    c.set("session", { viewer: { name, token, oversees }, isOpen: () => isSessionOpen(this.#services, id) });
     holdToStanding(c, this.#services, caller);
     if (isChange) c.set("form", await this.#formWith(c, caller, token));
     return caller;

@@ -47,6 +47,42 @@ test("by who, what and about what", async () => {
   expect((await auditor.get("/ui/audit?artifact=models/none")).text).toContain("No event fits");
 });
 
+test("its chain is proven, and a page that was changed is named with what to do", async () => {
+  const head = (await registry.events()).length;
+  const page = await auditor.get("/ui/audit");
+  expect(page.text).toMatch(/<code class="whole">sha256:[0-9a-f]{64}<\/code>/);
+  const proof = await auditor.get("/ui/audit/verify");
+  expect(faultsOfPage(proof.text)).toEqual([]);
+  expect(proof.text).toContain(`to ${head} are whole`);
+  expect(proof.text).toContain("That is the last one.");
+  expect((await auditor.get(`/ui/audit/verify?after=${head + 9}`)).text).toContain(`The chain is broken at event ${head + 9}`);
+});
+
+test("it is taken away as JSON lines, oldest first, by the filter that is shown", async () => {
+  const linesAt = async (path: string): Promise<{ sequence: number; type: string }[]> => {
+    const { headers, text } = await auditor.get(path);
+    expect(headers["content-disposition"]).toBe('attachment; filename="audit.jsonl"');
+    const lines = text.split("\n").filter((line) => line !== "");
+    return lines.map((line) => JSON.parse(line) as { sequence: number; type: string });
+  };
+  const count = (await registry.events()).length;
+  expect((await linesAt("/ui/audit/jsonl")).map(({ sequence }) => sequence)).toEqual(Array.from({ length: count }, (_, at) => at + 1));
+  const [, path = ""] = /href="(\/ui\/audit\/jsonl[^"]*)"/.exec((await auditor.get("/ui/audit?type=auth.session")).text) ?? [];
+  expect((await linesAt(path)).map(({ type }) => type.startsWith("auth.session"))).toEqual([true, true]);
+});
+
+test.each(["/ui/audit/verify", "/ui/audit/jsonl"])("%s tells who may not read the audit nothing", async (path) => {
+  const { status, text } = await publisher.get(path);
+  expect(status).toBe(403);
+  expect(text).toContain("auditors and operators");
+  expect(text).not.toContain("sequence");
+});
+
+test("the way to it is shown to who may go there", async () => {
+  expect((await auditor.get("/ui/")).text).toContain('href="/ui/audit"');
+  expect((await publisher.get("/ui/")).text).not.toContain('href="/ui/audit"');
+});
+
 test("it is for who may read the audit by the API, and tells others nothing", async () => {
   const { status, text } = await publisher.get("/ui/audit");
   expect(status).toBe(403);
