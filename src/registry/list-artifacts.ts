@@ -30,7 +30,8 @@ export interface ArtifactQuery {
   readonly limit: number;
 }
 
-interface Place {
+/** An artifact by its place. */
+export interface Place {
   readonly repository: RepositoryName;
   readonly digest: Digest;
 }
@@ -203,11 +204,13 @@ function compareKeys(a: Key, b: Key): number {
   return a.length - b.length;
 }
 
-function cursorOf({ repository, digest }: Place): string {
+/** Where a page ends, for the next one to go on. */
+export function cursorOf({ repository, digest }: Place): string {
   return `${repository}@${digest}`;
 }
 
-function parseCursor(cursor: string): Place {
+/** The place that a cursor names. Throws INVALID. */
+export function parseCursor(cursor: string): Place {
   const at = cursor.lastIndexOf("@");
   const [repository, digest] = [cursor.slice(0, at), digestSchema.safeParse(cursor.slice(at + 1))];
   if (at < 0 || !isRepositoryName(repository) || !digest.success) {

@@ -4,10 +4,11 @@ import { digestSchema } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { type RepositoryName, repositoryNameSchema } from "../oci/reference.ts";
 import { beginning, keys } from "../storage/keys.ts";
-import type { Key } from "../storage/metadata-store.ts";
+import type { Key, KeyRange } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";
-import { listArtifacts, listedArtifact } from "./list-artifacts.ts";
+import { type Place, cursorOf, listArtifacts, listedArtifact, parseCursor } from "./list-artifacts.ts";
 import { type Verdict, lastDecision, tookEvidenceOf } from "./last-decision.ts";
+import { rowsOf } from "./ordered-rows.ts";
 import type { Caller, Services } from "./ports.ts";
 import { findManifest } from "./serving.ts";
 import type { ShownArtifact } from "./show-artifact.ts";
@@ -43,8 +44,9 @@ export interface FoundPage {
 const MAX_EXAMINED = 300;
 /** So few digits would be those of too many artifacts: at ten million, six are those of one in all likelihood. */
 const MIN_DIGITS = 6;
-/** Rows by digest that are looked at; more than any such beginning has unless somebody sought for them. */
-const MAX_ROWS = 500;
+/** Rows by digest that are looked at for one page, some at a time: each is of another repository, and who pushes copies to many hides nothing. */
+const MAX_ROWS = 5_000;
+const BATCH = 100;
 const DIGEST = /^(?:sha256:)?([0-9a-f]{6,64})$/;
 
 /**
@@ -79,15 +81,28 @@ async function byDigest(needs: Needs, caller: Caller, search: ArtifactSearch): P
       `a digest is looked for by its first ${MIN_DIGITS} hexadecimal digits or more, in lower case, of sha256`,
     );
   }
-  const rows = await needs.metadata.list(beginning(keys.manifestsRepositories(), `sha256:${digits}`, MAX_ROWS));
   const found: ShownArtifact[] = [];
-  for (const { key } of rows) {
+  let [examined, last]: [number, Place | undefined] = [0, undefined];
+  for await (const { key } of rowsOf(needs, [rowsBeginning(digits, search.cursor)])) {
+    examined += 1;
+    if (examined > MAX_ROWS) break;
     const place = { digest: digestSchema.parse(key[1]), repository: repositoryNameSchema.parse(key[2]) };
     const artifact = await listedArtifact(needs, caller, place);
-    if (artifact !== undefined && (await isFound(needs, caller, artifact, search))) found.push(artifact);
-    if (found.length === search.limit) break;
+    if (artifact === undefined || !(await isFound(needs, caller, artifact, search))) continue;
+    // One more that is shown: that there is a next page tells of nothing that is hidden.
+    if (found.length === search.limit) return { artifacts: found, next: last === undefined ? null : cursorOf(last) };
+    found.push(artifact);
+    last = place;
   }
   return { artifacts: found, next: null };
+}
+
+function rowsBeginning(digits: string, cursor: string | undefined): KeyRange {
+  const family = keys.manifestsRepositories();
+  const range = beginning(family, `sha256:${digits}`, BATCH);
+  if (cursor === undefined) return range;
+  const { digest, repository } = parseCursor(cursor);
+  return digest.startsWith(`sha256:${digits}`) ? { ...range, start: [...family, digest, repository, ""] } : range;
 }
 
 /** The rows that are fewest in all likelihood. */
