@@ -1,5 +1,4 @@
 import type { AuditEvent } from "../audit/event.ts";
-import { canonicalJson } from "../oci/canonical-json.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { Manifest } from "../oci/manifest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
@@ -8,6 +7,7 @@ import type { Change, Expectation, Key, Put } from "../storage/metadata-store.ts
 import { type ManifestRecord, type ModelDetails, coversRecord, modelDetailsRecord, repositoryRecord } from "../storage/records.ts";
 import { waitingKeys } from "./artifact-index.ts";
 import type { Overlay } from "./closure.ts";
+import type { Covers } from "./covers.ts";
 import { fileRemovalRows } from "./file-removal.ts";
 import { type ExpectedArtifact, stillMeant } from "./find-artifact.ts";
 import { liftedSummaries } from "./lifted-summaries.ts";
@@ -31,8 +31,8 @@ export interface DecidedTransition {
   readonly after: ManifestRecord;
   readonly manifest: Manifest;
   readonly said: Said;
-  /** What the promotion covers; undefined: as before. */
-  readonly covers?: readonly Digest[];
+  /** What the promotion covers, as its decision found it; undefined: as before. */
+  readonly covers?: Pick<Covers, "digests" | "loaded">;
   /** What the predecessor's API keeps of the artifact from now on, by what it keeps now; undefined: the same. */
   readonly details?: ChangeDetails | undefined;
   /** More that belongs to the change, such as the pointers of tags. */
@@ -101,8 +101,10 @@ const NOTHING: Rows = { expect: [], put: [], remove: [] };
 
 /** A key that is both removed and put in one change is put: the families above describe the state afterwards. */
 function withoutDuplicates(change: Change): Change {
-  const put = new Set(change.put.map(({ key }) => canonicalJson(key)));
-  return { ...change, remove: change.remove.filter((key) => !put.has(canonicalJson(key))) };
+  // There are far fewer of them than of what is put.
+  const removed = new Map(change.remove.map((key) => [JSON.stringify(key), key]));
+  if (removed.size > 0) for (const { key } of change.put) removed.delete(JSON.stringify(key));
+  return { ...change, remove: [...removed.values()] };
 }
 
 function recordRows(repository: RepositoryName, before: ExpectedArtifact, record: ManifestRecord): Rows {
@@ -130,12 +132,12 @@ function recordRows(repository: RepositoryName, before: ExpectedArtifact, record
 async function reachRows(services: Needs, decided: DecidedTransition, statements: WrittenStatements): Promise<readonly ReachChange[]> {
   const { repository, before, after } = decided;
   const own = after.digest;
-  const overlay: Overlay = { records: new Map([[own, after]]), lifted: new Set(after.state === "trusted" ? [own] : []) };
+  const overlay = overlayOf(decided);
   const changes: ReachChange[] = [];
   if (after.state === "deleted") return [await removeReach(services, repository, own)];
   const newStatements = statements.contents;
   if (after.onceTrusted) {
-    const covers = decided.covers ?? (await coversOf(services, repository, own));
+    const covers = decided.covers?.digests ?? (await coversOf(services, repository, own));
     changes.push(await changeReach(services, repository, { record: after, covers, newStatements }, overlay));
   }
   const branchChanges = (before.record.state === "revoked") !== (after.state === "revoked");
@@ -152,6 +154,11 @@ async function reachRows(services: Needs, decided: DecidedTransition, statements
   return changes;
 }
 
+function overlayOf({ after, covers }: DecidedTransition): Overlay {
+  const lifted = new Set(after.state === "trusted" ? [after.digest] : []);
+  return { records: new Map([[after.digest, after]]), lifted, loaded: covers?.loaded ?? new Map() };
+}
+
 /** What the last promotion of a root covers, by canonical digest. */
 export async function coversOf(
   { metadata }: Pick<Services, "metadata">,
@@ -165,7 +172,7 @@ export async function coversOf(
 function coverRows({ repository, after, covers }: DecidedTransition): Rows {
   const key = keys.covers(repository, after.digest);
   if (after.state === "deleted") return { ...NOTHING, remove: [key] };
-  return covers === undefined ? NOTHING : { ...NOTHING, put: [{ key, value: { v: 1, digests: [...covers] } }] };
+  return covers === undefined ? NOTHING : { ...NOTHING, put: [{ key, value: { v: 1, digests: [...covers.digests] } }] };
 }
 
 /** Edges of a revoked manifest are dead: what only they name is revoked content (RULES 14). Those of a deleted one are gone. */

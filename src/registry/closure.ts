@@ -16,23 +16,31 @@ const MAX_DEPTH = 8;
 const MAX_MANIFESTS = 10_000;
 const MAX_BLOBS = 100_000;
 
-/** Manifests that are kept parsed, as one promotion reads each several times: at most so many, of at most so many bytes each. */
-const MAX_PARSED = 1_024;
+/** Manifests that are kept parsed, as one promotion reads each several times: of so many bytes together, and of at most so many each. */
+const MAX_PARSED = 4 * 1_024 ** 2;
 const MAX_PARSED_BYTES = 16 * 1_024;
 /** What the bytes of a digest say as a manifest of a media type. */
 const PARSED = new RecentlyUsed<Manifest>(MAX_PARSED);
 
-/** Records as a change under way will leave them, by canonical digest, and those whose revocation everywhere it lifts. */
-export interface Overlay {
-  readonly records: ReadonlyMap<Digest, ManifestRecord>;
-  readonly lifted: ReadonlySet<Digest>;
-}
-export const NO_OVERLAY: Overlay = { records: new Map(), lifted: new Set() };
-
-export interface ClosureManifest {
+/** A manifest as it was found. */
+export interface LoadedManifest {
   readonly record: ManifestRecord;
   readonly version: number;
   readonly manifest: Manifest;
+}
+
+/**
+ * Records as a change under way will leave them, by canonical digest, those whose revocation everywhere it lifts, and what was loaded and
+ * found not to be revoked by a decision which the change is held to.
+ */
+export interface Overlay {
+  readonly records: ReadonlyMap<Digest, ManifestRecord>;
+  readonly lifted: ReadonlySet<Digest>;
+  readonly loaded: ReadonlyMap<Digest, LoadedManifest>;
+}
+export const NO_OVERLAY: Overlay = { records: new Map(), lifted: new Set(), loaded: new Map() };
+
+export interface ClosureManifest extends LoadedManifest {
   /** The manifests on the way here, the start first; empty for a start. */
   readonly via: readonly Digest[];
   /** The descriptor that led here; undefined for a start. */
@@ -137,7 +145,9 @@ export class ClosureWalk implements Closure {
     }
   }
 
-  async #load(named: Digest): Promise<{ record: ManifestRecord; version: number; manifest: Manifest } | undefined> {
+  async #load(named: Digest): Promise<LoadedManifest | undefined> {
+    const loaded = this.#overlay.loaded.get(named);
+    if (loaded !== undefined) return { ...loaded, record: this.#overlay.records.get(named) ?? loaded.record };
     const found = await findManifest(this.#needs, this.#repository, named);
     if (found === undefined) return undefined;
     const record = this.#overlay.records.get(found.record.digest) ?? found.record;
@@ -162,7 +172,7 @@ function parsed(bytes: Uint8Array, { digest, mediaType }: Pick<ManifestRecord, "
   const known = PARSED.get(key);
   if (known !== undefined) return known;
   const manifest = parseManifest(bytes, mediaType);
-  if (bytes.length <= MAX_PARSED_BYTES) PARSED.set(key, manifest);
+  if (bytes.length <= MAX_PARSED_BYTES) PARSED.set(key, manifest, bytes.length);
   return manifest;
 }
 

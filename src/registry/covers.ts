@@ -1,17 +1,22 @@
 import type { Digest } from "../oci/digest.ts";
 import { type EvidenceKind, evidenceKind } from "../oci/evidence.ts";
-import type { Manifest } from "../oci/manifest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import type { Fault } from "../policy/check.ts";
 import { keys } from "../storage/keys.ts";
 import type { Expectation } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";
-import { type Closure, isRevoked, loadManifest } from "./closure.ts";
+import { type Closure, type LoadedManifest, isRevoked, loadManifest } from "./closure.ts";
 import { blobFaults } from "./closure-faults.ts";
 import { personOf } from "./manifest-rows.ts";
 import type { Services } from "./ports.ts";
+<<<<<<< HEAD
 import { type Turns, referrersByTurns } from "./referrers-by-turns.ts";
 import { findManifest } from "./serving.ts";
+=======
+import { referrersByTurns } from "./referrers-by-turns.ts";
+import { presentIn } from "./rows-present.ts";
+import { type FoundManifest, findManifest } from "./serving.ts";
+>>>>>>> 6b1f61c (Look once for all covers of a promotion whether anything is attached to them or revoked, and load each once, since hundreds of strangers' bundles cost it 150 ms)
 
 type Needs = Pick<Services, "metadata">;
 
@@ -33,12 +38,11 @@ export interface Covers {
   readonly notConsidered: number;
   readonly uncoverable: readonly Fault[];
   readonly expect: readonly Expectation[];
+  /** What is covered as it was found, by canonical digest: neither deleted nor revoked. */
+  readonly loaded: ReadonlyMap<Digest, LoadedManifest>;
 }
 
-interface Candidate {
-  readonly record: ManifestRecord;
-  readonly version: number;
-  readonly manifest: Manifest;
+interface Candidate extends LoadedManifest {
   readonly kind: EvidenceKind;
 }
 
@@ -53,15 +57,15 @@ export async function gatherCovers(needs: Needs, repository: RepositoryName, clo
   );
   const found = [...attached, ...signatures];
   const chosen = byTurns(found, request.evidence).slice(0, MAX_COVERS);
-  const covered = new Map<Digest, Expectation>();
-  for (const { record, version } of chosen) covered.set(record.digest, { key: keys.manifest(repository, record.digest), version });
+  const covered = new Map<Digest, LoadedManifest>(chosen.map((each) => [each.record.digest, each]));
   const known = new Set([...subjects, ...found.map(({ record }) => record)].flatMap(namesOf));
   const uncoverable = await addNamed(needs, repository, { named: request.covers, subjects: known, covered });
   return {
     digests: [...covered.keys()].toSorted(),
     notConsidered: found.length - chosen.length + scan.skipped,
     uncoverable,
-    expect: [...covered.values()],
+    expect: [...covered].map(([digest, { version }]) => ({ key: keys.manifest(repository, digest), version })),
+    loaded: covered,
   };
 }
 
@@ -78,45 +82,55 @@ class EvidenceScan {
     this.#repository = repository;
   }
 
-  /** Each subject has its share of the rows that are looked at, so that junk on one of them hides nothing of another; what is left is for all. */
   async evidenceOf(subjects: readonly ManifestRecord[], wanted: (kind: EvidenceKind) => boolean): Promise<readonly Candidate[]> {
+    const digests = await this.#attachedTo(subjects);
+    const revoked = await presentIn(this.#needs, keys.allRevokedEverywhere(), digests);
     const found: Candidate[] = [];
-    const take = (candidate: Candidate): void => {
-      if (wanted(candidate.kind)) found.push(candidate);
-    };
-    const all: Turns[] = [];
-    let budget = MAX_SCANNED;
-    for (const [n, subject] of subjects.entries()) {
-      const turns = await referrersByTurns(this.#needs, { repository: this.#repository, subjects: namesOf(subject), isEvidence: true });
-      const share = Math.min(budget, Math.ceil(budget / (subjects.length - n)));
-      budget -= await this.#look(turns, share, take);
-      all.push(turns);
+    for (const digest of digests) {
+      const candidate = await this.#candidate(digest, revoked.has(digest));
+      if (candidate !== undefined && wanted(candidate.kind)) found.push(candidate);
     }
-    for (const turns of all) budget -= await this.#look(turns, budget, take);
-    this.skipped += all.reduce((sum, { left }) => sum + left, 0);
     return found;
   }
 
-  /** Looks at so many referrers at most; how many there were. */
-  async #look(turns: Turns, most: number, take: (candidate: Candidate) => void): Promise<number> {
-    for (let count = 0; count < most; count += 1) {
-      const digest = await turns.next();
-      if (digest === undefined) return count;
-      const candidate = await this.#candidate(digest);
-      if (candidate !== undefined) take(candidate);
+  /** Each subject has its share of the rows that are looked at, so that junk on one of them hides nothing of another; what is left is for all. */
+  async #attachedTo(subjects: readonly ManifestRecord[]): Promise<readonly Digest[]> {
+    const listed = await presentIn(this.#needs, keys.referrersIn(this.#repository), subjects.flatMap(namesOf));
+    const named = subjects.map(namesOf).filter((names) => names.some((name) => listed.has(name)));
+    const digests: Digest[] = [];
+    const all: Turns[] = [];
+    for (const [n, names] of named.entries()) {
+      const turns = await referrersByTurns(this.#needs, { repository: this.#repository, subjects: names, isEvidence: true });
+      const left = MAX_SCANNED - digests.length;
+      digests.push(...(await taken(turns, Math.min(left, Math.ceil(left / (named.length - n))))));
+      all.push(turns);
     }
-    return most;
+    for (const turns of all) digests.push(...(await taken(turns, MAX_SCANNED - digests.length)));
+    this.skipped += all.reduce((sum, { left }) => sum + left, 0);
+    return digests;
   }
 
-  async #candidate(digest: Digest): Promise<Candidate | undefined> {
+  async #candidate(digest: Digest, isRevokedEverywhere: boolean): Promise<Candidate | undefined> {
     if (this.#seen.has(digest)) return undefined;
     this.#seen.add(digest);
     const found = await findManifest(this.#needs, this.#repository, digest);
-    if (found === undefined || (await whyNotCovered(this.#needs, this.#repository, found.record)) !== undefined) return undefined;
-    const manifest = await loadManifest(this.#needs, this.#repository, found.record);
-    const kind = manifest && evidenceKind(manifest);
-    return kind === undefined || manifest === undefined ? undefined : { ...found, manifest, kind };
+    if (found === undefined || isRevokedEverywhere) return undefined;
+    const loaded = await coverable(this.#needs, this.#repository, found);
+    if (typeof loaded === "string") return undefined;
+    const kind = evidenceKind(loaded.manifest);
+    return kind && { ...loaded, kind };
   }
+}
+
+/** The next referrers, so many at most. */
+async function taken(turns: Turns, most: number): Promise<readonly Digest[]> {
+  const digests: Digest[] = [];
+  while (digests.length < most) {
+    const digest = await turns.next();
+    if (digest === undefined) break;
+    digests.push(digest);
+  }
+  return digests;
 }
 
 /** First what was named, then the oldest of each person by turns, so that nobody's junk delays another's evidence. */
@@ -136,31 +150,34 @@ function byTurns<T extends { readonly record: ManifestRecord }>(found: readonly 
 async function addNamed(
   needs: Needs,
   repository: RepositoryName,
-  { named, subjects, covered }: { named: readonly Digest[]; subjects: ReadonlySet<Digest>; covered: Map<Digest, Expectation> },
+  { named, subjects, covered }: { named: readonly Digest[]; subjects: ReadonlySet<Digest>; covered: Map<Digest, LoadedManifest> },
 ): Promise<readonly Fault[]> {
   const faults: Fault[] = [];
   for (const digest of named) {
     const found = await findManifest(needs, repository, digest);
-    const problem =
-      found === undefined || found.record.subject === null || !subjects.has(found.record.subject)
-        ? "is attached neither to the artifact, nor to a part of it, nor to its evidence"
-        : await whyNotCovered(needs, repository, found.record);
-    if (found === undefined || problem !== undefined) faults.push({ digest, problem: problem ?? "is not here" });
-    else covered.set(found.record.digest, { key: keys.manifest(repository, found.record.digest), version: found.version });
+    const isAttached = found !== undefined && found.record.subject !== null && subjects.has(found.record.subject);
+    const isLost = isAttached && (await isRevoked(needs, found.record));
+    const loaded = isLost ? REVOKED : isAttached ? await coverable(needs, repository, found) : NOT_ATTACHED;
+    if (typeof loaded === "string") faults.push({ digest, problem: loaded });
+    else covered.set(loaded.record.digest, loaded);
   }
   return faults;
 }
 
-async function whyNotCovered(needs: Needs, repository: RepositoryName, record: ManifestRecord): Promise<string | undefined> {
+const NOT_ATTACHED = "is attached neither to the artifact, nor to a part of it, nor to its evidence";
+const REVOKED = "is revoked";
+
+/** A manifest that can be covered where it is not revoked everywhere, or why it cannot be. */
+async function coverable(needs: Needs, repository: RepositoryName, { record, version }: FoundManifest): Promise<LoadedManifest | string> {
   if (record.statement) return "is one of the registry's own statements, which are served anyway";
   if (record.state === "quarantined" || record.state === "deleted") return `is ${record.state}`;
-  if (await isRevoked(needs, record)) return "is revoked";
+  if (record.state === "revoked") return REVOKED;
   if (record.closureBytes > MAX_COVER_BYTES) return `is larger than ${MAX_COVER_BYTES} bytes`;
   const manifest = await loadManifest(needs, repository, record);
   if (manifest === undefined) return "is not here";
   if (manifest.manifestReferences.length > 0) return "has children: promote it by itself";
   const [fault] = (await blobFaults(needs, repository, manifest.blobReferences)).faults;
-  return fault && `is incomplete: ${fault.digest} ${fault.problem}`;
+  return fault === undefined ? { record, version, manifest } : `is incomplete: ${fault.digest} ${fault.problem}`;
 }
 
 function namesOf({ digest, sha512 }: ManifestRecord): readonly Digest[] {

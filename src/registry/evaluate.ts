@@ -9,7 +9,7 @@ import { keys } from "../storage/keys.ts";
 import type { Expectation } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";
 import { type Approval, approvalsOf } from "./approvals.ts";
-import { type Closure, type ClosureManifest, ClosureWalk, NO_OVERLAY, isRevoked } from "./closure.ts";
+import { type Closure, type ClosureManifest, ClosureWalk, type LoadedManifest, NO_OVERLAY, isRevoked } from "./closure.ts";
 import { blobFaults } from "./closure-faults.ts";
 import { type CoverRequest, type Covers, gatherCovers } from "./covers.ts";
 import { type JudgedArtifact, type TriedPolicy, judgePolicies } from "./judge-policies.ts";
@@ -39,6 +39,8 @@ export interface Evaluated {
   readonly tags: readonly Tag[];
   readonly covers: readonly Digest[];
   readonly expect: readonly Expectation[];
+  /** What it covers as it was found, by canonical digest. */
+  readonly loaded: ReadonlyMap<Digest, LoadedManifest>;
   /** The persons who put the artifact or a part of it, and those who approved it. */
   readonly uploaders: readonly string[];
   readonly approvers: readonly string[];
@@ -67,7 +69,8 @@ export async function evaluatePromotion(
   const uploaders = [...new Set([...closure.manifests.values()].flatMap(({ record }) => record.uploaders))];
   const approvals = (await approvalsOf(needs, repository, found.record, needs.clock())).filter(({ person }) => !uploaders.includes(person));
   const standing = approvals.flatMap(standingApproval);
-  const policies = await judgedPolicies(attached, repository, closure.manifests.get(root), { ...request, approvals: standing });
+  const judged = { ...request, approvals: standing, attached: covers.loaded };
+  const policies = await judgedPolicies(attached, repository, closure.manifests.get(root), judged);
   const facts = {
     artifact: root,
     state: found.record.state,
@@ -100,6 +103,7 @@ export async function evaluatePromotion(
       ...approvals.map(({ expect }) => expect),
       ...notRevokedEverywhere(closure, covers, root),
     ],
+    loaded: covers.loaded,
     uploaders,
     approvers: approvals.map(({ person }) => person),
   };
@@ -115,11 +119,11 @@ async function judgedPolicies(
   needs: Parameters<typeof judgePolicies>[0],
   repository: RepositoryName,
   root: ClosureManifest | undefined,
-  { evidence, scan, tried, approvals }: PromotionRequest & Pick<JudgedArtifact, "approvals">,
+  judged: PromotionRequest & Pick<JudgedArtifact, "approvals" | "attached">,
 ): ReturnType<typeof judgePolicies> {
   return root === undefined
     ? { written: NOTHING_WRITTEN, expect: [] }
-    : judgePolicies(needs, repository, { record: root.record, manifest: root.manifest, evidence, scan, tried, approvals });
+    : judgePolicies(needs, repository, { ...judged, tried: judged.tried, record: root.record, manifest: root.manifest });
 }
 
 function closureFaults({ missing, missized }: Closure): readonly Fault[] {

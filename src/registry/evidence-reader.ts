@@ -31,8 +31,8 @@ const MAX_BYTES = 64 * 1_048_576;
 
 /** A candidate whose claim is read when it has to be verified, and not where the verdict is known. */
 export interface HeldCandidate extends FoundCandidate {
-  /** Verdicts that were written down, by `verdictKey`. */
-  readonly verdicts: ReadonlyMap<Digest, Verdict>;
+  /** The verdict that was written down by a `verdictKey`, if one was. */
+  readonly verdictBy: (key: Digest) => Verdict | undefined;
   /** Undefined when its bytes are not there any more. */
   readonly claimed: () => Promise<Candidate | undefined>;
 }
@@ -99,7 +99,7 @@ export class EvidenceReader {
     return {
       candidates: reading.candidates.map((candidate) => ({
         ...placeOf(manifest, candidate),
-        verdicts: verdictsOf(candidate),
+        verdictBy: verdictsOf(candidate),
         claimed: async () => (await now()).find(({ id, blob }) => id === candidate.id && blob === candidate.blob)?.claimed(),
       })),
       skipped: reading.skipped.map((each) => skippedOf(manifest, each)),
@@ -152,8 +152,11 @@ export class EvidenceReader {
 }
 
 function held({ candidates, skipped }: Read): Pick<ReadManifest, "candidates" | "skipped"> {
-  const known: ReadonlyMap<Digest, Verdict> = new Map();
-  return { candidates: candidates.map((each) => ({ ...each, verdicts: known, claimed: () => Promise.resolve(each) })), skipped };
+  return { candidates: candidates.map((each) => ({ ...each, verdictBy: noVerdict, claimed: () => Promise.resolve(each) })), skipped };
+}
+
+function noVerdict(): undefined {
+  return undefined;
 }
 
 function once<T>(work: () => Promise<T>): () => Promise<T> {
@@ -168,8 +171,12 @@ function placeOf(manifest: Digest, { format, blob, id }: ReadCandidate): FoundCa
   return { format: formatSchema.parse(format), manifest, blob, id };
 }
 
-function verdictsOf({ verdicts }: ReadCandidate): ReadonlyMap<Digest, Verdict> {
-  return new Map(verdicts.map(({ of, verdict }) => [of, verdictSchema.parse(JSON.parse(verdict))]));
+/** Each is read when it is asked for: this process remembers most of them. */
+function verdictsOf({ verdicts }: ReadCandidate): HeldCandidate["verdictBy"] {
+  return (key) => {
+    const known = verdicts.find(({ of }) => of === key);
+    return known && verdictSchema.parse(JSON.parse(known.verdict));
+  };
 }
 
 function skippedOf(manifest: Digest, { blob, code, message }: ReadingRecord["skipped"][number]): Skipped {

@@ -30,6 +30,14 @@ export interface GatheredEvidence {
   readonly grounds: ReadonlyMap<Digest, readonly Expectation[]>;
 }
 
+/** An artifact, and of what is attached to it that which was found already and is fit to be covered. */
+interface EvidencePlace {
+  readonly record: ManifestRecord;
+  readonly manifest: Manifest;
+  /** By canonical digest. */
+  readonly attached: ReadonlyMap<Digest, FoundManifest>;
+}
+
 /**
  * Gathers what may be evidence about an artifact (trust.md §3): its referrers, whatever type they claim, and the tags by which cosign
  * attached signatures before there were referrers. An index under the tag `sha256-<hex>`, which stands in for the list of referrers
@@ -39,12 +47,12 @@ export interface GatheredEvidence {
 export async function gatherEvidence(
   needs: Needs,
   repository: RepositoryName,
-  { record, manifest }: { readonly record: ManifestRecord; readonly manifest: Manifest },
+  { record, manifest, attached }: EvidencePlace,
   first: readonly Digest[],
 ): Promise<GatheredEvidence> {
   const reader = new EvidenceReader(needs, repository);
   const own = await reader.readOwn(record, manifest);
-  const gathering = new Gathering(needs, repository, { reader, artifact: record });
+  const gathering = new Gathering(needs, repository, { reader, artifact: record, attached });
   await gathering.addNamed(first);
   await gathering.addTags();
   const left = await gathering.addByTurns();
@@ -64,6 +72,7 @@ class Gathering {
   readonly #needs: Needs;
   readonly #repository: RepositoryName;
   readonly #artifact: ManifestRecord;
+  readonly #attached: EvidencePlace["attached"];
   readonly #reader: EvidenceReader;
   readonly #seen = new Set<Digest>();
   #read = 0;
@@ -71,11 +80,16 @@ class Gathering {
   constructor(
     needs: Needs,
     repository: RepositoryName,
-    { reader, artifact }: { readonly reader: EvidenceReader; readonly artifact: ManifestRecord },
+    {
+      reader,
+      artifact,
+      attached,
+    }: { readonly reader: EvidenceReader; readonly artifact: ManifestRecord } & Pick<EvidencePlace, "attached">,
   ) {
     this.#needs = needs;
     this.#repository = repository;
     this.#artifact = artifact;
+    this.#attached = attached;
     this.#reader = reader;
   }
 
@@ -124,8 +138,10 @@ class Gathering {
   }
 
   async #find(digest: Digest, isAttached: (record: ManifestRecord) => boolean): Promise<FoundManifest | undefined> {
-    const found = await findManifest(this.#needs, this.#repository, digest);
-    return found !== undefined && isAttached(found.record) && (await counts(this.#needs, found.record)) ? found : undefined;
+    const known = this.#attached.get(digest);
+    const found = known ?? (await findManifest(this.#needs, this.#repository, digest));
+    if (found === undefined || !isAttached(found.record)) return undefined;
+    return known !== undefined || (await counts(this.#needs, found.record)) ? found : undefined;
   }
 
   /** What is under the older tags, and that they still name it: whoever moves or deletes one takes its evidence away. */

@@ -32,6 +32,7 @@ import type { HeldCandidate } from "./evidence-reader.ts";
 import { type GatheredEvidence, gatherEvidence } from "./find-evidence.ts";
 import { policiesFor } from "./policies-in-force.ts";
 import type { Services } from "./ports.ts";
+import type { FoundManifest } from "./serving.ts";
 import { authorityRevocations } from "./authority-revocations.ts";
 import { rememberedVerdict, verdictKey, verdictOn } from "./verdict-cache.ts";
 
@@ -47,6 +48,8 @@ const BATCH = 8;
 export interface JudgedArtifact {
   readonly record: ManifestRecord;
   readonly manifest: Manifest;
+  /** What of that which is attached was found already and is fit to be covered, by canonical digest. */
+  readonly attached: ReadonlyMap<Digest, FoundManifest>;
   /** Evidence to be considered first (RULES 7). */
   readonly evidence: readonly Digest[];
   readonly scan: ScanEvidence;
@@ -203,7 +206,7 @@ class Judging {
 /** The verdict that is known by the digests of all that it follows from, or what is found now. */
 async function verdictOf(held: HeldCandidate, authority: Authority, grounds: Grounds): Promise<Verdict> {
   const key = verdictKey(held, authority, grounds);
-  const known = key && (rememberedVerdict(key) ?? held.verdicts.get(key));
+  const known = key && (rememberedVerdict(key) ?? held.verdictBy(key));
   if (known !== undefined) return known;
   const candidate = await held.claimed();
   return candidate === undefined ? GONE : verdictOn(candidate, authority, grounds);

@@ -165,7 +165,7 @@ async function trustedTransition(services: TransitionServices, caller: Caller, a
       reason: promotion.reason,
       policy: decision.policy,
     },
-    covers: evaluated.covers,
+    covers: { digests: evaluated.covers, loaded: evaluated.loaded },
     details: promotion.details,
     also: {
       expect: [...expect, ...tags.expect],

@@ -8,6 +8,7 @@ import { approvalContents } from "./approvals.ts";
 import { type Closure, ClosureWalk, type Overlay, isRevoked } from "./closure.ts";
 import { rowsOf } from "./ordered-rows.ts";
 import type { Services } from "./ports.ts";
+import { presentIn } from "./rows-present.ts";
 import { statementContents } from "./statements.ts";
 
 type Needs = Pick<Services, "metadata">;
@@ -147,7 +148,8 @@ interface Wanted {
 }
 
 async function wantedRows(needs: Needs, repository: RepositoryName, root: Root, overlay: Overlay): Promise<Wanted> {
-  const enter = async (record: ManifestRecord): Promise<boolean> => overlay.lifted.has(record.digest) || !(await isRevoked(needs, record));
+  const enter = async (record: ManifestRecord): Promise<boolean> =>
+    overlay.lifted.has(record.digest) || overlay.loaded.has(record.digest) || !(await isRevoked(needs, record));
   const all: Starts = { own: [root.record.digest], covered: root.covers };
   const isTrusted = root.record.state === "trusted";
   const walk = (): ClosureWalk => new ClosureWalk(needs, repository, overlay);
@@ -156,7 +158,7 @@ async function wantedRows(needs: Needs, repository: RepositoryName, root: Root, 
   const rows = new RowSet();
   addRows(rows, dead, { root: root.record.digest, denied: true });
   addRows(rows, live, { root: root.record.digest, denied: false });
-  for (const manifest of new Set([...dead.closure.manifests.keys(), ...live.closure.manifests.keys()])) {
+  for (const manifest of await toldOf(needs, repository, new Map([...dead.closure.manifests, ...live.closure.manifests]))) {
     for (const content of await statementsOf(needs, repository, manifest)) rows.set(content, STATEMENT_ROW);
   }
   for (const content of root.newStatements) rows.set(content, STATEMENT_ROW);
@@ -208,6 +210,17 @@ function servedReferrers(repository: RepositoryName, closure: Closure): Put[] {
     put.push({ key, value: { v: 1, descriptor } });
   }
   return put;
+}
+
+/** Those of some manifests that anything is attached to, as every written statement is. */
+async function toldOf(needs: Needs, repository: RepositoryName, manifests: Closure["manifests"]): Promise<readonly Digest[]> {
+  const names = [...manifests.values()].map(({ record: { digest, sha512 } }) => ({ digest, sha512 }));
+  const listed = await presentIn(
+    needs,
+    keys.referrersIn(repository),
+    names.flatMap(({ digest, sha512 }) => [digest, sha512]),
+  );
+  return names.filter(({ digest, sha512 }) => listed.has(digest) || listed.has(sha512)).map(({ digest }) => digest);
 }
 
 /** What every statement about a manifest consists of: of its chain, and of its approvals. */

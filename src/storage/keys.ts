@@ -240,6 +240,7 @@ export const keys = {
     manifest,
   ],
   referrers: (repository: RepositoryName, subject: Digest): Key => ["referrer", repository, subject],
+  referrersIn: (repository: RepositoryName): Key => ["referrer", repository],
   referrerServed: (repository: RepositoryName, subject: Digest, rank: number, manifest: Digest): Key => [
     "referrer-served",
     repository,
@@ -293,6 +294,7 @@ export const keys = {
   tagOf: (repository: RepositoryName, manifest: Digest, tag: Tag): Key => ["tag-of", repository, manifest, tag],
   tagsOf: (repository: RepositoryName, manifest: Digest): Key => ["tag-of", repository, manifest],
   revokedEverywhere: (digest: Digest): Key => ["revoked-everywhere", digest],
+  allRevokedEverywhere: (): Key => ["revoked-everywhere"],
   everywherePending: (manifest: Digest): Key => ["everywhere-pending", manifest],
   everywheresPending: (): Key => ["everywhere-pending"],
   treePending: (repository: RepositoryName, manifest: Digest, id: string): Key => ["tree-pending", repository, manifest, id],
