@@ -337,6 +337,11 @@ interface Placed {
 
 /** The same evidence gives the same bytes of a decision, in whatever order it was found. */
 function byPlace(one: Placed, other: Placed): number {
-  const [a, b] = [one, other].map(({ manifest, blob, authority }) => `${manifest} ${blob ?? ""} ${authority ?? ""}`);
-  return a === b ? 0 : (a ?? "") < (b ?? "") ? -1 : 1;
+  return (
+    byText(one.manifest, other.manifest) || byText(one.blob ?? "", other.blob ?? "") || byText(one.authority ?? "", other.authority ?? "")
+  );
+}
+
+function byText(one: string, other: string): number {
+  return one === other ? 0 : one < other ? -1 : 1;
 }

@@ -167,13 +167,21 @@ export async function loadManifest(
   return content?.value instanceof Uint8Array ? parsed(content.value, record) : undefined;
 }
 
-function parsed(bytes: Uint8Array, { digest, mediaType }: Pick<ManifestRecord, "digest" | "mediaType">): Manifest {
-  const key = `${digest} ${mediaType}`;
-  const known = PARSED.get(key);
+/** The manifest behind a record, if this process has it parsed. Of one that is not deleted the content is there, by the same changes. */
+export function parsedManifest(record: Pick<ManifestRecord, "digest" | "mediaType">): Manifest | undefined {
+  return PARSED.get(nameOf(record));
+}
+
+function parsed(bytes: Uint8Array, record: Pick<ManifestRecord, "digest" | "mediaType">): Manifest {
+  const known = parsedManifest(record);
   if (known !== undefined) return known;
-  const manifest = parseManifest(bytes, mediaType);
-  if (bytes.length <= MAX_PARSED_BYTES) PARSED.set(key, manifest, bytes.length);
+  const manifest = parseManifest(bytes, record.mediaType);
+  if (bytes.length <= MAX_PARSED_BYTES) PARSED.set(nameOf(record), manifest, bytes.length);
   return manifest;
+}
+
+function nameOf({ digest, mediaType }: Pick<ManifestRecord, "digest" | "mediaType">): string {
+  return `${digest} ${mediaType}`;
 }
 
 /** Is a manifest revoked, here or everywhere? A revoked node prunes its whole branch (RULES 5). */

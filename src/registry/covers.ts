@@ -5,18 +5,13 @@ import type { Fault } from "../policy/check.ts";
 import { keys } from "../storage/keys.ts";
 import type { Expectation } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";
-import { type Closure, type LoadedManifest, isRevoked, loadManifest } from "./closure.ts";
+import { type Closure, type LoadedManifest, isRevoked, loadManifest, parsedManifest } from "./closure.ts";
 import { blobFaults } from "./closure-faults.ts";
 import { personOf } from "./manifest-rows.ts";
 import type { Services } from "./ports.ts";
-<<<<<<< HEAD
 import { type Turns, referrersByTurns } from "./referrers-by-turns.ts";
-import { findManifest } from "./serving.ts";
-=======
-import { referrersByTurns } from "./referrers-by-turns.ts";
 import { presentIn } from "./rows-present.ts";
 import { type FoundManifest, findManifest } from "./serving.ts";
->>>>>>> 6b1f61c (Look once for all covers of a promotion whether anything is attached to them or revoked, and load each once, since hundreds of strangers' bundles cost it 150 ms)
 
 type Needs = Pick<Services, "metadata">;
 
@@ -95,12 +90,15 @@ class EvidenceScan {
 
   /** Each subject has its share of the rows that are looked at, so that junk on one of them hides nothing of another; what is left is for all. */
   async #attachedTo(subjects: readonly ManifestRecord[]): Promise<readonly Digest[]> {
-    const listed = await presentIn(this.#needs, keys.referrersIn(this.#repository), subjects.flatMap(namesOf));
-    const named = subjects.map(namesOf).filter((names) => names.some((name) => listed.has(name)));
+    const names = subjects.flatMap(namesOf);
+    // Those of earlier versions are not indexed by who attached them until a job has done so.
+    const listed = await presentIn(this.#needs, keys.referrersIn(this.#repository), names);
+    const indexed = await presentIn(this.#needs, keys.referrersByIn(this.#repository), names);
+    const named = subjects.map(namesOf).filter((each) => each.some((name) => listed.has(name) || indexed.has(name)));
     const digests: Digest[] = [];
     const all: Turns[] = [];
-    for (const [n, names] of named.entries()) {
-      const turns = await referrersByTurns(this.#needs, { repository: this.#repository, subjects: names, isEvidence: true });
+    for (const [n, subject] of named.entries()) {
+      const turns = await referrersByTurns(this.#needs, { repository: this.#repository, subjects: subject, isEvidence: true });
       const left = MAX_SCANNED - digests.length;
       digests.push(...(await taken(turns, Math.min(left, Math.ceil(left / (named.length - n))))));
       all.push(turns);
@@ -173,7 +171,7 @@ async function coverable(needs: Needs, repository: RepositoryName, { record, ver
   if (record.state === "quarantined" || record.state === "deleted") return `is ${record.state}`;
   if (record.state === "revoked") return REVOKED;
   if (record.closureBytes > MAX_COVER_BYTES) return `is larger than ${MAX_COVER_BYTES} bytes`;
-  const manifest = await loadManifest(needs, repository, record);
+  const manifest = parsedManifest(record) ?? (await loadManifest(needs, repository, record));
   if (manifest === undefined) return "is not here";
   if (manifest.manifestReferences.length > 0) return "has children: promote it by itself";
   const [fault] = (await blobFaults(needs, repository, manifest.blobReferences)).faults;

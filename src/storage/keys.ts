@@ -258,6 +258,7 @@ export const keys = {
   ): Key => ["referrer-by", repository, subject, person, ...place],
   referrersBy: (repository: RepositoryName, subject: Digest, person?: string): Key =>
     person === undefined ? ["referrer-by", repository, subject] : ["referrer-by", repository, subject, person],
+  referrersByIn: (repository: RepositoryName): Key => ["referrer-by", repository],
   reading: (repository: RepositoryName, manifest: Digest): Key => ["reading", repository, manifest],
   link: (repository: RepositoryName, blob: Digest): Key => ["link", repository, blob],
   links: (repository: RepositoryName): Key => ["link", repository],
