@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 import { COMPILED } from "./support/compiled.ts";
 
 /** These leave nothing behind in their process, and so share one with others: most of what a small test costs is to read the program. */
-const SHARING = "test/{api,audit,docs,formats,http/ui,identity,metrics,oci,policy,ui}/**/*.test.ts";
+const SHARING = ["test/{api,audit,cli,docs,formats,http/ui,identity,metrics,oci,policy,ui}/**/*.test.ts", "test/http/*.test.ts"];
 /** Children inherit it. */
 const shared = { env: COMPILED, testTimeout: 60_000, hookTimeout: 60_000 };
 
@@ -12,8 +12,8 @@ export default defineConfig({
   test: {
     maxWorkers: "100%",
     projects: [
-      { test: { ...shared, name: "sharing", include: [SHARING], isolate: false } },
-      { test: { ...shared, name: "alone", include: ["test/**/*.test.ts"], exclude: [SHARING] } },
+      { test: { ...shared, name: "sharing", include: SHARING, isolate: false } },
+      { test: { ...shared, name: "alone", include: ["test/**/*.test.ts"], exclude: SHARING } },
     ],
   },
 });
