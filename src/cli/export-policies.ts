@@ -20,8 +20,8 @@ const EMPTY_CONFIG = Buffer.of(0x7b, 0x7d);
 /** Of so many promotions of an artifact, the last ones, a layout holds what they rested on. */
 export const MAX_PROMOTIONS = 100;
 
-/** A decision as the registry shows it: its digest is over all the rest, to the letter. */
-const shownDecision = z.looseObject({ digest: digestSchema });
+/** A decision as the registry shows it: its digest is over all the rest, to the letter, so that nothing is left out or filled in here. */
+const shownDecision = z.looseObject({ digest: digestSchema }).refine((shown) => recordedDecision.safeParse(shown).success);
 
 /** What promotions rested on, as layouts hold it. */
 export class Grounds {
