@@ -26,6 +26,11 @@ const FIRST_DELAY = 100;
 const LAST_DELAY = 30_000;
 /** A worker that lived so long crashed for a reason of its own. */
 const HEALTHY = 60_000;
+/**
+ * Half of what a worker's heap has for young values, in MiB. V8 would let it grow to several times that before it collects anything, and what
+ * streams by makes nothing but young values.
+ */
+const SEMI_SPACE = 8;
 /** Beyond the grace of requests, for closing the stores. */
 const CLOSING = 5_000;
 /** So many questions in a row stay without an answer before a worker counts as hung. */
@@ -66,6 +71,7 @@ export class Workers {
 
   constructor(parts: WorkersParts) {
     this.#parts = parts;
+    cluster.setupPrimary({ execArgv: [`--max-semi-space-size=${SEMI_SPACE}`, ...process.execArgv] });
     this.#limits = new LimitKeeper(parts.config.limits, () => performance.now(), parts.config.workers);
     // Whoever does not wait for it has ended for another reason.
     this.#lost.promise.catch(() => undefined);
