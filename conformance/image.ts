@@ -6,6 +6,7 @@ import { tryContainer } from "./container.ts";
 import { needPrograms } from "./debian-tools.ts";
 import { ORAS, installGoTool } from "./go-tool.ts";
 import { examineImage } from "./image-content.ts";
+import { inOwnNetwork } from "./own-network.ts";
 import { CHECKOUT } from "./registry-process.ts";
 import { mustRun, run } from "./run-program.ts";
 
@@ -18,9 +19,6 @@ const BASE = "localhost/ai-model-registry-base";
 const IMAGE = "localhost/ai-model-registry";
 const BUILD_LIMIT_MS = 600_000;
 
-/** No interface but loopback is there for whatever runs in it. */
-const OFFLINE = ["--net", "--", "busybox", "sh", "-c", 'busybox ip link set lo up && exec "$0" "$@"'];
-
 /** Builds the image by its Containerfile; its id. */
 async function build(folder: string, round: number): Promise<string> {
   const iidFile = join(folder, `id-${round}`);
@@ -28,7 +26,7 @@ async function build(folder: string, round: number): Promise<string> {
   const cache = (await mustRun("npm", ["config", "get", "cache"])).trim() || join(homedir(), ".npm");
   const options = ["--isolation", "chroot", "--pull-never", "--no-cache", "--layers=false", "--timestamp", "0"];
   const args = ["buildah", "bud", ...options, ...base, "--volume", `${cache}:/npm-cache`, "--iidfile", iidFile, "--tag", IMAGE, CHECKOUT];
-  await mustRun("unshare", [...OFFLINE, ...args], { limitMs: BUILD_LIMIT_MS });
+  await inOwnNetwork(args, BUILD_LIMIT_MS);
   return (await readFile(iidFile, "utf8")).trim();
 }
 
@@ -60,7 +58,7 @@ try {
     await installGoTool(ORAS);
     await buildTwice();
     await examineImage(IMAGE);
-    const said = await mustRun("unshare", [...OFFLINE, process.execPath, "conformance/image.ts", "offline"], { limitMs: BUILD_LIMIT_MS });
+    const said = await inOwnNetwork([process.execPath, "conformance/image.ts", "offline"], BUILD_LIMIT_MS);
     process.stdout.write(said);
   }
 } catch (error) {

@@ -19,7 +19,9 @@ for node in "$target"/node_modules/node-*/bin/node; do
   ln -sfn "../${node#"$target/"}" "$target/bin/node"
 done
 for program in ai-model-registry:main.js securectl:cli/main.js; do
-  printf '#!/bin/sh\nexec %s/bin/node --disable-sigusr1 %s/dist/%s "$@"\n' "$target" "$target" "${program#*:}" > "$target/bin/${program%%:*}"
+  # By where it lies itself, so that the folder may be carried anywhere and the program linked.
+  printf '#!/bin/sh\nhome=$(dirname "$(dirname "$(readlink -f "$0")")")\nexec "$home/bin/node" --disable-sigusr1 "$home/dist/%s" "$@"\n' \
+    "${program#*:}" > "$target/bin/${program%%:*}"
   chmod 755 "$target/bin/${program%%:*}"
 done
 "$target/bin/ai-model-registry" --version

@@ -1,8 +1,11 @@
-import { relative } from "node:path";
+import { extname, resolve } from "node:path";
 
 /** Where securectl looks by itself. */
 const DEFAULT_URL = "http://127.0.0.1:8470";
 const DEFAULT_FOLDER = "data/credentials";
+
+/** A checkout has no programs on the path. */
+const SECURECTL = extname(import.meta.filename) === ".ts" ? "npx securectl" : "securectl";
 
 /** What the first start says of itself. */
 export interface FirstSteps {
@@ -34,8 +37,8 @@ This was its first start: it made three identities, whose keys are in ${folder},
     --artifact-type application/vnd.cncf.model.manifest.v1+json weights.gguf:application/vnd.cncf.model.weight.v1.raw)
 
   # an operator looks at what a promotion would decide, and promotes it
-  npx securectl evaluate ${namespace}/hello:v1${server}${operator}
-  npx securectl promote ${namespace}/hello:v1 --reason "reviewed by hand"${server}${operator}
+  ${SECURECTL} evaluate ${namespace}/hello:v1${server}${operator}
+  ${SECURECTL} promote ${namespace}/hello:v1 --reason "reviewed by hand"${server}${operator}
 
   # a runtime pulls it by its digest
   oras login ${host}${plain} --username runtime --password-stdin < ${folder}/runtime
@@ -44,10 +47,9 @@ This was its first start: it made three identities, whose keys are in ${folder},
 `;
 }
 
-/** A path as somebody in this folder would write it. */
+/** As somebody in a checkout would write it; else the whole path, since nobody knows where the reader stands. */
 function shortest(path: string): string {
-  const from = relative(process.cwd(), path);
-  return from === "" || from.startsWith("..") ? path : from;
+  return path === resolve(DEFAULT_FOLDER) ? DEFAULT_FOLDER : path;
 }
 
 function shellWord(text: string): string {
