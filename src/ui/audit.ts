@@ -90,11 +90,11 @@ function filterForm({ actor, type, artifact }: AuditFields): Html {
       <input id="actor" name="actor" value="${readable(actor, 255)}" maxlength="255" autocapitalize="none" spellcheck="false" />
     </div>
     <div>
-      <label for="type">What, such as artifact.promote</label>
+      <label for="type">What (such as artifact.promote)</label>
       <input id="type" name="type" value="${readable(type, 64)}" maxlength="64" autocapitalize="none" spellcheck="false" />
     </div>
     <div>
-      <label for="artifact">About: a repository, or an artifact by tag or digest</label>
+      <label for="artifact">About (repository, tag or digest)</label>
       <input id="artifact" name="artifact" value="${readable(artifact, 512)}" maxlength="512" autocapitalize="none" spellcheck="false" />
     </div>
     <p><button>Filter</button></p>
@@ -106,10 +106,14 @@ function row(event: ShownEvent): readonly (string | number | Html)[] {
   return [
     sequence,
     moment(time),
-    outcome === "allow" ? type : html`${type} <span class="state bad">✘ ${outcome}</span>`,
-    html`${foreign(actor, 80)}${from !== undefined && html`<br /><span class="soft">from ${foreign(from, 64)}</span>`}${
-      requestId !== undefined && html`<br /><span class="soft">request ${foreign(requestId, 64)}</span>`
-    }`,
+    outcome === "allow"
+      ? html`<span class="short">${type}</span>`
+      : html`<span class="short">${type}</span> <span class="state bad">✘ ${outcome}</span>`,
+    html`<div class="person">
+      ${foreign(actor, 80)}${from !== undefined && html`<br /><span class="soft">from ${foreign(from, 64)}</span>`}${
+        requestId !== undefined && html`<br /><span class="soft">request ${foreign(requestId, 64)}</span>`
+      }
+    </div>`,
     target === undefined ? "" : foreign(target, 200),
     reason === undefined ? "" : foreign(reason),
     html`${before !== undefined && html`<div>before: <code>${foreign(before, MAX_CHANGE)}</code></div>`}${

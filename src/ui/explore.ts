@@ -5,7 +5,7 @@ import { digestLink, shortDigest } from "./links.ts";
 import { stateBadge } from "./state.ts";
 import { table } from "./table.ts";
 import { foreign, moment, readable, sizeText } from "./text.ts";
-import { typeText } from "./type-name.ts";
+import { typeWords } from "./type-name.ts";
 
 /** An artifact in a list. */
 export interface ListedArtifact {
@@ -126,8 +126,8 @@ function row({ repository, digest, tags, type, state, size, changedAt }: ListedA
     digestLink({ repository, digest }, shortDigest(digest)),
     stateBadge(state),
     tags.length === 0 ? "none" : tags.slice(0, MAX_TAGS).join(", ") + more,
-    typeText(type, 60),
-    sizeText(size),
+    typeWords(type, 60),
+    html`<span class="short">${sizeText(size)}</span>`,
     moment(changedAt),
   ];
 }

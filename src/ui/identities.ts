@@ -45,7 +45,11 @@ export function identitiesPage({ identities, next, grantable, viewer }: Identity
         standing(isDisabled),
         html`${moment(createdAt)} by ${foreign(createdBy, 64)}`,
       ]),
-      empty: "None. An operator makes one below, together with its first key.",
+      empty:
+        grantable === undefined
+          ? html`None that is yours to administer or audit. <a href="${identityPath(viewer.name)}">Your own page</a> shows your roles and
+              keys.`
+          : "None. Make one below, together with its first key.",
     })}
     ${next !== undefined && html`<p><a rel="next" href="/ui/identities?after=${encodeURIComponent(next)}">Next page</a></p>`}
     ${

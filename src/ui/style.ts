@@ -37,9 +37,10 @@ table { border-collapse: collapse; width: 100%; margin: 1rem 0; }
 caption { text-align: left; font-weight: bold; padding: .25rem 0 .5rem; }
 th, td { text-align: left; vertical-align: top; padding: .5rem .6rem; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
 thead th { color: var(--soft); font-size: .85rem; background: var(--panel); border-top: 1px solid var(--line); overflow-wrap: normal; }
-tbody th { min-width: 8rem; }
+tbody th { min-width: 4rem; } td { min-width: 4rem; }
 tbody tr:hover { background: var(--panel); }
-time, .digest { white-space: nowrap; }
+time, .digest, .short { white-space: nowrap; }
+.person { min-width: 11rem; }
 code, pre { font-family: ui-monospace, monospace; font-size: .9rem; overflow-wrap: anywhere; }
 pre { background: var(--panel); border: 1px solid var(--line); border-radius: .4rem; padding: .75rem; overflow-x: auto; white-space: pre-wrap; }
 dl { display: grid; grid-template-columns: minmax(8rem, max-content) minmax(0, 1fr); gap: .25rem 1rem; }
@@ -97,8 +98,7 @@ progress { width: 8rem; height: .75rem; accent-color: var(--link); vertical-alig
 .card blockquote { margin: 1rem 0; padding: 0 1rem; border-left: .3rem solid var(--line); }
 @media (min-width: 64rem) { #head dl { grid-template-columns: max-content minmax(0, 1fr) max-content minmax(0, 1fr); gap: .4rem 1.25rem; }
   #head dd:first-of-type { grid-column: 2 / -1; } }
-@media (max-width: 48rem) {
-  dl { grid-template-columns: minmax(0, 1fr); } dd { margin-bottom: .5rem; }
+@media (max-width: 64rem) {
   .stack, .stack tbody, .stack tr, .stack caption, .stack td, .stack tbody th { display: block; }
   .stack thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   .stack tr { border-bottom: 1px solid var(--line); padding: .6rem 0; }
@@ -106,5 +106,6 @@ progress { width: 8rem; height: .75rem; accent-color: var(--link); vertical-alig
   .stack td:empty { display: none; }
   .stack td::before { content: attr(data-label) ": "; content: attr(data-label) ": " / ""; color: var(--soft); }
 }
+@media (max-width: 40rem) { dl { grid-template-columns: minmax(0, 1fr); } dd { margin-bottom: .5rem; } }
 @media (prefers-reduced-motion: no-preference) { a, button { transition: background-color .1s; } }
 `;

@@ -24,6 +24,12 @@ export function shortType(type: string): string {
   return wordsOf(type) ?? type.replace(/^application\/(?:vnd\.)?/, "").replace(/\+json$/, "");
 }
 
+/** A type in words, where there are any, else by its name. */
+export function typeWords(type: string, max: number): Html {
+  const words = wordsOf(type);
+  return words === undefined ? foreign(type, max) : html`<span>${words}</span>`;
+}
+
 /** A type in words, where there are any, and by its name. */
 export function typeText(type: string, max: number): Html {
   const words = wordsOf(type);
