@@ -156,7 +156,7 @@ test("a limit of address space, under which the metadata store would crash, is r
   const program = new URL("../src/main.ts", import.meta.url).pathname;
   const env = { REGISTRY_DIR: at("data"), BIND_ADDR: "127.0.0.1:0" };
   const { code, err } = await new Promise<Omit<Ran, "out">>((resolve) => {
-    execFile("prlimit", [`--as=${100 * 1024 ** 3}`, process.execPath, program], { env }, (error, _, said) => {
+    execFile("/bin/sh", ["-c", `ulimit -v ${100 * 1024 ** 2} && exec "$@"`, "sh", process.execPath, program], { env }, (error, _, said) => {
       resolve({ code: typeof error?.code === "number" ? error.code : 0, err: said });
     });
   });
