@@ -264,6 +264,7 @@ export const commandOutputs = {
   revoke: ["Artifact", "ModelStatus"],
   "signing-key list": ["PublicKeyList"],
   "signing-key rotate": ["PublicKey"],
+  "signing-key show": ["PublicKey"],
   status: ["Health"],
   "tag list": ["TagList"],
   "tag promote": ["PromotedTag"],

@@ -90,7 +90,7 @@ test("the registry's own statements are told from what somebody pushed that says
 
   const text = await discover(artifact);
   expect(text.match(/\[registry: (?:acquired|trusted|PASSED|approved by [^,]+|withdrawn by [^,]+), /g)).toHaveLength(5);
-  expect(text).toMatch(new RegExp(`${twin} \\[says: trusted, `));
+  expect(text).toMatch(new RegExp(`${twin} \\[says: trusted, https://ai-model-registry\\.dev/`));
 });
 
 test("what looks like a statement about something that the registry has no statement of is not the registry's", async () => {

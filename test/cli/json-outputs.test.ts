@@ -213,6 +213,7 @@ test("what each command prints with --json is what is published of it", async ()
   await run("delete", ["a model"]);
   await run("delete", [ref]);
   await run("signing-key rotate", []);
+  await run("signing-key show", []);
   await run("audit", ["--limit", "5"]);
   await run("audit verify", []);
   const missing = Object.entries(commandOutputs).flatMap(([command, names]) => names.map((name) => `${command}: ${name}`));

@@ -49,6 +49,14 @@ test("signing-key rotate has a new key sign, which the old one names; the privat
   expect(statement.predicate).toMatchObject({ reason: "yearly", actor: "operator", key: { id: made.id } });
 });
 
+test("signing-key show prints the key that signs now in PEM and nothing else, or another one by its id", async () => {
+  const [first, last] = [(await attestationKeys())[0], (await attestationKeys()).at(-1)];
+  const nobody = { REGISTRY_DIR: "/nonexistent" };
+  expect(await securectl(["signing-key", "show"], {}, nobody)).toEqual({ exit: 0, out: last?.pem, err: "" });
+  expect(await securectl(["signing-key", "show", first?.id ?? ""], {}, nobody)).toEqual({ exit: 0, out: first?.pem, err: "" });
+  expect((await securectl(["signing-key", "show", "another"], {}, nobody)).exit).toBe(5);
+});
+
 test("signing-key rotate asks on a terminal first", async () => {
   const before = await attestationKeys();
   const { exit, err } = await securectl(["signing-key", "rotate"], { typed: "no\n" });

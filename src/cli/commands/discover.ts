@@ -16,6 +16,7 @@ const STATE = "dev.ai-model-registry.lifecycle.state";
 const RESULT = "dev.ai-model-registry.verification.result";
 const VERDICT = "dev.ai-model-registry.approval.verdict";
 const PERSON = "dev.ai-model-registry.approval.person";
+const PREDICATE = "dev.sigstore.bundle.predicateType";
 const CREATED = "org.opencontainers.image.created";
 
 const HELP = `
@@ -125,7 +126,13 @@ function* lines(nodes: readonly Referrer[], indent: string): Generator<string> {
 }
 
 function nodeText({ digest, mediaType, artifactType, annotations, of_registry: own }: Referrer): string {
-  const verdict = annotations?.[VERDICT] && `${annotations[VERDICT]} by ${annotations[PERSON] ?? "nobody"}`;
-  const notes = [annotations?.[STATE], annotations?.[RESULT], verdict, annotations?.[CREATED]].filter((note) => note !== undefined);
+  const notes = notesOf(annotations ?? {}, own);
   return `${artifactType ?? mediaType} ${digest}${notes.length === 0 ? "" : ` [${own ? "registry" : "says"}: ${notes.join(", ")}]`}`;
+}
+
+/** What a manifest says of itself; the registry's own are told by what they state, better than by its type. */
+function notesOf(said: Readonly<Record<string, string>>, own: boolean): readonly string[] {
+  const verdict = said[VERDICT] && `${said[VERDICT]} by ${said[PERSON] ?? "nobody"}`;
+  const predicate = own ? undefined : said[PREDICATE];
+  return [said[STATE], said[RESULT], verdict, predicate, said[CREATED]].filter((note) => note !== undefined);
 }

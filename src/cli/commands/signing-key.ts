@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import { type PublicKeyView, publicKeyList, publicKeyView } from "../../api/keys.ts";
+import { CliError, EXIT } from "../failure.ts";
 import { reasonOption, withYes } from "../options.ts";
 import { table, timeText } from "../output.ts";
 import type { OpenSession } from "../session.ts";
@@ -8,6 +9,7 @@ const HELP = `
 Anyone can check the registry's statements with these keys: those that sign artifacts' histories have the purpose attestation.
 
 Examples:
+  securectl signing-key show > registry.pem
   securectl signing-key list --json
   securectl signing-key rotate --reason "yearly change"`;
 
@@ -27,7 +29,27 @@ export function addSigningKey(program: Command, open: OpenSession): void {
       const { keys } = await session.nobody().request({ method: "GET", path: "/v1/keys" }, publicKeyList);
       session.show({ keys }, () => listText(keys));
     });
+  addShow(signingKey, open);
   addRotate(signingKey, open);
+}
+
+function addShow(signingKey: Command, open: OpenSession): void {
+  signingKey
+    .command("show")
+    .summary("print a public key in PEM")
+    .description(
+      "Print the public key that signs statements now in PEM, as verify-layout, cosign and openssl read it, or another one by its id.",
+    )
+    .argument("[id]", "id of a key, as signing-key list tells it")
+    .action(async (id: string | undefined, _options: object, command: Command) => {
+      const session = open(command);
+      const { keys } = await session.nobody().request({ method: "GET", path: "/v1/keys" }, publicKeyList);
+      const isMeant = (key: PublicKeyView): boolean =>
+        id === undefined ? key.purpose === "attestation" && key.valid_until === null : key.id === id;
+      const key = keys.find(isMeant);
+      if (key === undefined) throw new CliError(EXIT.notFound, "The registry has no such key: see securectl signing-key list.");
+      session.show(key, () => key.pem.trimEnd());
+    });
 }
 
 function addRotate(signingKey: Command, open: OpenSession): void {
