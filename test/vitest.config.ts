@@ -2,7 +2,10 @@ import { defineConfig } from "vitest/config";
 import { COMPILED } from "./support/compiled.ts";
 
 /** These leave nothing behind in their process, and so share one with others: most of what a small test costs is to read the program. */
-const SHARING = ["test/{api,audit,cli,docs,formats,http/ui,identity,metrics,oci,policy,ui}/**/*.test.ts", "test/http/*.test.ts"];
+const SHARING = [
+  "test/{api,audit,cli,docs,formats,http/ui,http/v1,http/v2,identity,metrics,oci,policy,ui}/**/*.test.ts",
+  "test/http/*.test.ts",
+];
 /** Children inherit it. */
 const shared = { env: COMPILED, testTimeout: 60_000, hookTimeout: 60_000 };
 
