@@ -54,11 +54,12 @@ export function identitiesPage({ identities, next, grantable, viewer }: Identity
     ${next !== undefined && html`<p><a rel="next" href="/ui/identities?after=${encodeURIComponent(next)}">Next page</a></p>`}
     ${
       grantable === undefined
-        ? hindered({
-            id: "make",
-            title: "Make an identity with a key",
-            why: "owners of a namespace grant roles in it, and operators everywhere; you are neither",
-          })
+        ? html`<h2>What you can do</h2>
+            ${hindered({
+              id: "make",
+              title: "Make an identity with a key",
+              why: "owners of a namespace grant roles in it, and operators everywhere; you are neither",
+            })}`
         : makeForm(viewer, grantable)
     }`;
 }

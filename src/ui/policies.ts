@@ -34,6 +34,16 @@ export const IN_FORCE_FIELD = "in-force";
 /** More characters, as markup, are too many for a page; what is longer is put in force by securectl. */
 export const MAX_DOCUMENT = 18_000;
 
+/** What the form for a new policy begins with: a whole policy, which asks for little. */
+export const FIRST_POLICY = `apiVersion: trust.ai-model-registry.dev/v1
+kind: TrustPolicy
+metadata: { name: reviewed }
+spec:
+  match: { repositories: ["models/**"] }
+  require:
+    - { name: reviewed, evidence: { kind: approvals, minimum: 1 } }
+`;
+
 const MAX_PATTERNS = 3;
 
 /** The page of the policies that promotions are decided by. */
@@ -58,7 +68,7 @@ export function policiesPage({ policies, next, hindrance, viewer }: PolicyList):
     })}
     ${next !== undefined && html`<p><a rel="next" href="/ui/policies?from=${next}">Next page</a></p>`}
     <h2>A new policy</h2>
-    ${tryForm({ text: "", title: "Write a policy", hindrance, viewer })}`;
+    ${tryForm({ text: FIRST_POLICY, title: "Write a policy", hindrance, viewer })}`;
 }
 
 /** Does it decide? By icon and word. */

@@ -52,6 +52,7 @@ input, select, textarea { font: inherit; width: 100%; max-width: 32rem; min-heig
   background: var(--back); border: 1px solid var(--edge); border-radius: .4rem; }
 input[type="checkbox"] { width: 1.5rem; min-height: 1.5rem; }
 textarea { min-height: 4.5rem; }
+textarea[rows] { max-width: none; font-family: ui-monospace, monospace; font-size: .9rem; }
 button { font: inherit; min-height: 2.25rem; min-width: 2.25rem; padding: .25rem .9rem; border: 1px solid var(--edge); border-radius: .4rem;
   background: var(--panel); color: var(--fore); cursor: pointer; }
 button:hover { border-color: var(--fore); }

@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Browser, faultsOfPage, formsOf } from "../../support/browser.ts";
 import { PolicyRegistry, policyOf } from "../../support/policy-registry.ts";
+import { parsePolicy } from "../../../src/policy/document.ts";
+import { FIRST_POLICY } from "../../../src/ui/policies.ts";
 
 const TRY = "/ui/policies/try";
 const PEOPLE = { name: "people", evidence: { kind: "approvals", minimum: 1 } };
@@ -195,4 +197,8 @@ test("a publisher is revoked and lifted with a reason, and what is neither key n
   expect((await operator.get("/ui/trust")).text).toContain("Nobody is.");
   const ended = await operator.submit("/ui/trust", "/ui/trust/roots/end");
   expect(ended).toMatchObject({ status: 303, headers: { location: "/ui/trust?done=ended" } });
+});
+
+test("what the form for a new policy begins with is a policy", () => {
+  expect(parsePolicy(Buffer.from(FIRST_POLICY), "yaml").metadata.name).toBe("reviewed");
 });
