@@ -2,18 +2,14 @@ import { chown, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
+import { ADDRESS, type Podman, USER, examineProcess, openPodman } from "./podman.ts";
 import { type RunningRegistry, startRegistry } from "./registry-process.ts";
-import { mustRun } from "./run-program.ts";
 import { BUSY, doEverything } from "./scenario.ts";
 import { deadlyProfile } from "./seccomp-profile.ts";
 
 const NAME = "ai-model-registry-trial";
-const USER = 65_532;
-const ADDRESS = "127.0.0.1:8470";
 /** That of the Containerfile, which the image format of OCI has no place for. */
 const HEALTH = '["node", "/opt/ai-model-registry/dist/cli/main.js", "status"]';
-/** What podman is told on a machine without systemd. */
-const PODMAN = ["--runtime", "runc", "--cgroup-manager", "cgroupfs", "--events-backend", "file"];
 /** Memory of the container alone, gone with it. */
 const MEMORY_ONLY: ReadonlySet<string> = new Set(["/dev/shm", "/dev/mqueue"]);
 
@@ -48,29 +44,11 @@ function commandOf({ image, profile, data }: Trial): readonly [string, ...string
   const rights = ["--read-only", "--read-only-tmpfs=false", "--cap-drop", "all", "--security-opt", "no-new-privileges"];
   const variables = Object.entries(env).flatMap(([name, value]) => ["--env", `${name}=${value}`]);
   const where = ["--network", "host", "--volume", `${data}:/registry`, "--security-opt", `seccomp=${profile}`, "--health-cmd", HEALTH];
-  return ["podman", ...PODMAN, "run", "--rm", "--name", NAME, "--pull", "never", ...rights, ...limits, ...where, ...variables, image];
+  return ["podman", "run", "--rm", "--name", NAME, "--pull", "never", ...rights, ...limits, ...where, ...variables, image];
 }
 
-const podman = (...args: readonly string[]): Promise<string> => mustRun("podman", [...PODMAN, ...args]);
-
-/** What the kernel says of the processes: nobody's user, no capability, no way to more, system calls filtered. */
-async function examineProcesses(): Promise<void> {
-  const script = 'console.log(require("node:fs").readFileSync("/proc/1/status", "utf8"))';
-  const status = await podman("exec", NAME, "node", "-e", script);
-  const wanted = {
-    Uid: `${USER}\t${USER}\t${USER}\t${USER}`,
-    CapEff: "0000000000000000",
-    CapBnd: "0000000000000000",
-    NoNewPrivs: "1",
-    Seccomp: "2",
-  };
-  for (const [name, value] of Object.entries(wanted)) {
-    if (!status.includes(`${name}:\t${value}\n`)) throw new Error(`process 1 has not ${name} ${value}:\n${status}`);
-  }
-}
-
-async function examineWritable(): Promise<void> {
-  const found = z.array(z.string()).parse(JSON.parse(await podman("exec", NAME, "node", "-e", WRITABLE)));
+async function examineWritable(podman: Podman): Promise<void> {
+  const found = z.array(z.string()).parse(JSON.parse(await podman.run("exec", NAME, "node", "-e", WRITABLE)));
   const others = found.filter((path) => path !== "/registry" && !MEMORY_ONLY.has(path));
   if (others.length > 0 || !found.includes("/registry")) throw new Error(`the registry can write to ${found.join(", ")}`);
 }
@@ -81,14 +59,15 @@ export async function tryContainer(image: string): Promise<void> {
   const trial = { image, profile: join(folder, "seccomp.json"), data: await mkdtemp(join(tmpdir(), "ai-model-registry-volume-")) };
   await writeFile(trial.profile, JSON.stringify(await deadlyProfile()));
   await chown(trial.data, USER, USER);
-  const start = (): Promise<RunningRegistry> => startRegistry({ BIND_ADDR: ADDRESS }, trial.data, commandOf(trial));
+  const podman = await openPodman(folder);
+  const start = (): Promise<RunningRegistry> => startRegistry({ BIND_ADDR: ADDRESS, ...podman.env }, trial.data, commandOf(trial));
   let registry = await start();
   try {
-    await examineProcesses();
-    await examineWritable();
+    await examineProcess(podman, NAME);
+    await examineWritable(podman);
     process.stdout.write("ok     nobody's user, no capabilities, nothing to write to but the volume\n");
-    await podman("healthcheck", "run", NAME);
-    await podman("exec", NAME, "ai-model-registry", "recover");
+    await podman.run("healthcheck", "run", NAME);
+    await podman.run("exec", NAME, "ai-model-registry", "recover");
     process.stdout.write("ok     the health check, and a command in the running container\n");
     const restart = async (): Promise<RunningRegistry> => {
       await registry.stop();

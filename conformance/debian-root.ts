@@ -9,6 +9,9 @@ import { toolCache } from "./tool-cache.ts";
 
 const LIMIT_MS = 420_000;
 
+/** Programs that are newer there than on this machine, in one root for all that use them. */
+export const UNSTABLE_CLIENTS: readonly string[] = ["ca-certificates", "docker-cli", "podman", "skopeo"];
+
 /**
  * A root file system of Debian's unstable release with packages in it, made the first time, for programs that need a newer C library than
  * this machine's. Needs root, and apt's mirror; throws with debootstrap's words.

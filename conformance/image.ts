@@ -2,11 +2,14 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { makeBaseImage } from "./base-image.ts";
+import { tryCompose } from "./compose.ts";
 import { tryContainer } from "./container.ts";
 import { needPrograms } from "./debian-tools.ts";
-import { ORAS, installGoTool } from "./go-tool.ts";
+import { HELM, ORAS, installGoTool } from "./go-tool.ts";
 import { examineImage } from "./image-content.ts";
 import { inOwnNetwork } from "./own-network.ts";
+import { tryPod } from "./pod.ts";
+import { tryQuadlet } from "./quadlet.ts";
 import { CHECKOUT } from "./registry-process.ts";
 import { mustRun, run } from "./run-program.ts";
 
@@ -45,6 +48,9 @@ async function buildTwice(): Promise<void> {
 
 const PROGRAMS = {
   buildah: "buildah",
+  catatonit: "catatonit",
+  "podman-compose": "podman-compose",
+  "systemd-analyze": "systemd",
   podman: "podman",
   runc: "runc",
   busybox: "busybox-static",
@@ -52,12 +58,13 @@ const PROGRAMS = {
 } as const;
 
 try {
-  if (process.argv[2] === "offline") await tryContainer(IMAGE);
+  if (process.argv[2] === "offline") for (const attempt of [tryContainer, tryCompose, tryPod]) await attempt(IMAGE);
   else {
     await needPrograms(PROGRAMS);
-    await installGoTool(ORAS);
+    for (const tool of [ORAS, HELM]) await installGoTool(tool);
     await buildTwice();
     await examineImage(IMAGE);
+    await tryQuadlet();
     const said = await inOwnNetwork([process.execPath, "conformance/image.ts", "offline"], BUILD_LIMIT_MS);
     process.stdout.write(said);
   }

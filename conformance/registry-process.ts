@@ -53,17 +53,27 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
-/** Waits until the URL answers 200, or throws with what the process has said. */
-export async function untilReady(url: string, child: ChildProcess, output: () => string, limitMs = READY_LIMIT_MS): Promise<void> {
+/** Waits until the URL answers 200; throws with what there is to say when it does not, or as soon as whoever serves it has ended. */
+export async function untilAnswers(
+  url: string,
+  output: () => string,
+  limitMs = READY_LIMIT_MS,
+  hasEnded = (): boolean => false,
+): Promise<void> {
   const deadline = performance.now() + limitMs;
   while (performance.now() < deadline) {
-    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the server ended at start:\n${output()}`);
+    if (hasEnded()) throw new Error(`the server ended at start:\n${output()}`);
     const answer = await fetch(url).catch(() => undefined);
     await answer?.body?.cancel();
     if (answer?.status === 200) return;
     await sleep(POLL_MS);
   }
   throw new Error(`${url} did not answer 200 within ${limitMs / 1000} s:\n${output()}`);
+}
+
+/** Waits until the URL answers 200, or throws with what the process has said. */
+export function untilReady(url: string, child: ChildProcess, output: () => string, limitMs = READY_LIMIT_MS): Promise<void> {
+  return untilAnswers(url, output, limitMs, () => child.exitCode !== null || child.signalCode !== null);
 }
 
 /** Ends a child that this program started: SIGTERM, and SIGKILL when it does not go. Answers its exit code, null when it had to be killed. */

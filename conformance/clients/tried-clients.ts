@@ -1,7 +1,7 @@
 import { chmod, mkdir, symlink, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import type { Client } from "../client-report.ts";
-import { debianRoot, inRoot } from "../debian-root.ts";
+import { UNSTABLE_CLIENTS, debianRoot, inRoot } from "../debian-root.ts";
 import { needPrograms } from "../debian-tools.ts";
 import { COSIGN, CRANE, type GoTool, HELM, ORAS, REGCTL, installGoTool } from "../go-tool.ts";
 import { pythonEnvironment } from "../python-environment.ts";
@@ -40,7 +40,6 @@ const OF_THIS_DEBIAN = {
   unshare: "util-linux",
   openssl: "openssl",
 };
-const UNSTABLE = ["ca-certificates", "docker-cli", "podman", "skopeo"];
 
 /** Installs what is not there yet into folders below `folder`, which programs in a root of their own can see. */
 export async function installClients(folder: string): Promise<Clients> {
@@ -71,7 +70,7 @@ async function debianClients(): Promise<readonly TriedClient[]> {
 
 /** Those of Debian's unstable release, in a root of their own. */
 async function installUnstableClients(folder: string): Promise<readonly TriedClient[]> {
-  const root = await debianRoot(UNSTABLE);
+  const root = await debianRoot(UNSTABLE_CLIENTS);
   const programs = join(folder, "unstable");
   await mkdir(programs);
   for (const name of ["docker", "podman", "skopeo"]) await script(join(programs, name), inRoot(root, `/usr/bin/${name}`, folder));
