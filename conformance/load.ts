@@ -9,6 +9,7 @@ import { createdCredentialView } from "../src/api/credentials.ts";
 import { DEFAULT_BOUNDS } from "../src/limits/keeper.ts";
 import { digestOf } from "../src/oci/digest.ts";
 import { ATTACKED } from "./load-attackers.ts";
+import { measureBesideJobs } from "./load-jobs.ts";
 import { type RunningRegistry, createNamespace, startRegistry } from "./registry-process.ts";
 
 /**
@@ -21,6 +22,12 @@ const { values } = parseArgs({
     slow: { type: "string", default: "200" },
     seconds: { type: "string", default: "20" },
     short: { type: "boolean", default: false },
+    part: { type: "string", default: "clients" },
+    rounds: { type: "string", default: "5" },
+    rate: { type: "string", default: "200" },
+    size: { type: "string", default: "2000000000" },
+    blobs: { type: "string", default: "2000" },
+    json: { type: "string" },
     help: { type: "boolean", default: false },
   },
 });
@@ -29,6 +36,15 @@ const USAGE = `Usage: npm run load -- [--short] [--idle N] [--slow N] [--seconds
   --idle N     idle connections, of several addresses (5000)
   --slow N     requests whose headers drip, and as many whose bodies do (200)
   --seconds N  how long others are measured beside them (20; with --short 8)
+
+       npm run load -- --part jobs [--rounds N] [--seconds N] [--rate N] [--size BYTES] [--blobs N] [--json FILE]
+
+measures small pulls alone and beside a check of all blobs, a large push and a collection of garbage, by turns:
+  --rounds N    how often (5)
+  --rate N      pulls a second (200)
+  --size BYTES  of the large blob (2000000000)
+  --blobs N     small blobs that are kept, and that are collected each round (2000)
+  --json FILE   where the figures go besides
 `;
 
 const fates = z.record(z.string(), z.number());
@@ -237,4 +253,17 @@ async function main(): Promise<number> {
   }
 }
 
-process.exitCode = values.help ? (process.stdout.write(USAGE), 0) : await main();
+async function run(): Promise<number> {
+  if (values.help) return (process.stdout.write(USAGE), 0);
+  if (values.part === "clients") return main();
+  return measureBesideJobs({
+    rounds: Number(values.rounds),
+    seconds: Number(values.seconds),
+    rate: Number(values.rate),
+    size: Number(values.size),
+    blobs: Number(values.blobs),
+    json: values.json,
+  });
+}
+
+process.exitCode = await run();
