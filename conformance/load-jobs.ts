@@ -83,7 +83,7 @@ class Client {
     const asking: Promise<void>[] = [];
     for (let asked = 0; asked < seconds * rate; asked += 1) {
       const due = began + (asked * 1000) / rate;
-      if (due > performance.now()) await sleep(due - performance.now());
+      await sleep(Math.max(0, due - performance.now()));
       const [name, path] = asked % 2 === 0 ? (["manifest", manifest] as const) : (["blob of 100 kB", blob] as const);
       const since = performance.now();
       asking.push(this.#ask("GET", path, 200).then(() => void waits[name].push(performance.now() - since)));
