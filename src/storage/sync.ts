@@ -1,10 +1,7 @@
 import { closeSync, constants, fstatSync, fsync, openSync } from "node:fs";
 import { mkdir, readdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { promisify } from "node:util";
 import { hasCode } from "./claim.ts";
-
-const flush = promisify(fsync);
 
 /**
  * fsync(2) of a file, or of a folder, which makes the names in it durable; the size. Only that waits for a disk, so that only that takes a
@@ -13,7 +10,9 @@ const flush = promisify(fsync);
 export async function syncPath(path: string): Promise<number> {
   const file = openSync(path, constants.O_RDONLY);
   try {
-    await flush(file);
+    await new Promise<void>((resolve, reject) => {
+      fsync(file, (error) => (error === null ? resolve() : reject(error)));
+    });
     return fstatSync(file).size;
   } finally {
     closeSync(file);

@@ -1,4 +1,5 @@
 import fs, { constants, fstatSync, lstatSync, openSync, readFileSync, readdirSync } from "node:fs";
+import { syncBuiltinESMExports } from "node:module";
 import { type FileHandle, copyFile, mkdir, open, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -112,15 +113,17 @@ export class PowerCut {
       take(this.fd);
     };
     handles.datasync = handles.sync;
-    // What streams call that are told to flush.
+    // What streams call that are told to flush, and `syncPath`.
     fs.fsync = ((descriptor: number, done: fs.NoParamCallback) =>
       fsync(descriptor, (error) => {
         if (error === null) take(descriptor);
         done(error);
       })) as typeof fsync;
+    syncBuiltinESMExports();
     this.#unwatch = () => {
       Object.assign(handles, { sync, datasync });
       fs.fsync = fsync;
+      syncBuiltinESMExports();
     };
   }
 }
