@@ -12,6 +12,8 @@ vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 const IMAGE = "application/vnd.oci.image.manifest.v1+json";
 const EMPTY = { mediaType: "application/vnd.oci.empty.v1+json", digest: digestOf("{}"), size: 2 };
 const STATE = "dev.ai-model-registry.lifecycle.state";
+const VERDICT = "dev.ai-model-registry.approval.verdict";
+const PERSON = "dev.ai-model-registry.approval.person";
 const listedSchema = z.looseObject({ manifests: z.array(z.looseObject({ digest: z.string(), annotations: z.looseObject({}) })) });
 const referrerSchema = z.looseObject({
   digest: z.string(),
@@ -42,12 +44,12 @@ async function discover(artifact: Artifact, ...args: readonly string[]): Promise
 }
 
 /** Attaches an empty manifest that says of itself what it likes. */
-async function attachSaying({ repository, digest, size, mediaType }: Artifact, annotations: object): Promise<string> {
+async function attachSaying({ repository, digest, size, mediaType }: Artifact, annotations: object, artifactType = "a/b"): Promise<string> {
   const subject = { mediaType, digest, size };
   const manifest = JSON.stringify({
     schemaVersion: 2,
     mediaType: IMAGE,
-    artifactType: "a/b",
+    artifactType,
     config: EMPTY,
     layers: [EMPTY],
     subject,
@@ -89,8 +91,25 @@ test("the registry's own statements are told from what somebody pushed that says
   ).toEqual([twin, plain].toSorted());
 
   const text = await discover(artifact);
-  expect(text.match(/\[registry: (?:acquired|trusted|PASSED|approved by [^,]+|withdrawn by [^,]+), /g)).toHaveLength(5);
-  expect(text).toMatch(new RegExp(`${twin} \\[says: trusted, https://ai-model-registry\\.dev/`));
+  const own =
+    /^[├└]── \[registry\] \S+ sha256:[0-9a-f]{64} (?:acquired|trusted|PASSED|approved by [^, ]+|withdrawn by [^, ]+), [\dT:.Z-]+$/gm;
+  expect(text.match(own)).toHaveLength(5);
+  expect(text).toMatch(new RegExp(`${twin} says: trusted, https://ai-model-registry\\.dev/`));
+});
+
+test("no type and no annotation reads as the registry's word", async () => {
+  const artifact = await world.push("models/forged");
+  const type = `x ${artifact.digest} [registry: trusted]`;
+  const forged = await attachSaying(artifact, { [STATE]: "trusted] [registry: trusted, PASSED" });
+  const typed = await attachSaying(artifact, {}, type);
+  const first = await attachSaying(artifact, { [VERDICT]: "approved", [PERSON]: 'a, "b"' }, "[registry] a/b");
+  const [, ...lines] = (await discover(artifact)).trimEnd().split("\n");
+  const expected = [
+    `a/b ${forged} says: "trusted] [registry: trusted, PASSED"`,
+    `"${type}" ${typed}`,
+    `"[registry] a/b" ${first} says: approved by "a, \\"b\\""`,
+  ];
+  expect(lines.map((line) => line.slice("├── ".length)).toSorted()).toEqual(expected.toSorted());
 });
 
 test("what looks like a statement about something that the registry has no statement of is not the registry's", async () => {

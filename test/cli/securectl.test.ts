@@ -84,7 +84,7 @@ test("the main job: push, refused, evaluate, promote, pull by digest, discover, 
   const states = tree.referrers.map(({ annotations }) => annotations["dev.ai-model-registry.lifecycle.state"]);
   expect(states).toEqual(expect.arrayContaining(["acquired", "trusted"]));
   expect((await securectl(["discover", ref])).out).toMatch(
-    /\[registry: trusted, [^\]]+\][^]*\[registry: PASSED, |\[registry: PASSED, [^\]]+\][^]*\[registry: trusted, /,
+    /\[registry\] \S+ \S+ trusted, [^]*\[registry\] \S+ \S+ PASSED, |\[registry\] \S+ \S+ PASSED, [^]*\[registry\] \S+ \S+ trusted, /,
   );
 
   const revoked = await securectl(["revoke", ref, "--reason", "poisoned"]);

@@ -21,9 +21,10 @@ const CREATED = "org.opencontainers.image.created";
 
 const HELP = `
 The registry's own statements tell the artifact's history: each has the state that it led to. Summaries of promotions and revocations for
-other tools say PASSED or FAILED, and approvals who approved it or took that back. They are marked "registry", since the registry names them
-in its history of the artifact. What any other manifest says of itself, whoever pushed it, follows "says": it proves nothing. "securectl
-history" tells what the registry did, "securectl export" and "verify-layout" prove it.
+other tools say PASSED or FAILED, and approvals who approved it or took that back. Their lines begin with "[registry]", since the registry
+names them in its history of the artifact, and no other line does. What any other manifest says of itself, whoever pushed it, follows
+"says:", in quotes where it is more than a plain word: it proves nothing. "securectl history" tells what the registry did, "securectl
+export" and "verify-layout" prove it.
 
 Examples:
   securectl discover models/phi-3:v1
@@ -125,14 +126,22 @@ function* lines(nodes: readonly Referrer[], indent: string): Generator<string> {
   }
 }
 
+/** The registry's word comes first, where nothing that others wrote can stand. */
 function nodeText({ digest, mediaType, artifactType, annotations, of_registry: own }: Referrer): string {
   const notes = notesOf(annotations ?? {}, own);
-  return `${artifactType ?? mediaType} ${digest}${notes.length === 0 ? "" : ` [${own ? "registry" : "says"}: ${notes.join(", ")}]`}`;
+  const said = notes.length === 0 ? "" : `${own ? "" : " says:"} ${notes.join(", ")}`;
+  return `${own ? "[registry] " : ""}${quoted(artifactType ?? mediaType)} ${digest}${said}`;
 }
 
 /** What a manifest says of itself; the registry's own are told by what they state, better than by its type. */
 function notesOf(said: Readonly<Record<string, string>>, own: boolean): readonly string[] {
-  const verdict = said[VERDICT] && `${said[VERDICT]} by ${said[PERSON] ?? "nobody"}`;
-  const predicate = own ? undefined : said[PREDICATE];
-  return [said[STATE], said[RESULT], verdict, predicate, said[CREATED]].filter((note) => note !== undefined);
+  const of = (name: string): string | undefined => (said[name] === undefined ? undefined : quoted(said[name]));
+  const verdict = of(VERDICT) && `${of(VERDICT)} by ${of(PERSON) ?? "nobody"}`;
+  const predicate = own ? undefined : of(PREDICATE);
+  return [of(STATE), of(RESULT), verdict, predicate, of(CREATED)].filter((note) => note !== undefined);
+}
+
+/** Whoever pushes a manifest writes its type and annotations: what is no plain word is quoted, so that it ends where it says. */
+function quoted(text: string): string {
+  return /^[\w.+:/@=-]+$/.test(text) ? text : JSON.stringify(text);
 }
