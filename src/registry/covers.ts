@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { Digest } from "../oci/digest.ts";
 import { type EvidenceKind, evidenceKind } from "../oci/evidence.ts";
 import type { RepositoryName } from "../oci/reference.ts";
@@ -18,8 +19,13 @@ type Needs = Pick<Services, "metadata">;
 /** RULES 6: what a promotion covers by default, at most. */
 const MAX_COVERS = 1_000;
 const MAX_COVER_BYTES = 16 * 1024 * 1024;
-/** Rows that are looked at of what is attached to the artifact and its parts, and again to that; the rest is reported as not considered. */
+/**
+ * Referrers that are looked at of what is attached to the artifact and its parts, and so many again of what is attached to that; the rest is
+ * reported as not considered.
+ */
 const MAX_SCANNED = 5_000;
+/** Manifests that are looked at, and subjects whose rows are read, before others have their turn in this process. */
+const [CANDIDATES_AT_A_TIME, SUBJECTS_AT_A_TIME] = [256, 16];
 
 export interface CoverRequest {
   /** Covered whatever its type, when it can be. */
@@ -81,7 +87,8 @@ class EvidenceScan {
     const digests = await this.#attachedTo(subjects);
     const revoked = await presentIn(this.#needs, keys.allRevokedEverywhere(), digests);
     const found: Candidate[] = [];
-    for (const digest of digests) {
+    for (const [n, digest] of digests.entries()) {
+      if (n % CANDIDATES_AT_A_TIME === 0) await setImmediate();
       const candidate = await this.#candidate(digest, revoked.has(digest));
       if (candidate !== undefined && wanted(candidate.kind)) found.push(candidate);
     }
@@ -98,10 +105,14 @@ class EvidenceScan {
     const digests: Digest[] = [];
     const all: Turns[] = [];
     for (const [n, subject] of named.entries()) {
-      const turns = await referrersByTurns(this.#needs, { repository: this.#repository, subjects: subject, isEvidence: true });
+      if (n % SUBJECTS_AT_A_TIME === 0) await setImmediate();
       const left = MAX_SCANNED - digests.length;
-      digests.push(...(await taken(turns, Math.min(left, Math.ceil(left / (named.length - n))))));
-      all.push(turns);
+      const share = Math.min(left, Math.ceil(left / (named.length - n)));
+      const wanted = { repository: this.#repository, subjects: subject, isEvidence: true, most: Math.max(1, share) };
+      const turns = await referrersByTurns(this.#needs, wanted);
+      digests.push(...(await taken(turns, share)));
+      // Those that are kept hold the rows that were read and not taken.
+      if (turns.left > 0) all.push(turns);
     }
     for (const turns of all) digests.push(...(await taken(turns, MAX_SCANNED - digests.length)));
     this.skipped += all.reduce((sum, { left }) => sum + left, 0);

@@ -25,12 +25,14 @@ export interface ReferrersWanted {
   readonly subjects: readonly Digest[];
   /** Only what has the form of evidence. */
   readonly isEvidence: boolean;
+  /** So many are wanted at first: no more rows of a person are read for the first of them. */
+  readonly most?: number;
 }
 
 /** The referrers of a subject one by one, and how many there are besides. */
 export interface Turns {
   next(): Promise<Digest | undefined>;
-  /** At least so many did not get their turn yet. */
+  /** So many did not get their turn yet: at least, but that one is counted of each person of whom nothing was read yet, evidence or not. */
   readonly left: number;
 }
 
@@ -41,7 +43,8 @@ export interface Turns {
 export async function referrersByTurns(needs: Needs, wanted: ReferrersWanted): Promise<Turns> {
   const people = await peopleOf(needs, wanted);
   const page = Math.max(LEAST_PAGE, Math.floor(MAX_PAGE / Math.max(1, people.length)));
-  const queues: Queue[] = people.map(({ subject, person }) => new IndexedQueue(needs, wanted, { subject, person, page }));
+  const first = Math.min(wanted.most ?? page, page);
+  const queues: Queue[] = people.map((person) => new IndexedQueue(needs, wanted, person, { first, page }));
   return new TurnTaking([...queues, ...(await unindexed(needs, wanted))]);
 }
 
@@ -70,27 +73,32 @@ interface Queue {
   readonly left: number;
 }
 
+/** Rows that are read at once: for the first, and for those behind it. */
+interface Pages {
+  readonly first: number;
+  readonly page: number;
+}
+
 /** What one person attached. */
 class IndexedQueue implements Queue {
   readonly #needs: Needs;
   readonly #prefix: ReturnType<typeof keys.referrersBy>;
   readonly #isEvidence: boolean;
-  readonly #page: number;
+  readonly #pages: Pages;
   #read: Digest[] = [];
   /** The end of the last key; undefined when there are no more. */
   #after: readonly (string | number)[] | undefined = [];
 
-  constructor(needs: Needs, { repository, isEvidence }: ReferrersWanted, { subject, person, page }: Person & { readonly page: number }) {
+  constructor(needs: Needs, { repository, isEvidence }: ReferrersWanted, { subject, person }: Person, pages: Pages) {
     this.#needs = needs;
     this.#prefix = keys.referrersBy(repository, subject, person);
     this.#isEvidence = isEvidence;
-    this.#page = page;
+    this.#pages = pages;
   }
 
   get left(): number {
-    // Whether the first page has any that is meant is not known before it was read.
-    const more = this.#after !== undefined && (this.#after.length > 0 || !this.#isEvidence);
-    return this.#read.length + Number(more);
+    // Whether the first page has any that is meant is not known before it was read; to leave it out could lose it silently.
+    return this.#read.length + Number(this.#after !== undefined);
   }
 
   async next(): Promise<Digest | undefined> {
@@ -99,9 +107,10 @@ class IndexedQueue implements Queue {
   }
 
   async #readPage(after: readonly (string | number)[]): Promise<void> {
-    const rows = await this.#needs.metadata.list(under(this.#prefix, this.#page + 1, after));
+    const most = after.length === 0 ? this.#pages.first : this.#pages.page;
+    const rows = await this.#needs.metadata.list(under(this.#prefix, most + 1, after));
     const meant = this.#isEvidence ? rows.filter(({ key }) => Number(key[4]) < NO_EVIDENCE_RANK) : rows;
-    const page = meant.slice(0, this.#page);
+    const page = meant.slice(0, most);
     this.#read = page.map(({ key }) => digestSchema.parse(key[6]));
     this.#after = page.length < meant.length ? page.at(-1)?.key.slice(this.#prefix.length) : undefined;
   }

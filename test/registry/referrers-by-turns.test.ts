@@ -71,3 +71,17 @@ test("all of it comes in the end", async () => {
   const taken = await take(await storeWith([...many, ...others.slice(0, 200)]), 5_000);
   expect(new Set(taken).size).toBe(1_400);
 });
+
+test("whoever wants few at first has few read, loses none of the others, and is told of a person of whom nothing was read", async () => {
+  const crowd = Array.from({ length: 900 }, (_, at) => attached("a crowd", 1, at));
+  const metadata = await storeWith([...crowd, attached("zoe", 1, 1)]);
+  const turns = await referrersByTurns({ metadata }, { repository: AT, subjects: [SUBJECT], isEvidence: true, most: 3 });
+  expect(turns.left).toBe(2);
+  expect(await turns.next()).toBe(of("a crowd", 1, 0));
+  // Two that were read, one that is known to be behind them, and zoe.
+  expect(turns.left).toBe(4);
+  const rest: unknown[] = [];
+  for (let digest = await turns.next(); digest !== undefined; digest = await turns.next()) rest.push(digest);
+  expect(new Set(rest).size).toBe(900);
+  expect(turns.left).toBe(0);
+});
