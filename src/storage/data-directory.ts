@@ -32,9 +32,13 @@ export interface DataDirectory {
 
 /**
  * Opens the data directory of a registry and makes what is missing in it. One registry at a time: a second one is refused with a
- * `DataDirectoryError`. With `worker`, for a process that belongs to the registry which holds the directory, it is only read.
+ * `DataDirectoryError`. With `worker`, for a process that belongs to the registry which holds the directory, it is only read; with
+ * `restoring`, for the restore itself, one that is half restored is not refused.
  */
-export async function openDataDirectory(path: string, options: { readonly worker?: boolean } = {}): Promise<DataDirectory> {
+export async function openDataDirectory(
+  path: string,
+  options: { readonly worker?: boolean; readonly restoring?: boolean } = {},
+): Promise<DataDirectory> {
   const paths = pathsOf(resolve(path));
   if (options.worker === true) {
     return { paths, secret: await readSecret(paths.metadata), isOpenToOthers: false, release: async () => {} };
@@ -44,7 +48,7 @@ export async function openDataDirectory(path: string, options: { readonly worker
   await refuseSeveralFilesystems(paths);
   const lock = await takeLock(paths);
   try {
-    await refuseHalfRestored(paths);
+    if (options.restoring !== true) await refuseHalfRestored(paths);
     await makeSecret(paths.metadata);
     return { paths, secret: await readSecret(paths.metadata), isOpenToOthers, release: () => lock.release() };
   } catch (error) {

@@ -1,5 +1,5 @@
-import { copyFile, mkdir, readdir, rename, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { copyFile, readdir, rename, rm } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import type { Digest } from "../oci/digest.ts";
 import { type BackupContent, BackupError, type BackupFolder } from "./backup-folder.ts";
 import type { BlobStore } from "./blob-store.ts";
@@ -12,7 +12,7 @@ import { openLmdb } from "./lmdb.ts";
 import type { MetadataStore } from "./metadata-store.ts";
 import type { RuntimeTree } from "./runtime-tree.ts";
 import { writeSecretFiles } from "./secret-files.ts";
-import { syncFolders, syncPath } from "./sync.ts";
+import { makeDurableFolder, syncFolders, syncPath } from "./sync.ts";
 
 const DATA = "data.mdb";
 
@@ -39,8 +39,10 @@ export class RestoredDirectory {
     const inside = await readdir(into).catch(noneWhenMissing);
     if (inside !== undefined && inside.length > 0)
       throw new BackupError(`${into} is not empty: a backup is restored into an empty data directory only`);
+    // First of all: killed at any later moment, this leaves what no registry begins anew in, with the secrets of another one.
+    await makeDurableFolder(stagingIn(join(resolve(into), "metadata")), 0o700);
     await writeSecretFiles(into, content.secrets);
-    const directory = await openDataDirectory(into);
+    const directory = await openDataDirectory(into, { restoring: true });
     try {
       const { root, metadata } = directory.paths;
       await takeMetadata(folder, content, stagingIn(metadata));
@@ -86,7 +88,6 @@ function stagingIn(metadata: string): string {
 }
 
 async function takeMetadata(folder: BackupFolder, { metadata }: BackupContent, staging: string): Promise<void> {
-  await mkdir(staging, { mode: 0o700 });
   await copyFile(join(folder.metadataPath(metadata.folder), DATA), join(staging, DATA));
   if ((await fileDigest(join(staging, DATA))) !== metadata.digest)
     throw new BackupError("the metadata of the backup changed while they were read");

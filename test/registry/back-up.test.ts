@@ -10,8 +10,10 @@ import { condemn, finishRemoval } from "../../src/registry/remove-blob.ts";
 import { checkBackup, restore } from "../../src/registry/restore.ts";
 import { verifyBlob } from "../../src/registry/verify-blob.ts";
 import { BackupFolder } from "../../src/storage/backup-folder.ts";
+import { openDataDirectory } from "../../src/storage/data-directory.ts";
 import { blobPath } from "../../src/storage/filesystem.ts";
 import { keys } from "../../src/storage/keys.ts";
+import { RestoredDirectory } from "../../src/storage/restored-directory.ts";
 import { callerWith } from "../support/callers.ts";
 import { repository } from "../support/principal.ts";
 import { type TestRegistry, startTestRegistry } from "../support/server.ts";
@@ -197,4 +199,14 @@ test("logins of before end by a restore, and keys go on", async () => {
   expect((await ask(`Bearer ${await login(restored)}`)).status).toBe(200);
   expect((await ask(`Basic ${Buffer.from(`runtime:${credentials.runtime}`).toString("base64")}`)).status).toBe(200);
   await restored.stop();
+});
+
+test("no registry begins anew with the secrets of the restored one where a restore ended while it wrote them", async () => {
+  await backUp(registry.services, backup, PASSPHRASE);
+  const content = await backup.read(PASSPHRASE);
+  // No file can have this name: what is written before it stays, as when the process is killed there.
+  const secrets = { ...content.secrets, [`credentials/${"x".repeat(300)}`]: "" };
+  await expect(RestoredDirectory.begin(backup, { ...content, secrets }, into())).rejects.toThrow("ENAMETOOLONG");
+  expect(await readdir(join(into(), "metadata"))).toContain("secret");
+  await expect(openDataDirectory(into())).rejects.toThrow("holds a restore that did not come to its end");
 });
