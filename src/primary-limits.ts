@@ -10,7 +10,7 @@ import type { Logger } from "./log.ts";
 /** How long a worker waits for the primary; and for how long it does not ask again when that was too long. Milliseconds. */
 const PATIENCE = 1000;
 const SILENCE = 5000;
-/** Questions that wait for an answer at a time; more are not asked. */
+/** Questions that have no answer yet, too late ones among them; more are not asked. */
 const MAX_ASKED = 10_000;
 /** The number of what is told without a question. */
 const NO_QUESTION = 0;
@@ -23,13 +23,23 @@ interface Parts {
   readonly log: Logger;
 }
 
+/** What is held from the answer to a question on, until it is given back. */
+interface Held {
+  /** The answer that has it held. */
+  readonly granted: Answer;
+  /** What this process decides when there is no answer. */
+  readonly alone: () => Answer | undefined | Promise<Answer>;
+  /** Tells the primary that it is held no more. */
+  readonly back: Question;
+}
+
 /**
  * The limits as the primary keeps them for all workers (identity.md 8.3). When it does not answer in time, the worker goes on with its own
  * share of every limit: nobody is let through who would not be, all workers together, and nobody waits for a process that hangs.
  */
 export class PrimaryLimits implements Limits {
   readonly #parts: Parts;
-  readonly #asked = new Map<number, (answer: Answer | undefined) => void>();
+  readonly #asked = new Map<number, (answer: Answer) => void>();
   #number = NO_QUESTION;
   #silentUntil = 0;
 
@@ -43,8 +53,9 @@ export class PrimaryLimits implements Limits {
   }
 
   async admit(claim: UploadClaim): Promise<Admission> {
-    const answer = await this.#ask({ ask: "admit", claim });
-    return answer === undefined ? this.#parts.alone.admit(claim) : admissionSchema.parse(answer);
+    const alone = (): Promise<Admission> | Admission => this.#parts.alone.admit(claim);
+    const back = { ask: "end", upload: claim.upload } as const;
+    return admissionSchema.parse(await this.#decide({ ask: "admit", claim }, { granted: "admitted", alone, back }));
   }
 
   arrive(claim: UploadClaim): Admission | Promise<Admission> {
@@ -54,8 +65,9 @@ export class PrimaryLimits implements Limits {
   }
 
   async #askForRoom(claim: UploadClaim): Promise<Admission> {
-    const answer = await this.#ask({ ask: "arrive", claim });
-    return answer === undefined ? this.#parts.alone.arrive(claim) : admissionSchema.parse(answer);
+    const alone = (): Promise<Admission> | Admission => this.#parts.alone.arrive(claim);
+    const back = { ask: "pause", upload: claim.upload } as const;
+    return admissionSchema.parse(await this.#decide({ ask: "arrive", claim }, { granted: "admitted", alone, back }));
   }
 
   pause(upload: string): void {
@@ -69,8 +81,8 @@ export class PrimaryLimits implements Limits {
   }
 
   async begin(work: Work): Promise<boolean> {
-    const answer = await this.#ask({ ask: "begin", work });
-    return answer === undefined ? this.#parts.alone.begin(work) : answer === true;
+    const alone = (): Promise<boolean> | boolean => this.#parts.alone.begin(work);
+    return (await this.#decide({ ask: "begin", work }, { granted: true, alone, back: { ask: "done", work } })) === true;
   }
 
   done(work: Work): void {
@@ -80,7 +92,8 @@ export class PrimaryLimits implements Limits {
 
   /** What a worker has is for itself to know: a share that is counted here would come on top of what the primary gave before. */
   async connect(counted: Counted): Promise<boolean | undefined> {
-    const answer = await this.#ask({ ask: "connect", counted });
+    const back = { ask: "disconnect", counted } as const;
+    const answer = await this.#decide({ ask: "connect", counted }, { granted: true, alone: () => undefined, back });
     return answer === undefined ? undefined : answer === true;
   }
 
@@ -88,31 +101,45 @@ export class PrimaryLimits implements Limits {
     this.#parts.send(NO_QUESTION, { ask: "disconnect", counted });
   }
 
-  /** The primary has answered. */
+  /** The primary has answered, each question once. */
   answered(number: number, answer: Answer): void {
-    this.#asked.get(number)?.(answer);
+    const asked = this.#asked.get(number);
+    this.#asked.delete(number);
+    asked?.(answer);
   }
 
-  async #ask(question: Question): Promise<Answer | undefined> {
+  /** What the primary grants after this process went on alone, and was not granted here, is given back: nobody else would do it. */
+  async #decide(question: Question, { granted, alone, back }: Held): Promise<Answer | undefined> {
+    let decided: Answer | undefined;
+    const answer = await this.#ask(question, (late) => {
+      if (late === granted && decided !== granted) this.#parts.send(NO_QUESTION, back);
+    });
+    if (answer !== undefined) return answer;
+    decided = await alone();
+    return decided;
+  }
+
+  async #ask(question: Question, late?: (answer: Answer) => void): Promise<Answer | undefined> {
     if (performance.now() < this.#silentUntil || this.#asked.size >= MAX_ASKED) return undefined;
     const number = (this.#number += 1);
     const { promise, resolve } = Promise.withResolvers<Answer | undefined>();
     this.#asked.set(number, resolve);
-    const timer = setTimeout(() => this.#giveUp(resolve), PATIENCE);
-    try {
-      this.#parts.send(number, question);
-      return await promise;
-    } finally {
-      clearTimeout(timer);
-      this.#asked.delete(number);
-    }
+    const timer = setTimeout(() => {
+      this.#giveUp(number, late);
+      resolve(undefined);
+    }, PATIENCE);
+    this.#parts.send(number, question);
+    const answer = await promise;
+    clearTimeout(timer);
+    return answer;
   }
 
-  #giveUp(resolve: (answer: undefined) => void): void {
+  #giveUp(number: number, late: ((answer: Answer) => void) | undefined): void {
+    if (late === undefined) this.#asked.delete(number);
+    else this.#asked.set(number, late);
     if (performance.now() >= this.#silentUntil) {
       this.#parts.log.warn({ milliseconds: PATIENCE }, "the primary does not answer: this worker goes on with its share of the limits");
     }
     this.#silentUntil = performance.now() + SILENCE;
-    resolve(undefined);
   }
 }
