@@ -1,7 +1,7 @@
 import { hasRoleIn } from "../identity/authorize.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Charged, Grant } from "../limits/buckets.ts";
-import { DEFAULT_RATES, LEASED, LEASE, type Limited, type Rates } from "../limits/classes.ts";
+import { DEFAULT_RATES, LEASED, type Limited, type Rates } from "../limits/classes.ts";
 import { Leases } from "../limits/leases.ts";
 import type { Limits } from "../limits/limits.ts";
 import { RegistryError } from "../oci/errors.ts";
@@ -58,14 +58,15 @@ export class Limiter {
       const known = this.#leases.take(key, performance.now());
       if (known !== undefined) return this.#judge(c, limited, known);
     }
-    const want = LEASED.has(limited) ? LEASE : 1;
+    const isLeased = LEASED.has(limited);
+    const want = isLeased ? this.#leases.wanted(key) : 1;
     const asking = Promise.resolve(this.#limits.take(limited, charged, want));
-    if (want > 1) this.#asking.set(key, asking);
+    if (isLeased) this.#asking.set(key, asking);
     try {
-      const grant = this.#leases.keep(key, await asking, performance.now());
-      this.#judge(c, limited, grant);
+      const grant = await asking;
+      this.#judge(c, limited, isLeased || grant.units === 0 ? this.#leases.keep(key, grant, performance.now()) : grant);
     } finally {
-      if (want > 1) this.#asking.delete(key);
+      if (isLeased) this.#asking.delete(key);
     }
   }
 

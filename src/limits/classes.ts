@@ -39,7 +39,7 @@ export const ADDRESS_FACTOR = 4;
 /** A namespace is used by many: all of them together have so many times the rate of one identity there, where nothing else is set. */
 export const NAMESPACE_FACTOR = 20;
 
-/** The classes that are frequent: a process takes so many units of one at a time, so that most requests ask nobody (identity.md 8.3). */
+/** The classes that are frequent: a process takes up to so many units of one at a time, so that most requests ask nobody (identity.md 8.3). */
 export const LEASE = 16;
 export const LEASED: ReadonlySet<Limited> = new Set(["unauthenticated", "token", "read-meta", "read-blob", "upload-start", "mutate"]);
 

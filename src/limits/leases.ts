@@ -1,10 +1,13 @@
 import type { Grant } from "./buckets.ts";
+import { LEASE } from "./classes.ts";
 
 /** So many callers have a lease at a time; who used his least lately loses it, and what is left of it. */
 const MAX_LEASES = 10_000;
 
 interface Lease {
   units: number;
+  /** How many came last. */
+  readonly granted: number;
   /** Until then whoever asks would be refused. */
   refusedUntil: number;
   /** Of the answer that it came with. */
@@ -34,13 +37,20 @@ export class Leases {
     return undefined;
   }
 
+  /**
+   * How many units to ask for: one at first, then twice as many as came last. So nobody ever has more in advance than he has used, and who
+   * asks once in many places takes from the buckets of each what he asks.
+   */
+  wanted(key: string): number {
+    return Math.min(LEASE, Math.max(1, 2 * (this.#leases.get(key)?.granted ?? 0)));
+  }
+
   /** Keeps what a grant holds beyond its first unit; that unit, or the refusal. */
   keep(key: string, grant: Grant, now: number): Grant {
     const { units, wait, left, fullIn } = grant;
-    if (units <= 1 && wait === 0) return grant;
     const spare = (this.#leases.get(key)?.units ?? 0) + Math.max(0, units - 1);
     this.#leases.delete(key);
-    this.#leases.set(key, { units: spare, refusedUntil: now + wait, left, fullIn });
+    this.#leases.set(key, { units: spare, granted: units, refusedUntil: now + wait, left, fullIn });
     const [oldest] = this.#leases.keys();
     if (this.#leases.size > this.#most && oldest !== undefined) this.#leases.delete(oldest);
     return { units: Math.min(1, units), wait, left: left + spare, fullIn };

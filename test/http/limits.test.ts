@@ -1,8 +1,10 @@
+import { Hono } from "hono";
 import { afterEach, describe, expect, test } from "vitest";
 import { Limiter, addressKey } from "../../src/http/limits.ts";
-import type { Door } from "../../src/http/route.ts";
+import type { Ask, Door, Env } from "../../src/http/route.ts";
+import type { Charged } from "../../src/limits/buckets.ts";
 import { DEFAULT_RATES, type Limited, type Rates } from "../../src/limits/classes.ts";
-import { DEFAULT_BOUNDS, ownLimits } from "../../src/limits/keeper.ts";
+import { DEFAULT_BOUNDS, LimitKeeper, ownLimits } from "../../src/limits/keeper.ts";
 import type { Limits } from "../../src/limits/limits.ts";
 import { type Edge, type EdgeOptions, startEdge } from "../support/edge.ts";
 
@@ -52,6 +54,82 @@ async function limited(
   return (method, path, who) =>
     fetch(`${started.url}${path}`, { method, headers: who === undefined ? {} : { authorization: `Bearer ${who}` } });
 }
+
+/** A worker's limiter as a door sees it: tells whether a GET that is charged so is let through. */
+async function doorOf(limiter: Limiter): Promise<(charged: Charged) => Promise<boolean>> {
+  const { promise, resolve } = Promise.withResolvers<Ask>();
+  const app = new Hono<Env>().get("/", (c) => {
+    resolve(c);
+    return c.text("");
+  });
+  await app.request("/");
+  const c = await promise;
+  return async (charged) => {
+    try {
+      await limiter.take(c, "read-meta", charged);
+      return true;
+    } catch (error) {
+      expect(error).toMatchObject({ code: "TOO_MANY_REQUESTS" });
+      return false;
+    }
+  };
+}
+
+describe("units that workers take in advance", () => {
+  const rates = { ...DEFAULT_RATES, "read-meta": { perSecond: 50, burst: 500 } };
+
+  async function workersOf(
+    count: number,
+  ): Promise<{ readonly doors: ((charged: Charged) => Promise<boolean>)[]; readonly asked: () => number }> {
+    const keeper = new LimitKeeper({ ...DEFAULT_BOUNDS, rates }, () => 0, count);
+    let asked = 0;
+    const limiterOf = (worker: number): Limiter => {
+      const { take } = keeper.of(worker);
+      return new Limiter({ take: async (...question) => ((asked += 1), take(...question)) }, rates);
+    };
+    return { doors: await Promise.all(Array.from({ length: count }, (_, worker) => doorOf(limiterOf(worker)))), asked: () => asked };
+  }
+
+  test("do not lock out 500 runtimes that ask for one namespace at all of four workers", async () => {
+    const { doors: workers } = await workersOf(4);
+    let passed = 0;
+    for (let runtime = 0; runtime < 500; runtime += 1) {
+      const charged = {
+        address: `10.0.${runtime >> 8}.${runtime & 255}`,
+        identity: `r${runtime}`,
+        credential: `k${runtime}`,
+        namespace: "models",
+      };
+      for (const passes of workers) if (await passes(charged)) passed += 1;
+    }
+    expect(passed).toBe(2000);
+  });
+
+  test("do not lock out a scanner that asks once in each of as many namespaces as it has requests", async () => {
+    const {
+      doors: [passes],
+    } = await workersOf(1);
+    const scanner = { address: "10.0.0.1", identity: "scanner", credential: "k" };
+    const passed: boolean[] = [];
+    for (let at = 0; at <= 500; at += 1) passed.push((await passes?.({ ...scanner, namespace: `n${at}` })) ?? false);
+    expect(passed).toEqual([...Array<boolean>(500).fill(true), false]);
+  });
+
+  test("spare a busy reader, alone and with many requests at a time, most questions; each waits for the one that is being asked", async () => {
+    for (const atATime of [1, 10]) {
+      const {
+        doors: [passes],
+        asked,
+      } = await workersOf(1);
+      const reader = { address: "10.0.0.1", identity: "a" };
+      const passed: (boolean | undefined)[] = [];
+      while (passed.length < 320) passed.push(...(await Promise.all(Array.from({ length: atATime }, async () => passes?.(reader)))));
+      expect(new Set(passed)).toEqual(new Set([true]));
+      // 1, 2, 4 and 8, then 16 at a time.
+      expect(asked()).toBe(4 + Math.ceil((320 - 15) / 16));
+    }
+  });
+});
 
 describe("a limit", () => {
   test.each<{ what: Limited; method: string; path: string; who?: string; usual: number }>([

@@ -30,6 +30,32 @@ test("two answers to one caller add up, and a refusal takes nothing away that wa
   expect(units).toEqual([...Array<number>(30).fill(1), 0]);
 });
 
+test("one unit is wanted at first, then twice as many as came last, up to sixteen; after a refusal it begins anew", () => {
+  const leases = new Leases();
+  const granted = (units: number): number => {
+    leases.keep("a", { ...GRANTED, units, wait: units > 0 ? 0 : 1 }, 0);
+    return leases.wanted("a");
+  };
+  expect(leases.wanted("a")).toBe(1);
+  expect([1, 2, 4, 8, 16, 16, 3, 0].map(granted)).toEqual([2, 4, 8, 16, 16, 16, 6, 1]);
+  expect(leases.wanted("b")).toBe(1);
+});
+
+test("what is left is told right from the first unit on, whether it came alone or with others", () => {
+  const leases = new Leases();
+  let inBucket = 40;
+  const left: (number | undefined)[] = [];
+  for (let asked = 0; asked < 20; asked += 1) {
+    const known = leases.take("a", 0);
+    if (known === undefined) {
+      const units = leases.wanted("a");
+      inBucket -= units;
+      left.push(leases.keep("a", { units, wait: 0, left: inBucket, fullIn: 0 }, 0).left);
+    } else left.push(known.left);
+  }
+  expect(left).toEqual(Array.from({ length: 20 }, (_, at) => 39 - at));
+});
+
 test("there are at most so many leases: the oldest one goes", () => {
   const leases = new Leases(2);
   for (const key of ["a", "b", "c"]) leases.keep(key, GRANTED, 0);

@@ -56,7 +56,7 @@ function countOf(answers: readonly Answer[], status: number): number {
   return answers.filter((answer) => answer.status === status).length;
 }
 
-/** A process takes so many units of a frequent class in advance. */
+/** A process takes up to so many units of a frequent class at a time. */
 const LEASED = 16;
 
 describe("limits hold over all workers together", () => {
