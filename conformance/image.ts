@@ -52,6 +52,9 @@ const PROGRAMS = {
   "podman-compose": "podman-compose",
   "systemd-analyze": "systemd",
   podman: "podman",
+  // What publishes ports, for either kind of network that podman may have.
+  iptables: "iptables",
+  nft: "nftables",
   runc: "runc",
   busybox: "busybox-static",
   unshare: "util-linux",

@@ -7,7 +7,7 @@ import { HELM, installGoTool } from "./go-tool.ts";
 import { doMainJob } from "./main-job-story.ts";
 import { must } from "./must.ts";
 import { ADDRESS, examineProcess, mustHaveEnded, openPodman, subjectOf } from "./podman.ts";
-import { mustRun } from "./run-program.ts";
+import { mustRun, run } from "./run-program.ts";
 
 const NAME = "ai-model-registry-trial";
 /** As podman names a container of a pod. */
@@ -67,9 +67,11 @@ export async function tryPod(image: string): Promise<void> {
       return subjectOf(podman, CONTAINER);
     };
     must(await doMainJob(subject, restart), "the main job was not done against the chart's pod");
-  } finally {
     await podman.run("kube", "down", file);
-    await podman.run("volume", "rm", "--force", `data-${NAME}-0`);
+  } finally {
+    // Whatever is left of a trial that failed, without hiding why.
+    await run("podman", ["pod", "rm", "--force", "--ignore", NAME], { env: podman.env });
+    await run("podman", ["volume", "rm", "--force", `data-${NAME}-0`], { env: podman.env });
     await rm(folder, { recursive: true, force: true });
   }
   process.stdout.write("ok     podman runs the pod of the chart\n");

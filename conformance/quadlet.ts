@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { UNSTABLE_CLIENTS, debianRoot, inRoot } from "./debian-root.ts";
 import { must } from "./must.ts";
-import { mustRun } from "./run-program.ts";
+import { mustRun, run } from "./run-program.ts";
 
 const SERVICE = "ai-model-registry.service";
 /** What its command must take away or bound, as podman is told it. */
@@ -40,7 +40,9 @@ export async function tryQuadlet(): Promise<void> {
     const command = (/^ExecStart=.* run .*$/m.exec(out)?.[0] ?? "").replaceAll(" -v ", " --volume ");
     const missing = OPTIONS.filter((option) => !command.includes(` ${option} `));
     must(missing.length === 0, `its command lacks ${missing.join(", ")}\n${command}`);
-    await mustRun("systemd-analyze", ["verify", ...paths]);
+    // It ends well whatever it has to say.
+    const { out: told, err } = await run("systemd-analyze", ["verify", ...paths]);
+    must(!(told + err).includes("ai-model-registry"), `systemd has something to say against them\n${told}${err}`);
     process.stdout.write("ok     podman's generator makes services of the Quadlet files\n");
   } finally {
     await rm(folder, { recursive: true, force: true });

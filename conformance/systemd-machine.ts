@@ -67,6 +67,9 @@ for device in null zero full random urandom tty; do
   touch "dev/$device"
   mount --bind "/dev/$device" "dev/$device"
 done
+# One that a service is not to see.
+touch dev/kvm
+mount --bind /dev/null dev/kvm
 ln -s /proc/self/fd dev/fd
 ln -s pts/ptmx dev/ptmx
 pivot_root . old

@@ -58,6 +58,24 @@ async function answers(): Promise<boolean> {
   return answer?.status === 200;
 }
 
+/** Has clients ask all the time, by every socket, while something is done: one that came too early would start what is not whole. */
+async function amidClients(act: () => Promise<unknown>): Promise<void> {
+  let isDone = false;
+  const ask = async (): Promise<void> => {
+    while (!isDone) {
+      await Promise.allSettled([`http://${HOST}/health`, METRICS].map(async (url) => (await fetch(url)).arrayBuffer()));
+      await sleep(POLL_MS);
+    }
+  };
+  const asking = ask();
+  try {
+    await act();
+  } finally {
+    isDone = true;
+    await asking;
+  }
+}
+
 /** Processes of the service, the one first that systemd has started. */
 async function processesOf(machine: Machine): Promise<readonly string[]> {
   const main = await show(machine, SERVICE, "MainPID");
@@ -73,7 +91,6 @@ async function install(machine: Machine): Promise<void> {
   const [main = ""] = await processesOf(machine);
   const { uid } = await stat(join(folder, "operator"));
   must((await machine.must(`stat --format %u /proc/${main}`)).trim() === String(uid), "the keys are somebody else's");
-  must((await machine.must(`id --user ${NAME}`)).trim() === String(uid), `${NAME} is another user`);
   for (const name of await readdir(folder)) {
     must(((await stat(join(folder, name))).mode & 0o7777) === 0o600, `${name} can be read by others`);
   }
@@ -84,7 +101,6 @@ async function install(machine: Machine): Promise<void> {
 async function restart(machine: Machine): Promise<void> {
   await machine.must(`systemctl stop ${SERVICE}`);
   await mustShow(machine, SERVICE, { ActiveState: "inactive", Result: "success", ExecMainStatus: "0" });
-  must((await machine.run(`id ${NAME}`)).code !== 0, "its user is there though it does not run");
   must(await answers(), "the client that came when it did not run was not served");
   await untilActive(machine);
 }
@@ -104,7 +120,7 @@ async function doJobs(machine: Machine): Promise<void> {
 async function showMetrics(machine: Machine): Promise<void> {
   await machine.must(`mkdir -p $(dirname ${PATIENCE}) && printf '[Service]\\nWatchdogSec=${WATCHDOG}\\n' > ${PATIENCE}`);
   const [, , commands = ""] = await commandsOf("Appliance");
-  await machine.must(commands);
+  await amidClients(() => machine.must(commands));
   const counted = await (await fetch(METRICS)).text();
   must(/^registry_workers 2$/m.test(counted), `the metrics are\n${counted}`);
   process.stdout.write("ok     metrics come by a socket of their own, though the registry has no network\n");
@@ -121,8 +137,9 @@ async function hang(machine: Machine): Promise<void> {
   await until("a worker that hangs is replaced", isReplaced);
   must(await answers(), "it does not serve though a worker was replaced");
   process.stdout.write("ok     a worker that hangs is replaced, and the service goes on\n");
+  const restarts = Number(await show(machine, SERVICE, "NRestarts"));
   await machine.must(`kill -STOP ${main}`);
-  await until("a registry that hangs is started anew", async () => (await show(machine, SERVICE, "NRestarts")) === "1");
+  await until("a registry that hangs is started anew", async () => Number(await show(machine, SERVICE, "NRestarts")) > restarts);
   await untilActive(machine);
   must(/Watchdog timeout/.test(machine.journal()), "it was not the watchdog");
   must(await answers(), "it does not serve though it was started anew");
@@ -132,12 +149,16 @@ async function hang(machine: Machine): Promise<void> {
 
 /** The page's other commands. */
 async function keep(machine: Machine): Promise<void> {
-  await machine.must((await commandsOf("Backup and restore")).join("\n"));
+  const kept = (await commandsOf("Backup and restore")).join("\n");
+  await amidClients(() => machine.must(kept));
   must(await answers(), "the restored registry does not serve");
   process.stdout.write("ok     its commands that back up and restore\n");
   const carry = "tar -C / -c -f ai-model-registry.tar opt/ai-model-registry";
-  await machine.must([carry, ...(await commandsOf("Upgrade"))].join("\n"));
+  const upgrade = [carry, ...(await commandsOf("Upgrade"))].join("\n");
+  await amidClients(() => machine.must(upgrade));
   must(await answers(), "the registry does not serve after the upgrade");
+  const [main = ""] = await processesOf(machine);
+  must(!(await machine.must(`readlink /proc/${main}/exe`)).includes(".before"), "what was there before still runs");
   process.stdout.write("ok     its commands that upgrade\n");
 }
 

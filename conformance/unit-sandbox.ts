@@ -28,7 +28,6 @@ const REFUSED_WITH: Readonly<Record<string, string>> = {
   "write to /usr": "EROFS",
   "write to its program": "EROFS",
   "write to /var/lib": "EROFS",
-  "write to the kernel's settings": "EROFS",
   "write to /home": "EACCES",
   "write to /root": "EACCES",
   "run a shell": "EACCES",
