@@ -60,9 +60,9 @@ async function answers(): Promise<boolean> {
 
 /** Has clients ask all the time, by every socket, while something is done: one that came too early would start what is not whole. */
 async function amidClients(act: () => Promise<unknown>): Promise<void> {
-  let isDone = false;
+  const done = new AbortController();
   const ask = async (): Promise<void> => {
-    while (!isDone) {
+    while (!done.signal.aborted) {
       await Promise.allSettled([`http://${HOST}/health`, METRICS].map(async (url) => (await fetch(url)).arrayBuffer()));
       await sleep(POLL_MS);
     }
@@ -71,7 +71,7 @@ async function amidClients(act: () => Promise<unknown>): Promise<void> {
   try {
     await act();
   } finally {
-    isDone = true;
+    done.abort();
     await asking;
   }
 }
