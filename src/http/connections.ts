@@ -63,8 +63,9 @@ export class Connections {
     // Nobody else hears of it yet when the client breaks off.
     socket.on("error", ignore);
     const address = plainAddress(socket.remoteAddress ?? "");
+    // Its address first: attempts that wait for an answer take nothing from others.
     const entered: Counted[] = [];
-    for (const counted of this.#proxies.trusts(address) ? [null] : [null, addressKey(address)]) {
+    for (const counted of this.#proxies.trusts(address) ? [null] : [addressKey(address), null]) {
       const answer = this.enter(counted);
       if (typeof answer === "boolean" ? answer : await answer) entered.push(counted);
       else {

@@ -180,6 +180,17 @@ async function answered(port: number, from?: string): Promise<RawClient> {
   return client;
 }
 
+/** Connects until it is answered: the registry learns of a connection that has ended when it does. */
+async function answeredSoon(port: number, from?: string): Promise<string> {
+  let received = "";
+  while (received === "") {
+    const next = new RawClient(port, from);
+    next.send(ASK);
+    received = await Promise.race([next.until(/done$/).catch(() => ""), next.closed]);
+  }
+  return received;
+}
+
 describe("a connection", () => {
   test("over the bound of its address is closed at once; others are let in, and so is one more when one has gone", async () => {
     const { port } = await start({});
@@ -187,20 +198,33 @@ describe("a connection", () => {
     expect(await new RawClient(port).closed).toBe("");
     await answered(port, "127.0.0.2");
     first.destroy();
-    // The registry learns of it when it does.
-    let received = "";
-    while (received === "") {
-      const next = new RawClient(port);
-      next.send(ASK);
-      received = await Promise.race([next.until(/done$/).catch(() => ""), next.closed]);
-    }
-    expect(received).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await answeredSoon(port)).toMatch(/^HTTP\/1\.1 200 /);
   });
 
   test("over the bound of all is closed at once, wherever it is from", async () => {
     const { port } = await start({ caps: { perAddress: 2, inAll: 3 } });
-    await Promise.all([answered(port), answered(port, "127.0.0.2"), answered(port, "127.0.0.3")]);
-    expect(await new RawClient(port, "127.0.0.4").closed).toBe("");
+    const [first] = await Promise.all([answered(port), answered(port, "127.0.0.2"), answered(port, "127.0.0.3")]);
+    // Those that are refused take nothing of what their address may have.
+    for (let tries = 0; tries < 3; tries += 1) expect(await new RawClient(port, "127.0.0.4").closed).toBe("");
+    first.destroy();
+    expect(await answeredSoon(port, "127.0.0.4")).toMatch(/^HTTP\/1\.1 200 /);
+  });
+
+  test("that waits for what its address may have takes nothing from others meanwhile", async () => {
+    const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<boolean>()];
+    const connect = async (counted: string | null): Promise<boolean> => {
+      if (counted === null) return false;
+      asked.resolve();
+      return answer.promise;
+    };
+    // Each address has one without asking, and all together two.
+    const { port } = await start({ caps: { perAddress: 2, inAll: 4 }, limits: { connect, disconnect: () => undefined } });
+    await answered(port);
+    const waiting = new RawClient(port);
+    await asked.promise;
+    await answered(port, "127.0.0.2");
+    answer.resolve(false);
+    expect(await waiting.closed).toBe("");
   });
 
   test("over the bound is closed before TLS is spoken", async () => {
