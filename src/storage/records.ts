@@ -137,8 +137,14 @@ export const manifestRecord = z.strictObject({
   mediaType: z.string(),
   artifactType: z.string().nullable(),
   size: z.number().int().nonnegative(),
-  /** Bytes of all distinct digests of the closure, as far as they are known. Earlier versions took sums that are no exact number. */
-  closureBytes: z.number().nonnegative(),
+  /**
+   * Bytes of all distinct digests of the closure, as far as they are known. Earlier versions took sums that are no exact number: such a one
+   * is read as the largest that is, since no answer may say more.
+   */
+  closureBytes: z
+    .number()
+    .nonnegative()
+    .transform((bytes) => Math.min(bytes, Number.MAX_SAFE_INTEGER)),
   subject: digestSchema.nullable(),
   /** One of the registry's own statements. */
   statement: z.boolean(),
