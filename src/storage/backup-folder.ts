@@ -126,11 +126,7 @@ export class BackupFolder {
     metadata: string,
     isKept: (digest: Digest) => Promise<boolean>,
   ): Promise<void> {
-    const data = join(this.metadataPath(metadata), DATA);
-    const sealed: BackupContent = { ...content, metadata: { folder: metadata, digest: await fileDigest(data) } };
-    await syncPath(data);
-    for (const folder of [METADATA, BLOBS]) await syncFolders(join(this.#path, folder));
-    await writeOwnFile(join(this.#path, SEALED), await seal(passphrase, Buffer.from(JSON.stringify(sealed))));
+    await this.#seal(passphrase, content, metadata);
     for (const name of await readdir(join(this.#path, METADATA))) {
       if (/^[0-9a-f-]{36}$/.test(name) && name !== metadata) await this.dropMetadata(name);
     }
@@ -138,6 +134,28 @@ export class BackupFolder {
       // One without a digest was being copied when a backup was killed.
       if (!isDigest(digest) || !(await isKept(digest))) await rm(path, { force: true });
     }
+  }
+
+  /** Makes a copy of the metadata and the blobs durable, and the backup of them; where that fails the copy is removed. */
+  async #seal(passphrase: string, content: Omit<BackupContent, "metadata">, metadata: string): Promise<void> {
+    const data = join(this.metadataPath(metadata), DATA);
+    let bytes: Buffer | undefined;
+    try {
+      const sealed: BackupContent = { ...content, metadata: { folder: metadata, digest: await fileDigest(data) } };
+      bytes = await seal(passphrase, Buffer.from(JSON.stringify(sealed)));
+      await syncPath(data);
+      for (const folder of [METADATA, BLOBS]) await syncFolders(join(this.#path, folder));
+      await writeOwnFile(join(this.#path, SEALED), bytes);
+    } catch (error) {
+      // It would take the room that the next backup needs; but what may have become the backup by now stays.
+      if (bytes === undefined || !(await this.#isSealed(bytes).catch(() => true))) await this.dropMetadata(metadata).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /** Are these the sealed bytes of the folder's backup? */
+  async #isSealed(bytes: Buffer): Promise<boolean> {
+    return (await readFile(join(this.#path, SEALED)).catch(noneWhenMissing))?.equals(bytes) ?? false;
   }
 
   /** The files below `blobs`, each by what would be its digest. */

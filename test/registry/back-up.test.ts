@@ -147,6 +147,18 @@ test.each(["addMetadata", "openMetadata", "addBlob", "finish"] as const)(
   },
 );
 
+test("a backup that fails while it is finished keeps no copy of the metadata, which would take the room of the next one", async () => {
+  const first = await backUp(registry.services, backup, PASSPHRASE);
+  const finish = backup.finish.bind(backup);
+  backup.finish = async (...args) => {
+    await rm(join(folder, "backup", "blobs"), { recursive: true });
+    return finish(...args);
+  };
+  await expect(backUp(registry.services, backup, PASSPHRASE)).rejects.toThrow("ENOENT");
+  expect(await readdir(join(folder, "backup", "metadata-copies"))).toHaveLength(2);
+  expect((await backup.read(PASSPHRASE)).audit).toEqual(first.audit);
+});
+
 test("damaged bytes are not taken for good ones, and are out of service where the backup is restored", async () => {
   await overwrite(blobPath(registry.services.paths.blobs, WEIGHTS), (bytes) => bytes.writeUInt8(bytes.readUInt8(0) ^ 1, 0));
   const report = await backUp(registry.services, backup, PASSPHRASE);
