@@ -8,6 +8,7 @@ import { type BackupReport, backUp } from "./registry/back-up.ts";
 import { checkBackup, restore } from "./registry/restore.ts";
 import { StartError } from "./start-error.ts";
 import { BackupError, BackupFolder } from "./storage/backup-folder.ts";
+import { hasCode } from "./storage/claim.ts";
 import { openDataDirectory } from "./storage/data-directory.ts";
 import { openFilesystem } from "./storage/filesystem.ts";
 import { openLmdb } from "./storage/lmdb.ts";
@@ -33,29 +34,37 @@ export async function runBackupCommand(command: BackupCommand, path: string, giv
   try {
     return await runIn(command, path, { ...given, passphrase });
   } catch (error) {
-    throw inWords(error, AFTERWARDS[command]) ?? error;
+    throw inWords(error, command) ?? error;
   }
 }
 
-const AFTERWARDS: Readonly<Record<BackupCommand, string>> = {
-  backup: "an earlier backup in the folder is what it was, and the registry as well; make room, and run it again",
-  "check-backup": "nothing was changed; run it again",
-  restore: "what is there is no registry: make room, empty the data directory, and run it again",
+/** How things stand, and what is to be done where the disk is full or failed. */
+const AFTERWARDS: Readonly<Record<BackupCommand, { readonly state: string; readonly remedy: string }>> = {
+  backup: { state: "an earlier backup in the folder is what it was, and the registry as well", remedy: "make room, and run it again" },
+  "check-backup": { state: "nothing was changed", remedy: "run it again" },
+  restore: { state: "what is there is no registry", remedy: "make room, empty the data directory, and run it again" },
 };
+const AS_WHOM = "run it as the registry's user, on a disk that can be written";
 
-/** What a disk that is full or fails says; undefined for anything else. LMDB copies say it by the system's text alone. */
-function inWords(error: unknown, afterwards: string): BackupError | undefined {
+/** What a disk that is full, fails or is not this user's says; undefined for anything else. LMDB copies say it by the system's text alone. */
+function inWords(error: unknown, command: BackupCommand): BackupError | undefined {
   if (!(error instanceof Error)) return undefined;
-  const failure = storageFailure(error)?.code ?? BY_TEXT[error.message];
+  const failure = (hasCode(error, "EACCES", "EPERM", "EROFS") ? "DENIED" : storageFailure(error)?.code) ?? BY_TEXT[error.message];
   if (failure === undefined) return undefined;
+  const { state, remedy } = AFTERWARDS[command];
+  if (failure === "DENIED")
+    return new BackupError(`this user may not do that here (${error.message}): ${state}; ${AS_WHOM}`, { cause: error });
   const what = failure === "STORAGE_FULL" ? "there is no room left on the disk" : "the disk failed";
-  return new BackupError(`${what} (${error.message}): ${afterwards}`, { cause: error });
+  return new BackupError(`${what} (${error.message}): ${state}; ${remedy}`, { cause: error });
 }
 
-const BY_TEXT: Readonly<Record<string, "STORAGE_FULL" | "STORAGE_FAILED">> = {
+const BY_TEXT: Readonly<Record<string, "STORAGE_FULL" | "STORAGE_FAILED" | "DENIED">> = {
   "No space left on device": "STORAGE_FULL",
   "Disk quota exceeded": "STORAGE_FULL",
   "Input/output error": "STORAGE_FAILED",
+  "Permission denied": "DENIED",
+  "Operation not permitted": "DENIED",
+  "Read-only file system": "DENIED",
 };
 
 interface Asked extends Given {

@@ -184,5 +184,10 @@ test("what cannot be a backup, or a place for one, is refused in words and chang
   const late = await refusal(at("new"), "restore", at("backup"), "--at-least", "9999");
   expect(late).toContain("revocations between the two would be forgotten");
   expect((await command(data, "backup")).code).toBe(2);
+  // Nobody makes a folder there, whoever runs this.
+  const denied = await refusal("/sys/registry", "restore", at("backup"));
+  expect(denied).toContain("this user may not do that here");
+  expect(denied).toContain("run it as the registry's user");
+  expect(denied).not.toMatch(/the disk failed|make room/);
   expect(await program.stop()).toBe(0);
 });
