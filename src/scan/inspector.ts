@@ -22,11 +22,14 @@ import { Slots } from "./slots.ts";
 export interface Inspector {
   /** What the header of a model file tells, or why it tells nothing. Rejects with `InspectionError` when that could not be found out. */
   facts(path: string, name: string, signal?: AbortSignal): Promise<ModelFacts | Unreadable>;
-  /** The same with the metadata and the tensors themselves, as far as they can be listed; of a file in an archive where a place is given. */
+  /**
+   * The same with the metadata and the tensors themselves, as far as they can be listed; of a file in an archive where a place is given.
+   * Rejects with `InspectionError` as well when the process was ended before it answered, which is no fact about the file.
+   */
   details(path: string, name: string, place?: Place): Promise<ModelDetails | Unreadable>;
-  /** The files in a tar archive, for `details`. Rejects with `InspectionError` as `facts` does. */
+  /** The files in a tar archive, for `details`. Rejects with `InspectionError` as that does. */
   files(path: string, packing: Packing): Promise<PackedFiles | Unreadable>;
-  /** The beginning of the README in a tar archive. Rejects with `InspectionError` as `facts` does. */
+  /** The beginning of the README in a tar archive. Rejects with `InspectionError` as `details` does. */
   card(path: string, packing: Packing): Promise<PackedCard | Unreadable>;
   /** The manifest of a model file's tensors, as text; the file is read whole. */
   generate(path: string, name: string, options?: ReadingOptions): Promise<{ readonly manifest: Uint8Array } | Unreadable>;
@@ -99,12 +102,12 @@ class ProcessInspector implements Inspector {
   async details(path: string, name: string, place?: Place): Promise<ModelDetails | Unreadable> {
     const { answer, reason } = await this.#inspect([path], { task: "details", name, place });
     if (answer?.answer === "details") return answer.details;
-    return unreadable(answer, reason);
+    return answeredUnreadable(answer, reason);
   }
 
   async files(path: string, packing: Packing): Promise<PackedFiles | Unreadable> {
     const { answer, reason } = await this.#inspect([path], { task: "files", name: "", place: { packing, at: 0, size: 0 } });
-    if (answer?.answer !== "files") return unreadable(answer, reason);
+    if (answer?.answer !== "files") return answeredUnreadable(answer, reason);
     const { files, isWhole } = answer;
     return { files, isWhole };
   }
@@ -112,7 +115,7 @@ class ProcessInspector implements Inspector {
   async card(path: string, packing: Packing): Promise<PackedCard | Unreadable> {
     const pipe = { maxOutput: MAX_CARD_BYTES };
     const { answer, output, reason } = await this.#inspect([path], { task: "card", name: "", place: { packing, at: 0, size: 0 }, pipe });
-    if (answer?.answer !== "card") return unreadable(answer, reason);
+    if (answer?.answer !== "card") return answeredUnreadable(answer, reason);
     return { path: answer.path, bytes: output, isCut: answer.isCut };
   }
 
@@ -170,6 +173,12 @@ class ProcessInspector implements Inspector {
 function unreadable(answer: Ended["answer"], reason: string): Unreadable {
   if (answer?.answer === "failed") throw new InspectionError(answer.reason);
   return { unreadable: whyNot(answer, reason) };
+}
+
+/** Throws as well where there is no answer: a process that was ended, by whomever, may give one the next time. */
+function answeredUnreadable(answer: Ended["answer"], reason: string): Unreadable {
+  if (answer === undefined) throw new InspectionError(whyNot(answer, reason));
+  return unreadable(answer, reason);
 }
 
 function whyNot(answer: Ended["answer"], reason: string): string {

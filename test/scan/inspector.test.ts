@@ -291,6 +291,18 @@ describe("a process that does not answer", () => {
     await goesOn(inspector);
   });
 
+  test("tells nothing of the file that lasts: what would be shown of it can be asked for again", async () => {
+    const hasty = createInspector({ headerMilliseconds: 1 });
+    const asked = [hasty.details(golden, "golden.gguf"), hasty.files(golden, "none"), hasty.card(golden, "none")];
+    for (const each of await Promise.allSettled(asked)) {
+      expect(each).toMatchObject({
+        reason: new InspectionError("the process that read it gave no answer: it took longer than 1 s"),
+        status: "rejected",
+      });
+    }
+    await goesOn(inspector);
+  });
+
   test("has more time for a larger file, at the rate that is set", async () => {
     const path = await sparse("slow.gguf", 0.1 * GIGABYTE);
     const hasty = createInspector({ headerMilliseconds: 1, leastRate: 1e12 });
