@@ -28,7 +28,7 @@ export const MAX_LISTED_FILES = 500;
 export function readTarMembers({ source, isCut }: Archive): PackedFiles {
   const found = new Map<string, TarMember>();
   const walk = walkTar({ size: isCut ? Infinity : source.size, maxMembers: MAX_MEMBERS }, found);
-  let isWhole = true;
+  let isWhole = !isCut;
   for (let wanted = walk.next(); wanted.done !== true;) {
     const { at, length } = wanted.value;
     if (at + length > source.size) {

@@ -26,7 +26,7 @@ export interface WantedBytes {
 
 /** What of an archive is looked at. */
 export interface TarExtent {
-  /** Of the whole archive, in bytes. */
+  /** Of the whole archive, in bytes; infinite where it is cut, and who asks has only its beginning. */
   readonly size: number;
   /** More than so many are refused. */
   readonly maxMembers: number;
@@ -86,10 +86,14 @@ class TarWalk {
     this.#skip(length);
   }
 
-  /** Two empty blocks end an archive, and nothing but zeros may follow: other readers may go on where one stops. */
+  /**
+   * Two empty blocks end an archive, and nothing but zeros may follow: other readers may go on where one stops. Of an archive that is cut
+   * it is not known what follows.
+   */
   *end(): Generator<WantedBytes, void, Buffer> {
     const rest = this.#size - this.#at;
     if (rest < TAR_BLOCK || this.#path !== undefined || this.#length !== undefined) throw truncated();
+    if (rest === Infinity) return;
     if (rest > MAX_FILLING || !isZeroBlock(yield this.want(rest)))
       throw new TarError("archive-unsafe", "something stands behind the end of the archive");
   }

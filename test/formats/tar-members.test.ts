@@ -49,6 +49,13 @@ test("of an archive that is cut the files are listed that begin before that", ()
   expect(membersOf(tar.subarray(0, 2000), true)).toMatchObject({ files: [{ path: "a" }, { path: "b", size: 5000 }], isWhole: false });
 });
 
+test("an archive whose end comes before the cut is listed, and what fills it behind that is not known", () => {
+  const tar = buildTar([{ name: "a", content: "one" }]);
+  expect(membersOf(tar.subarray(0, 1536), true)).toMatchObject({ files: [{ path: "a" }], isWhole: false });
+  expect(membersOf(tar, true)).toMatchObject({ files: [{ path: "a" }], isWhole: false });
+  expect(membersOf(tar)).toMatchObject({ files: [{ path: "a" }], isWhole: true });
+});
+
 test("of many files the first are listed, and that there are more", () => {
   const many = Array.from({ length: MAX_LISTED_FILES + 1 }, (_, at) => ({ name: `f${at}` }));
   const found = membersOf(buildTar(many));
