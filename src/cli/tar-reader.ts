@@ -14,7 +14,10 @@ export async function readTar(archive: FileHandle): Promise<ReadonlyMap<string, 
   try {
     for (let wanted = walk.next(); wanted.done !== true;) wanted = walk.next(await read(archive, wanted.value));
   } catch (error) {
-    throw error instanceof TarError ? new LayoutError(error.code, error.message, error) : error;
+    if (!(error instanceof TarError)) throw error;
+    // Before any file is found it may be one that is packed, which only this reader does not unpack.
+    const hint = error.code === "archive-invalid" && files.size === 0 ? "; compressed ones are not read" : "";
+    throw new LayoutError(error.code, `${error.message}${hint}`, error);
   }
   return files;
 }

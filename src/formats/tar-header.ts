@@ -48,7 +48,7 @@ export function isZeroBlock(block: Buffer): boolean {
 export function parseTarHeader(block: Buffer): TarHeader {
   if (block.length !== TAR_BLOCK) throw new TarError("archive-invalid", "the archive ends in the middle of a header");
   if (octal(block.subarray(148, 156)) !== checksumOf(block)) {
-    throw new TarError("archive-invalid", "this is not a tar archive, or it is damaged; compressed ones are not read");
+    throw new TarError("archive-invalid", "this is not a tar archive, or it is damaged");
   }
   const kind = KINDS.get(String.fromCharCode(block[156] ?? 0));
   if (kind === undefined) {

@@ -26,7 +26,7 @@ export async function countStates({ metadata }: Pick<Services, "metadata">): Pro
   return stateCountsIn((await metadata.get(keys.stateTotal()))?.value);
 }
 
-/** The counts in a row; undefined where there is none. */
+/** The counts in a row; those of nothing where there is none. */
 export function stateCountsIn(value: unknown): StateCounts {
   if (value === undefined) return NO_STATES;
   const record = stateCountRecord.parse(value);

@@ -161,6 +161,7 @@ test.each<[string, Buffer]>([
   ["a compressed archive", Buffer.concat([Buffer.from([0x1f, 0x8b]), Buffer.alloc(1000, 7)])],
 ])("%s is no archive", async (_, bytes) => {
   expect(await faultOf(bytes)).toBe("archive-invalid");
+  await expect(filesOf(bytes)).rejects.toThrow(/; compressed ones are not read$/);
 });
 
 test("whatever byte of a header is changed, the archive is refused", async () => {
