@@ -1,9 +1,11 @@
 import { mkdtemp, rm } from "node:fs/promises";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { z } from "zod";
 import { digestOf } from "../../src/oci/digest.ts";
+import { startAnswering } from "../support/answering.ts";
 import { type Artifact, PolicyRegistry } from "../support/policy-registry.ts";
 import { runSecurectl } from "../support/securectl.ts";
 
@@ -37,7 +39,11 @@ afterAll(async () => {
 });
 
 async function discover(artifact: Artifact, ...args: readonly string[]): Promise<string> {
-  const env = { HOME: folder, REGISTRY_URL: world.registry.url, REGISTRY_DIR: world.registry.directory };
+  return discoverAt(world.registry.url, artifact, ...args);
+}
+
+async function discoverAt(url: string, artifact: Artifact, ...args: readonly string[]): Promise<string> {
+  const env = { HOME: folder, REGISTRY_URL: url, REGISTRY_DIR: world.registry.directory };
   const { exit, out, err } = await runSecurectl(["discover", `${artifact.repository}@${artifact.digest}`, ...args], env);
   if (exit !== 0) throw new Error(err);
   return out;
@@ -129,3 +135,32 @@ test("statements of what is attached are the registry's by the history of that",
   expect(tree.referrers).toMatchObject([{ digest: attached, of_registry: false }]);
   expect(tree.referrers.flatMap(({ referrers }) => referrers.map((each) => each.of_registry))).toEqual([true, true, true]);
 });
+
+test("a registry one version older, whose history names neither summaries nor approvals, is discovered all the same", async () => {
+  const artifact = await spokenOf("models/older");
+  const older = await startAnswering((request, response) => void answerAsOlder(request, response));
+  try {
+    const { referrers } = treeSchema.parse(JSON.parse(await discoverAt(older.url, artifact, "--json")));
+    const own = referrers.filter((each) => each.of_registry).map(({ annotations }) => annotations?.[STATE]);
+    expect(referrers).toHaveLength(5);
+    expect(new Set(own)).toEqual(new Set(["acquired", "trusted"]));
+  } finally {
+    await older.close();
+  }
+});
+
+/** Answers as the registry does, except for what its history did not have before. */
+async function answerAsOlder({ method = "GET", url = "/", headers }: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { authorization = "" } = headers;
+  const answer = await fetch(world.registry.url + url, { method, headers: { authorization } });
+  const text = await answer.text();
+  response.writeHead(
+    answer.status,
+    Object.fromEntries([...answer.headers].filter(([name]) => /^(?:content-type|docker-|link|oci-)/.test(name))),
+  );
+  response.end(
+    url.endsWith("/history")
+      ? JSON.stringify(JSON.parse(text), (name, value: unknown) => (/^(?:summary|approvals)$/.test(name) ? undefined : value))
+      : text,
+  );
+}
