@@ -1,3 +1,4 @@
+import type { Limits } from "../../src/limits/limits.ts";
 import { limitsOf } from "./limits.ts";
 import { type IncomingHttpHeaders, Agent, request } from "node:http";
 import { mkdir } from "node:fs/promises";
@@ -62,7 +63,13 @@ export async function startWholeRegistry({
   serviceToken,
   isLocal = false,
   insecureDevMode = false,
-}: { readonly serviceToken?: string; readonly isLocal?: boolean; readonly insecureDevMode?: boolean } = {}): Promise<WholeRegistry> {
+  limits = limitsOf(),
+}: {
+  readonly limits?: Limits;
+  readonly serviceToken?: string;
+  readonly isLocal?: boolean;
+  readonly insecureDevMode?: boolean;
+} = {}): Promise<WholeRegistry> {
   const identities = await startIdentities();
   await mkdir(`${identities.directory}/trusted`, { recursive: true });
   const noted: AuditEvent[] = [];
@@ -79,7 +86,7 @@ export async function startWholeRegistry({
     signing: openKeyFiles(`${identities.directory}/credentials`, "passphrase"),
     refusals: { note: (event: AuditEvent) => void noted.push(event) },
     realmOf,
-    limits: limitsOf(),
+    limits,
     integrityResultPath: `${identities.directory}/integrity-last.json`,
   };
   await prepareSigningKey(services);

@@ -7,16 +7,15 @@ import { type AuditFilter, auditHead, readAudit } from "../../registry/read-audi
 import { verifyAudit } from "../../registry/verify-audit.ts";
 import { type AuditFields, type ShownEvent, auditPage } from "../../ui/audit.ts";
 import { proofPage } from "../../ui/audit-proof.ts";
-import { takeExportTurn } from "../export-turn.ts";
 import type { Ask, Door } from "../route.ts";
+import { whileStanding } from "../standing.ts";
 import type { Pages } from "./page.ts";
-import { sessionOf } from "./session-gate.ts";
 
 const PAGE = 30;
 const EXPORTED_AT_ONCE = 500;
 const MAX_FIELD = 512;
 
-type Needs = Pick<Services, "metadata" | "limits">;
+type Needs = Pick<Services, "metadata">;
 
 /** The page of what happened, the proof of its chain, and all of it to take away, for who may read the audit by the API. */
 export function auditPageDoors(services: Needs, pages: Pages): readonly Door[] {
@@ -57,7 +56,7 @@ async function show(services: Needs, pages: Pages, c: Ask, caller: Caller): Prom
   return pages.show(c, { title: "Audit", section: "/ui/audit", main, copies: true });
 }
 
-/** A line an event, oldest first, as `GET /v1/audit` tells it. */
+/** A line an event, oldest first, as `GET /v1/audit` tells it. It takes no turn: a part is read when the one before is taken. */
 async function download(services: Needs, c: Ask, caller: Caller): Promise<Response> {
   demandAudit(caller);
   const headers = {
@@ -66,17 +65,13 @@ async function download(services: Needs, c: Ask, caller: Caller): Promise<Respon
     "Cache-Control": "no-store",
   };
   if (c.req.method === "HEAD") return c.body(null, 200, headers);
-  await takeExportTurn(services, c);
-  return c.body(ReadableStream.from(linesOf(services, c, filterOf(fieldsOf(c)))), 200, headers);
+  return c.body(ReadableStream.from(whileStanding(c, linesOf(services, filterOf(fieldsOf(c))))), 200, headers);
 }
 
-/** As long as the session lasts: a list that is taken slowly would tell for hours what comes in. */
-async function* linesOf(services: Needs, c: Ask, filter: AuditFilter): AsyncGenerator<Uint8Array> {
-  const { isOpen } = sessionOf(c);
+async function* linesOf(services: Needs, filter: AuditFilter): AsyncGenerator<Uint8Array> {
   for (let after: number | undefined = 0; after !== undefined;) {
     const { links, next } = await readAudit(services, { after, limit: EXPORTED_AT_ONCE, filter });
     if (links.length > 0) yield Buffer.from(links.map((link) => `${JSON.stringify(entryOf(link))}\n`).join(""));
-    if (next !== undefined && !(await isOpen())) return void c.env.outgoing.destroy();
     after = next;
   }
 }

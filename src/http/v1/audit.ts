@@ -2,13 +2,12 @@ import { type AuditPage, type AuditQuery, type AuditVerification, auditQuerySche
 import type { Caller, Services } from "../../registry/ports.ts";
 import { modelEventAnswerJson } from "../../api/models.ts";
 import { modelEvents } from "../../registry/model-events.ts";
+import { beginWork } from "../../registry/begin-work.ts";
 import { type AuditFilter, auditHead, readAudit } from "../../registry/read-audit.ts";
 import { verifyAudit } from "../../registry/verify-audit.ts";
 import { invalid } from "../errors.ts";
-import { takeExportTurn } from "../export-turn.ts";
 import { jsonArray } from "../json-array.ts";
 import type { Ask, Door } from "../route.ts";
-import { whileStanding } from "../standing.ts";
 
 type Needs = Pick<Services, "metadata" | "limits">;
 
@@ -28,12 +27,19 @@ async function list(services: Needs, c: Ask, caller: Caller): Promise<Response> 
   const filter = filterFor(caller, query);
   const plain = caller.principal.kind === "service-token" && Object.keys(query).length === 0;
   if (plain) {
-    await takeExportTurn(services, c);
-    return c.body(jsonArray(whileStanding(c, predecessorsEvents(services))), 200, { "Content-Type": "application/json" });
+    await takeTurn(services, c);
+    return c.body(jsonArray(predecessorsEvents(services)), 200, { "Content-Type": "application/json" });
   }
   const { links, next } = await readAudit(services, { after: query.after ?? 0, limit: query.limit ?? PAGE, filter });
   const page: AuditPage = { events: links.map(entryOf), next: next ?? null, head: headOf(await auditHead(services)) };
   return c.json(page);
+}
+
+/** All of the audit log is read for one at a time; the others wait a moment, and then come again. The turn ends with the answer. */
+async function takeTurn({ limits }: Pick<Services, "limits">, c: Ask): Promise<void> {
+  await beginWork(limits, "export");
+  c.env.outgoing.once("close", () => limits.done("export"));
+  if (c.env.outgoing.closed) limits.done("export");
 }
 
 async function prove(services: Pick<Services, "metadata">, c: Ask): Promise<Response> {

@@ -1,13 +1,15 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Browser, faultsOfPage } from "../../support/browser.ts";
+import { limitsOf } from "../../support/limits.ts";
 import { newViewer } from "../../support/viewers.ts";
 import { type WholeRegistry, startWholeRegistry } from "../../support/whole-registry.ts";
 
+const limits = limitsOf();
 let registry: WholeRegistry;
 let auditor: Browser;
 let publisher: Browser;
 beforeAll(async () => {
-  registry = await startWholeRegistry();
+  registry = await startWholeRegistry({ limits });
   auditor = await newViewer(registry, "auditor", "auditor", "*");
   publisher = await newViewer(registry, "publisher", "owner", "models");
   for (let at = 0; at < 40; at += 1) await registry.key("publisher");
@@ -69,6 +71,16 @@ test("it is taken away as JSON lines, oldest first, by the filter that is shown"
   expect((await linesAt("/ui/audit/jsonl")).map(({ sequence }) => sequence)).toEqual(Array.from({ length: count }, (_, at) => at + 1));
   const [, path = ""] = /href="(\/ui\/audit\/jsonl[^"]*)"/.exec((await auditor.get("/ui/audit?type=auth.session")).text) ?? [];
   expect((await linesAt(path)).map(({ type }) => type.startsWith("auth.session"))).toEqual([true, true]);
+});
+
+test("it is taken away also while somebody else takes all of the log, however slowly", async () => {
+  expect(await limits.begin("export")).toBe(true);
+  try {
+    expect(await auditor.get("/ui/audit/jsonl")).toMatchObject({ status: 200 });
+    expect(await limits.begin("export")).toBe(false);
+  } finally {
+    limits.done("export");
+  }
 });
 
 test.each(["/ui/audit/verify", "/ui/audit/jsonl"])("%s tells who may not read the audit nothing", async (path) => {
