@@ -6,7 +6,7 @@ import { fittingRows, table } from "./table.ts";
 import { foreign, moment } from "./text.ts";
 
 /** A transition; its time is RFC 3339. */
-export interface Transition {
+interface Transition {
   readonly sequence: number;
   readonly state: State;
   readonly at: string;
@@ -20,11 +20,20 @@ const COLUMNS = ["Link", "State", "When", "By", "Why", "Signed statement"];
 /** Bytes of the tab besides its rows. */
 const ROUND_TABLE = 2_000;
 
+/** A part of a history, newest first; `total` counts those besides, too, that are older. */
+interface Timeline {
+  readonly newest: readonly Transition[];
+  readonly total: number;
+}
+
+/** More transitions than a page has room for: nobody need look at more of them to make one. */
+export const MOST_TRANSITIONS = 100;
+
 /** The transitions of an artifact, newest first, as far as there is room (bytes) for them. */
-export function timelineTab(artifact: ArtifactName, transitions: readonly Transition[], room: number): Html {
-  const rows = transitions.map(row);
+export function timelineTab(artifact: ArtifactName, { newest, total }: Timeline, room: number): Html {
+  const rows = newest.slice(0, MOST_TRANSITIONS).map(row);
   const { count } = fittingRows(COLUMNS, rows, room - ROUND_TABLE);
-  const left = transitions.length - count;
+  const left = total - count;
   return html`<h2>Timeline</h2>
     ${table({
       caption: "Every change of its state, newest first",
@@ -35,7 +44,7 @@ export function timelineTab(artifact: ArtifactName, transitions: readonly Transi
     ${
       left > 0 &&
       html`<p>
-        <a rel="next" href="${artifactPath(artifact, `timeline?before=${transitions[count - 1]?.sequence ?? 0}`)}">Earlier ones</a>: ${left}
+        <a rel="next" href="${artifactPath(artifact, `timeline?before=${newest[count - 1]?.sequence ?? 0}`)}">Earlier ones</a>: ${left}
       </p>`
     }`;
 }

@@ -387,7 +387,10 @@ const TABS: Readonly<Record<string, readonly [TabName, () => Html]>> = {
     () =>
       timelineTab(
         ARTIFACT,
-        times(1_000, { sequence: 1e9, state: "quarantined", at: AT, actor: NAME, reason: HOSTILE, manifest: DIGEST } as const),
+        {
+          newest: times(100, { sequence: 1e9, state: "quarantined", at: AT, actor: NAME, reason: HOSTILE, manifest: DIGEST } as const),
+          total: 1_000,
+        },
         ROOM,
       ),
   ],
@@ -496,6 +499,14 @@ test.each(Object.entries(TABS))(
 
 test("fifty transitions of ordinary length have room on one page", () => {
   const room = roomBeside(html`<p>A head of ordinary length</p>`);
-  const transitions = times(50, { sequence: 1, state: STATES[0], at: AT, actor: "ann", reason: "scanned and reviewed", manifest: DIGEST });
-  expect(timelineTab({ repository: "models/m", digest: DIGEST }, transitions, room).toString()).not.toContain("Earlier");
+  const newest = times(50, { sequence: 1, state: STATES[0], at: AT, actor: "ann", reason: "scanned and reviewed", manifest: DIGEST });
+  expect(timelineTab({ repository: "models/m", digest: DIGEST }, { newest, total: 50 }, room).toString()).not.toContain("Earlier");
+});
+
+test("no more than a hundred transitions are looked at for a page, and those that are left are counted", () => {
+  const transitions = times(10_000, { state: STATES[0], at: AT, actor: "ann", reason: null, manifest: null });
+  const newest = transitions.map((each, at) => ({ ...each, sequence: 10_000 - at }));
+  const text = timelineTab({ repository: "models/m", digest: DIGEST }, { newest, total: 10_000 }, 10_000_000).toString();
+  expect(text.match(/<tr role="row">/g)).toHaveLength(101);
+  expect(text).toMatch(/before=9901">Earlier ones<\/a>: 9900/);
 });

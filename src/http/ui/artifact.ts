@@ -14,7 +14,7 @@ import { artifactPage, artifactTop } from "../../ui/artifact.ts";
 import type { Html } from "../../ui/html.ts";
 import { TABS, type TabName, artifactPath } from "../../ui/links.ts";
 import { roomBeside } from "../../ui/room.ts";
-import { timelineTab } from "../../ui/timeline.ts";
+import { MOST_TRANSITIONS, timelineTab } from "../../ui/timeline.ts";
 import { trustTab } from "../../ui/trust.ts";
 import type { Ask, Door } from "../route.ts";
 import { ARTIFACT, type ArtifactPageServices, type Look, artifactAt, headOf, shownArtifact } from "./artifact-at.ts";
@@ -110,12 +110,12 @@ async function outlookOf(services: ArtifactPageServices, look: Look): Promise<As
 async function timelineOf(services: ArtifactPageServices, { c, artifact: { repository, record }, shown, room }: Look): Promise<Html> {
   const before = wholeNumber(c.req.query("before"), 9) ?? Infinity;
   const all = await artifactHistory(services, repository, record.digest);
-  const newest = all.filter(({ sequence }) => sequence < before).toReversed();
-  return timelineTab(
-    shown,
-    newest.map((link) => ({ ...link, state: stateSchema.parse(link.state) })),
-    room,
-  );
+  const asked = all.filter(({ sequence }) => sequence < before);
+  const newest = asked
+    .slice(-MOST_TRANSITIONS)
+    .toReversed()
+    .map((link) => ({ ...link, state: stateSchema.parse(link.state) }));
+  return timelineTab(shown, { newest, total: asked.length }, room);
 }
 
 async function accessOf(_: ArtifactPageServices, { caller: { principal }, artifact: { repository, rights } }: Look): Promise<Html> {
