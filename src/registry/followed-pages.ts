@@ -88,6 +88,8 @@ export class FollowedPages {
       this.#services.log.error({ err: error }, "it could not be told what pages show: they are let go");
       this.#endAll();
     }
+    // Whoever came while nobody was there has begun to wait for a look of its own.
+    clearTimeout(this.#timer);
     this.#timer = this.#told.size > 0 ? this.#nextLook() : undefined;
   }
 
