@@ -110,7 +110,7 @@ export const SCRIPT = `"use strict";
     links[at < 0 ? (by > 0 ? 0 : links.length - 1) : Math.min(Math.max(at + by, 0), links.length - 1)]?.focus();
   };
   const press = (event) => {
-    const keys = document.getElementById("keys");
+    const keys = document.querySelector("input#keys");
     if (!keys?.checked || event.ctrlKey || event.altKey || event.metaKey || (isField(document.activeElement) && document.activeElement !== keys)) return;
     const target = document.querySelector('[data-key="' + CSS.escape(event.key) + '"]');
     if (target !== null) target.tagName === "A" ? target.click() : target.focus();
@@ -128,7 +128,7 @@ export const SCRIPT = `"use strict";
     setTimeout(() => { if (said.textContent === text) say(""); }, 8000);
   };
 
-  const keys = document.getElementById("keys");
+  const keys = document.querySelector("input#keys");
   if (keys !== null) keys.checked = kept() !== "off";
   document.addEventListener("change", ({ target }) => { if (target.id === "keys") kept(target.checked ? "on" : "off"); });
   document.addEventListener("click", ({ target }) => { if (target.matches(".copy")) copy(target); });

@@ -50,8 +50,8 @@ export function startPage({ states, history, damaged, waiting, room, expiring }:
           ${room !== undefined && html`<li><strong>${sizeText(Math.max(0, room))}</strong>${room > 0 ? "of disk left for uploads" : "of disk left: uploads are refused; make room or move the data directory"}</li>`}
         </ul>
       </section>
-      <section aria-labelledby="keys">
-        <h2 id="keys">Your keys that end soon</h2>
+      <section aria-labelledby="expiring">
+        <h2 id="expiring">Your keys that end soon</h2>
         ${expiringTable(expiring)}
       </section>
     </div>`;
