@@ -31,8 +31,11 @@ export class ModelInsides {
   readonly #details: Readings<ModelDetails>;
   readonly #files: Readings<PackedFiles>;
   readonly #cards: Readings<PackedCard>;
+  /** Milliseconds that a page waits in all, however many files it asks about one after another. */
+  readonly patience: number;
 
   constructor(services: Needs, patience = PATIENCE) {
+    this.patience = patience;
     this.#services = services;
     const underWay = new UnderWay();
     this.#details = new Readings(underWay, patience);
@@ -66,10 +69,14 @@ export class ModelInsides {
     return this.#files.of(asking, `${digest} ${packing}`, () => this.#read(digest, (path) => inspector.files(path, packing)));
   }
 
-  /** The beginning of the README in an archive that is served to the caller. */
-  async cardIn(asking: Asking, digest: Digest, packing: Packing): Promise<Known<PackedCard>> {
+  /** The beginning of the README in an archive that is served to the caller, who has so many milliseconds of its patience left. */
+  async cardIn(
+    asking: Asking,
+    { digest, packing }: { readonly digest: Digest; readonly packing: Packing },
+    left = this.patience,
+  ): Promise<Known<PackedCard>> {
     const { inspector } = this.#services;
-    return this.#cards.of(asking, `${digest} ${packing}`, () => this.#read(digest, (path) => inspector.card(path, packing)));
+    return this.#cards.of(asking, `${digest} ${packing}`, () => this.#read(digest, (path) => inspector.card(path, packing)), left);
   }
 
   async #read<T>(digest: Digest, look: (path: string) => Promise<T | Unreadable>): Promise<Reading<T>> {

@@ -55,14 +55,19 @@ export class Readings<T> {
     return known;
   }
 
-  /** What was read of a file, or is read now; `under-way` when that takes longer than somebody may wait, or others come first. */
-  async of({ principal }: Asking, key: string, read: () => Promise<Reading<T>>): Promise<T | Unreadable | "under-way"> {
+  /** What was read of a file, or is read now; `under-way` when that takes longer than somebody may wait (ms), or others come first. */
+  async of(
+    { principal }: Asking,
+    key: string,
+    read: () => Promise<Reading<T>>,
+    patience = this.#patience,
+  ): Promise<T | Unreadable | "under-way"> {
     const known = this.remembered(key);
     if (known !== undefined) return known;
     const reading = this.#reading.get(key) ?? this.#begin(principal.countsAs, key, read);
     if (reading === undefined) return "under-way";
     const { promise, resolve } = Promise.withResolvers<"under-way">();
-    const timer = setTimeout(() => resolve("under-way"), this.#patience);
+    const timer = setTimeout(() => resolve("under-way"), Math.max(0, patience));
     try {
       return await Promise.race([reading, promise]);
     } finally {

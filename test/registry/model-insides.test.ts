@@ -22,7 +22,7 @@ function held(patience: number): { insides: ModelInsides; asked: string[]; relea
     waiting.push(promise);
     return promise.promise;
   };
-  const needs = { inspector: { details }, blobs: { fileOf: (digest: string) => digest }, log: { error: () => undefined } };
+  const needs = { inspector: { details, card: details }, blobs: { fileOf: (digest: string) => digest }, log: { error: () => undefined } };
   const release = (end?: Error): void => {
     for (const { resolve, reject } of waiting) {
       if (end === undefined) resolve(DETAILS);
@@ -53,6 +53,12 @@ test("nobody waits longer than a page may take, and the reading goes on", async 
   release();
   await expect.poll(() => insides.remembered(A)).toBe(DETAILS);
   expect(asked).toEqual([A]);
+});
+
+test("who has waited for other files waits no longer for one more than was left", async () => {
+  const { insides, release } = held(60_000);
+  for (const left of [1, 0, -1]) expect(await insides.cardIn(ONE, { digest: A, packing: "none" }, left)).toBe("under-way");
+  release();
 });
 
 test("no more than eight files are read or wait for it, and who comes then is told to ask again", async () => {

@@ -122,20 +122,21 @@ export async function cardOf(services: ArtifactPageServices, insides: ModelInsid
   return found ?? { kind: "packed", layers: documents.length, command: unpackCommand(look, documents) };
 }
 
-/** The README in one of the archives of documents: the first few are looked into, and each once. */
+/** The README in one of the archives of documents: the first few are looked into, and each once, while a page may wait. */
 async function packedCard(
   services: ArtifactPageServices,
   insides: ModelInsides,
   look: Look,
   documents: readonly Descriptor[],
 ): Promise<Card | undefined> {
+  const until = performance.now() + insides.patience;
   for (const layer of documents.slice(0, MAX_ARCHIVES)) {
     const packing = packingOf(layer);
     if (packing === undefined) continue;
     const blob = await blobFor(services, look, layer);
     if (blob instanceof Withheld) return { kind: "unreadable", from: "an archive of documents", why: blob.why };
     blob.noteRead();
-    const found = await insides.cardIn(look.caller, layer.digest, packing);
+    const found = await insides.cardIn(look.caller, { digest: layer.digest, packing }, until - performance.now());
     if (found === "under-way")
       return { kind: "unreadable", from: "an archive of documents", why: "it is still being read: look again in some seconds" };
     if ("unreadable" in found) continue;
