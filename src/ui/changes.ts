@@ -52,9 +52,9 @@ export interface Changes {
   readonly annotations: Part<ShownValueChange>;
   /** Why the headers cannot be compared, or that they are still being read. */
   readonly inside: InsideChanges | { readonly why: string } | "under-way" | undefined;
-  /** Whose evidence counts; undefined for who may not ask what a promotion would decide. */
   /** Bytes that the page has for it. */
   readonly room: number;
+  /** Whose evidence counts; undefined for who may not ask what a promotion would decide. */
   readonly signers: { readonly gained: readonly string[]; readonly lost: readonly string[]; readonly same: readonly string[] } | undefined;
 }
 

@@ -34,14 +34,13 @@ export interface LookInside {
   readonly inside: ShownInside | ShownArchive | { readonly why: string } | "under-way";
   /** Where the shown parts of the lists begin. */
   readonly filesFrom: number;
-  /** Where the shown parts of the lists begin. */
   readonly metadataFrom: number;
   readonly tensorsFrom: number;
   /** Bytes that the page has for it. */
   readonly room: number;
 }
 
-/** Bytes of the tab besides rows of metadata and tensors. */
+/** Bytes of the tab besides rows of files, or of metadata and tensors. */
 const ROUND_ROWS = 9_500;
 const FILE_COLUMNS = ["File", "Size"];
 const METADATA_COLUMNS = ["Key", "Type", "Value"];
