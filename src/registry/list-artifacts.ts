@@ -205,12 +205,12 @@ function compareKeys(a: Key, b: Key): number {
 }
 
 /** Where a page ends, for the next one to go on. */
-export function cursorOf({ repository, digest }: Place): string {
+function cursorOf({ repository, digest }: Place): string {
   return `${repository}@${digest}`;
 }
 
 /** The place that a cursor names. Throws INVALID. */
-export function parseCursor(cursor: string): Place {
+function parseCursor(cursor: string): Place {
   const at = cursor.lastIndexOf("@");
   const [repository, digest] = [cursor.slice(0, at), digestSchema.safeParse(cursor.slice(at + 1))];
   if (at < 0 || !isRepositoryName(repository) || !digest.success) {

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import type { State } from "../lifecycle/state.ts";
 import type { ModelFormat } from "../oci/model-name.ts";
 import { digestSchema } from "../oci/digest.ts";
@@ -6,14 +7,15 @@ import { type RepositoryName, repositoryNameSchema } from "../oci/reference.ts";
 import { beginning, keys } from "../storage/keys.ts";
 import type { Key, KeyRange } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";
-import { type Place, cursorOf, listArtifacts, listedArtifact, parseCursor } from "./list-artifacts.ts";
+import { type Place, listArtifacts, listedArtifact } from "./list-artifacts.ts";
 import { type Verdict, lastDecision, tookEvidenceOf } from "./last-decision.ts";
 import { rowsOf } from "./ordered-rows.ts";
 import type { Caller, Services } from "./ports.ts";
 import { findManifest } from "./serving.ts";
+import { openedForSession, sealedForSession } from "./session-seal.ts";
 import type { ShownArtifact } from "./show-artifact.ts";
 
-type Needs = Pick<Services, "metadata" | "clock">;
+type Needs = Pick<Services, "metadata" | "clock" | "random" | "secretFor">;
 
 /** What is looked for; what is empty does not matter. */
 export interface ArtifactSearch {
@@ -44,9 +46,15 @@ export interface FoundPage {
 const MAX_EXAMINED = 300;
 /** So few digits would be those of too many artifacts: at ten million, six are those of one in all likelihood. */
 const MIN_DIGITS = 6;
-/** Rows by digest that are looked at for one page, some at a time: each is of another repository, and who pushes copies to many hides nothing. */
-const MAX_ROWS = 5_000;
+/**
+ * Rows by digest that are looked at for one page, some at a time. Each is of another repository: behind so many that the caller may not see the
+ * page ends and the next one goes on, so that who pushes copies to many hides nothing. That there are so many is told by it.
+ */
+const MAX_ROWS = 1_000;
 const BATCH = 100;
+/** What a place in rows is sealed for, and more bytes than any has: its length would tell that of the repository's name. */
+const [SEALED_FOR, PLACE_BYTES] = ["search-place", 512];
+const sealedPlace = z.strictObject({ repository: repositoryNameSchema, digest: digestSchema });
 const DIGEST = /^(?:sha256:)?([0-9a-f]{6,64})$/;
 
 /**
@@ -82,26 +90,43 @@ async function byDigest(needs: Needs, caller: Caller, search: ArtifactSearch): P
     );
   }
   const found: ShownArtifact[] = [];
-  let [examined, last]: [number, Place | undefined] = [0, undefined];
-  for await (const { key } of rowsOf(needs, [rowsBeginning(digits, search.cursor)])) {
+  let [examined, last, before]: [number, Place | undefined, Place | undefined] = [0, undefined, undefined];
+  for await (const { key } of rowsOf(needs, [rowsBeginning(digits, startOf(needs, caller, search.cursor))])) {
+    if (examined === MAX_ROWS && before !== undefined) return { artifacts: found, next: sealed(needs, caller, before) };
     examined += 1;
-    if (examined > MAX_ROWS) break;
     const place = { digest: digestSchema.parse(key[1]), repository: repositoryNameSchema.parse(key[2]) };
+    before = place;
     const artifact = await listedArtifact(needs, caller, place);
     if (artifact === undefined || !(await isFound(needs, caller, artifact, search))) continue;
     // One more that is shown: that there is a next page tells of nothing that is hidden.
-    if (found.length === search.limit) return { artifacts: found, next: last === undefined ? null : cursorOf(last) };
+    if (found.length === search.limit) return { artifacts: found, next: last === undefined ? null : sealed(needs, caller, last) };
     found.push(artifact);
     last = place;
   }
   return { artifacts: found, next: null };
 }
 
-function rowsBeginning(digits: string, cursor: string | undefined): KeyRange {
+/**
+ * The place of a row, which the caller may not see, for the next page to go on behind it. Nobody begins anywhere else: from places of one's own
+ * choice one could find where what is hidden lies, by whether there is a next page.
+ */
+function sealed(needs: Needs, caller: Caller, place: Place): string {
+  return sealedForSession(needs, caller, SEALED_FOR, Buffer.from(JSON.stringify(place).padEnd(PLACE_BYTES)));
+}
+
+/** Where a page goes on. Throws INVALID for what is no cursor, and for one that another session was given. */
+function startOf(needs: Needs, caller: Caller, cursor: string | undefined): Place | undefined {
+  if (cursor === undefined) return undefined;
+  const opened = openedForSession(needs, caller, SEALED_FOR, cursor);
+  if (opened === undefined) throw new RegistryError("INVALID", "cursor must be the `next` of the page before");
+  return sealedPlace.parse(JSON.parse(opened.toString("utf8")));
+}
+
+function rowsBeginning(digits: string, after: Place | undefined): KeyRange {
   const family = keys.manifestsRepositories();
   const range = beginning(family, `sha256:${digits}`, BATCH);
-  if (cursor === undefined) return range;
-  const { digest, repository } = parseCursor(cursor);
+  if (after === undefined) return range;
+  const { digest, repository } = after;
   return digest.startsWith(`sha256:${digits}`) ? { ...range, start: [...family, digest, repository, ""] } : range;
 }
 

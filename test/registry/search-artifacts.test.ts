@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { RepositoryName } from "../../src/oci/reference.ts";
 import type { Caller } from "../../src/registry/ports.ts";
-import { searchArtifacts } from "../../src/registry/search-artifacts.ts";
+import { type FoundPage, searchArtifacts } from "../../src/registry/search-artifacts.ts";
 import { keys } from "../../src/storage/keys.ts";
 import { callerWith } from "../support/callers.ts";
 import { repository } from "../support/principal.ts";
@@ -15,6 +15,9 @@ const IMAGE = imageOf(["weights"]);
 const DIGEST = digestIn(IMAGE);
 const COPIES = 30;
 const LIMIT = 20;
+const AUDIT = { id: "1", time: 0, type: "test.change", actor: { principal: "system", kind: "system" }, outcome: "allow" } as const;
+/** Of which many thousands are hidden, in front of one that is trusted. */
+const COPIED = imageOf(["weights", "weights"]);
 
 let at: Transitions;
 beforeAll(async () => {
@@ -23,15 +26,16 @@ beforeAll(async () => {
   for (const name of [...Array.from({ length: COPIES }, (_, n) => `models/copy-${10 + n}`), LAST])
     await at.manifest(publisher, name, IMAGE);
   await at.promote(operator, LAST, DIGEST);
+  await at.manifest(publisher, LAST, COPIED);
+  await at.promote(operator, LAST, digestIn(COPIED));
   // As who copies it to hundreds of repositories would leave them, however little there is.
-  const rows = Array.from({ length: 1_000 }, (_, n) => ({ key: keys.manifestRepository(DIGEST, repository(`junk/m${n}`)), value: {} }));
-  const audit = { id: "1", time: 0, type: "test.change", actor: { principal: "system", kind: "system" }, outcome: "allow" } as const;
-  await at.services.metadata.commit({ expect: [], put: rows, remove: [], audit: [audit] });
+  const rows = Array.from({ length: 900 }, (_, n) => ({ key: keys.manifestRepository(DIGEST, repository(`junk/m${n}`)), value: {} }));
+  await at.services.metadata.commit({ expect: [], put: rows, remove: [], audit: [AUDIT] });
 });
 afterAll(() => at[Symbol.asyncDispose]());
 
-async function page(caller: Caller, cursor?: string): ReturnType<typeof searchArtifacts> {
-  const search = { name: "", digest: DIGEST.slice(0, 20), state: undefined, type: "", cursor, limit: LIMIT };
+async function page(caller: Caller, cursor?: string, of = DIGEST): Promise<FoundPage> {
+  const search = { name: "", digest: of.slice(0, 20), state: undefined, type: "", cursor, limit: LIMIT };
   return searchArtifacts(at.services, caller, search);
 }
 
@@ -50,7 +54,25 @@ test("a reader finds what is trusted behind what is hidden, and no page more tha
   expect(next).toBeNull();
 });
 
-test("a cursor of another list is refused, and one of another digest begins anew", async () => {
-  await expect(page(operator, "x")).rejects.toMatchObject({ code: "INVALID" });
-  expect(await page(operator, `${LAST}@sha256:${"0".repeat(64)}`)).toEqual(await page(operator));
+test("a cursor of one's own is refused, and one of another digest begins anew", async () => {
+  for (const own of ["x", `${LAST}@${DIGEST}`]) await expect(page(operator, own)).rejects.toMatchObject({ code: "INVALID" });
+  const { next } = await page(operator);
+  const found = await page(operator, next ?? undefined, digestIn(COPIED));
+  expect(found.artifacts).toEqual((await page(operator, undefined, digestIn(COPIED))).artifacts);
+  expect(found.artifacts).toHaveLength(1);
+});
+
+test("what is trusted is found behind however much that is hidden, by pages that tell no place of it", async () => {
+  const digest = digestIn(COPIED);
+  const put = Array.from({ length: 5_100 }, (_, n) => ({ key: keys.manifestRepository(digest, repository(`junk/n${n}`)), value: {} }));
+  await at.services.metadata.commit({ expect: [], put, remove: [], audit: [AUDIT] });
+  let [found, pages] = [await page(reader, undefined, digest), 1];
+  for (; found.artifacts.length === 0 && found.next !== null; pages += 1) {
+    expect(Buffer.from(found.next, "base64url").toString("latin1")).not.toContain("junk");
+    await expect(page({ ...reader, principal: { ...reader.principal, credential: "another" } }, found.next, digest)).rejects.toMatchObject({
+      code: "INVALID",
+    });
+    found = await page(reader, found.next, digest);
+  }
+  expect([found.artifacts.map(({ repository: name }) => name), found.next, pages]).toEqual([[LAST], null, 6]);
 });

@@ -10,7 +10,7 @@ import { type Found, type ListedArtifact, type SearchFields, VERDICTS, explorePa
 import type { Ask, Door } from "../route.ts";
 import type { Pages } from "./page.ts";
 
-type Needs = Pick<Services, "metadata" | "clock">;
+type Needs = Pick<Services, "metadata" | "clock" | "random" | "secretFor">;
 
 const PAGE = 20;
 
