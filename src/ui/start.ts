@@ -1,5 +1,6 @@
 import { STATES, type State } from "../lifecycle/state.ts";
 import { type Html, html } from "./html.ts";
+import { keysHint } from "./keys.ts";
 import { type ShownDay, historyText } from "./state-history.ts";
 import { identityPath } from "./links.ts";
 import { meaningOf, stateBadge } from "./state.ts";
@@ -54,7 +55,8 @@ export function startPage({ states, history, damaged, waiting, room, expiring }:
         <h2 id="expiring">Your keys that end soon</h2>
         ${expiringTable(expiring)}
       </section>
-    </div>`;
+    </div>
+    ${keysHint("u leads to the queue")}`;
 }
 
 const nothingYet = html`<p class="notice">
