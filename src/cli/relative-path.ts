@@ -1,6 +1,6 @@
-import { annotationOf } from "../oci/annotation.ts";
 import { mkdir, realpath } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
+import { annotationOf } from "../oci/annotation.ts";
 import { type Descriptor } from "../oci/descriptor.ts";
 import { algorithmOf, encodedOf } from "../oci/digest.ts";
 import { CliError, EXIT } from "./failure.ts";

@@ -1,4 +1,5 @@
 import type { Digest } from "../oci/digest.ts";
+import { compareTexts } from "../oci/text-order.ts";
 import type { FoundCandidate, Skipped } from "../trust/candidate.ts";
 import { bySigner } from "../trust/distinct-signers.ts";
 import type { Reason } from "../trust/reason.ts";
@@ -338,10 +339,8 @@ interface Placed {
 /** The same evidence gives the same bytes of a decision, in whatever order it was found. */
 function byPlace(one: Placed, other: Placed): number {
   return (
-    byText(one.manifest, other.manifest) || byText(one.blob ?? "", other.blob ?? "") || byText(one.authority ?? "", other.authority ?? "")
+    compareTexts(one.manifest, other.manifest) ||
+    compareTexts(one.blob ?? "", other.blob ?? "") ||
+    compareTexts(one.authority ?? "", other.authority ?? "")
   );
-}
-
-function byText(one: string, other: string): number {
-  return one === other ? 0 : one < other ? -1 : 1;
 }

@@ -37,7 +37,7 @@ export async function compareToTrusted(
   most: number,
 ): Promise<Comparison | undefined> {
   const from = await manifestFor(services, caller, { ...at, digest: at.base.record.digest, most });
-  const to = await manifestFor(services, caller, { ...at, most });
+  const to = from && (await manifestFor(services, caller, { ...at, most }));
   return from && to && comparison(from, to);
 }
 

@@ -21,8 +21,9 @@ export interface Disabling {
 }
 
 /**
- * Ends all keys, tokens and sessions of an identity from the next request on, and its downloads within a second, or has its keys count again; tokens and sessions of before stay
- * ended. What is so already stays. Throws NOT_FOUND where the caller does not administer its keys, and DENIED for itself.
+ * Ends all keys, tokens and sessions of an identity from the next request on, and its downloads within a second, or has its keys count
+ * again; tokens and sessions of before stay ended. What is so already stays. Throws NOT_FOUND where the caller does not administer its
+ * keys, and DENIED for itself.
  */
 export async function disableIdentity(services: Needs, caller: Caller, { name, isDisabled, reason }: Disabling): Promise<IdentityRecord> {
   return decideAndCommit(services, async () => {

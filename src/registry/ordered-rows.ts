@@ -42,9 +42,3 @@ export async function* merge<T>(
     [a, b] = [order <= 0 ? await one.next() : a, order >= 0 ? await other.next() : b];
   }
 }
-
-/** The order of texts in rows, as a sort asks for it. */
-export function compareTexts(a: string, b: string): number {
-  if (a === b) return 0;
-  return a < b ? -1 : 1;
-}

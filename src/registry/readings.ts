@@ -1,5 +1,6 @@
 import type { Unreadable } from "../formats/model-facts.ts";
 import type { Caller } from "./ports.ts";
+import { RecentlyUsed } from "./recently-used.ts";
 
 /** Who asks, as a person: keys that an owner made for itself ask as one (RULES 17). */
 export interface Asking {
@@ -36,8 +37,7 @@ const MAX_REMEMBERED = 16;
 export class Readings<T> {
   readonly #underWay: UnderWay;
   readonly #patience: number;
-  /** The one that was asked for last at the end. */
-  readonly #known = new Map<string, T | Unreadable>();
+  readonly #known = new RecentlyUsed<T | Unreadable>(MAX_REMEMBERED);
   readonly #reading = new Map<string, Promise<T | Unreadable>>();
 
   /** `patience` in milliseconds: so long somebody waits who asks. */
@@ -48,11 +48,7 @@ export class Readings<T> {
 
   /** What is remembered; reads nothing. */
   remembered(key: string): T | Unreadable | undefined {
-    const known = this.#known.get(key);
-    if (known === undefined) return undefined;
-    this.#known.delete(key);
-    this.#known.set(key, known);
-    return known;
+    return this.#known.get(key);
   }
 
   /** What was read of a file, or is read now; `under-way` when that takes longer than somebody may wait (ms), or others come first. */
@@ -88,10 +84,7 @@ export class Readings<T> {
 
   async #read(key: string, read: () => Promise<Reading<T>>): Promise<T | Unreadable> {
     const { result, isLasting } = await read();
-    if (!isLasting) return result;
-    this.#known.set(key, result);
-    const [oldest] = this.#known.keys();
-    if (this.#known.size > MAX_REMEMBERED && oldest !== undefined) this.#known.delete(oldest);
+    if (isLasting) this.#known.set(key, result);
     return result;
   }
 }

@@ -1,11 +1,12 @@
 import { setImmediate } from "node:timers/promises";
 import { type Digest, digestSchema } from "../oci/digest.ts";
 import { type RepositoryName, repositoryNameSchema } from "../oci/reference.ts";
+import { compareTexts } from "../oci/text-order.ts";
 import { matchesRepository } from "../policy/document.ts";
 import { literalPrefix } from "../trust/glob.ts";
 import { LAST, keys, under } from "../storage/keys.ts";
 import type { Entry, KeyRange } from "../storage/metadata-store.ts";
-import { compareTexts, merge, rowsOf } from "./ordered-rows.ts";
+import { merge, rowsOf } from "./ordered-rows.ts";
 import type { Services } from "./ports.ts";
 
 type Needs = Pick<Services, "metadata">;

@@ -1,8 +1,8 @@
-import { annotationOf } from "../oci/annotation.ts";
 import { X509Certificate, createHash } from "node:crypto";
 import { BUNDLE_V01_MEDIA_TYPE, type Bundle, assertBundleV01, envelopeFromJSON } from "@sigstore/bundle";
 import { HashAlgorithm } from "@sigstore/protobuf-specs";
 import { z } from "zod";
+import { annotationOf } from "../oci/annotation.ts";
 import type { Annotations } from "../oci/descriptor.ts";
 import { JsonError, parseJson } from "../oci/json.ts";
 import { checkBounds } from "./bundle.ts";
