@@ -103,7 +103,7 @@ class RequestEdge {
     if (this.#edges.metrics !== undefined) observeRequest(c, route, this.#edges.metrics);
     if (log.isLevelEnabled("debug")) logWhenAnswered(c, route, log);
     try {
-      checkSize(c);
+      checkHead(c);
       await this.#count(c);
       return await handle();
     } catch (error) {
@@ -219,11 +219,18 @@ function logWhenAnswered(c: Ask, route: string, log: Logger): void {
   });
 }
 
-/** Both are bounds of ours: Node has none for the URL, and drops headers over its own silently, among them what a proxy appends. */
-function checkSize(c: Ask): void {
+/**
+ * What Node lets pass: it has no bound for the URL, and drops silently the headers over its own bound, among them what a proxy appends,
+ * and every Host but the first, where a proxy may have gone by another (RFC 9112 §3.2).
+ */
+function checkHead(c: Ask): void {
   const { url, rawHeaders } = c.env.incoming;
   if ((url?.length ?? 0) > MAX_URL) throw new RegistryError("URL_TOO_LONG");
   if (rawHeaders.length > 2 * MAX_HEADERS) throw new RegistryError("HEADERS_TOO_LARGE");
+  let hosts = 0;
+  // Names and values by turns.
+  for (let at = 0; at < rawHeaders.length; at += 2) if (rawHeaders[at]?.length === 4 && /^host$/i.test(rawHeaders[at] ?? "")) hosts += 1;
+  if (hosts > 1) throw new RegistryError("INVALID", "a request has one Host header");
 }
 
 /** The socket's peer; an IPv4 address in IPv6 clothes is shown as what it is. */

@@ -62,7 +62,9 @@ export function createHttpServer(app: Pick<Hono<Env>, "fetch">, { bounds, newId,
     const headers = { ...edgeHeaders({ requestId: newId(), secure, closing: true }), "Content-Type": "application/problem+json" };
     return new Response(JSON.stringify(body), { status: 400, headers });
   };
-  const listener = getRequestListener((request, env) => app.fetch(request, env), { errorHandler: malformed });
+  // HTTP/1.0 has no Host, and load balancers ask in it whether the registry is well. The name is nobody's: challenges know only `Host`.
+  const whole = { errorHandler: malformed, hostname: "localhost" };
+  const listener = getRequestListener((request, env) => app.fetch(request, env), whole);
   const answering = new WeakMap<Socket, ServerResponse>();
   const tracked: RequestListener = (incoming, outgoing) => {
     answering.set(incoming.socket, outgoing);

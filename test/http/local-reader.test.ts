@@ -5,7 +5,7 @@ import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { isFromThisMachine, isLoopbackAddress } from "../../src/http/local-reader.ts";
 import type { Ask } from "../../src/http/route.ts";
-import { type Edge, startEdge } from "../support/edge.ts";
+import { type Edge, RawClient, startEdge } from "../support/edge.ts";
 
 let edge: Edge;
 beforeAll(async () => {
@@ -33,6 +33,12 @@ describe("a program of this machine", () => {
   ])("may be %s", async (_, headers) => {
     expect(await isLocal(headers)).toBe("true");
   });
+});
+
+test("whoever names no Host is none", async () => {
+  const client = new RawClient(edge.port);
+  client.send("GET /who HTTP/1.0\r\n\r\n");
+  expect(await client.closed).toMatch(/false$/);
 });
 
 test("a program of another machine is none, whatever it calls the registry, and neither is one that comes by this machine's own address", async ({

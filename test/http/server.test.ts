@@ -84,6 +84,7 @@ describe("what is no proper request", () => {
     ["no HTTP", "hello\r\n\r\n"],
     ["two lengths", "PUT /v1/ok HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"],
     ["no Host", "GET /v1/ok HTTP/1.1\r\n\r\n"],
+    ["two Hosts", "GET /v1/ok HTTP/1.1\r\nHost: 127.0.0.1\r\nX-A: b\r\nhost: registry.example\r\nConnection: close\r\n\r\n"],
     ["a bad Host", "GET /v1/ok HTTP/1.1\r\nHost: a/b\r\n\r\n"],
     ["a backslash in the path", "GET /v1\\ok HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"],
   ])("(%s) is a 400", async (_, text) => {
@@ -92,6 +93,13 @@ describe("what is no proper request", () => {
     client.send(text);
     expect(await client.closed).toMatch(/^HTTP\/1\.1 400 /);
   });
+});
+
+test("HTTP/1.0 needs no Host, as the checks of load balancers have none", async () => {
+  const { port } = await start();
+  const client = new RawClient(port);
+  client.send("GET /v1/ok HTTP/1.0\r\n\r\n");
+  expect(await client.closed).toMatch(/^HTTP\/1\.1 200 [^]*ok$/);
 });
 
 describe("a connection", () => {
