@@ -80,7 +80,7 @@ function digestAt(file: string): string {
   return `${algorithm}:${encoded}`;
 }
 
-/** Folders of `uploads` and `trusted` with nothing in them. */
+/** Folders of `uploads` and `trusted` with nothing in them, but those that a process keeps for its next uploads. */
 async function emptyFolders(root: string): Promise<readonly string[]> {
   const found = await Promise.all(["uploads", "trusted"].map(async (top) => emptyBelow(root, top)));
   return found.flat();
@@ -88,7 +88,7 @@ async function emptyFolders(root: string): Promise<readonly string[]> {
 
 async function emptyBelow(root: string, folder: string): Promise<readonly string[]> {
   const entries = await readdir(join(root, folder), { withFileTypes: true }).catch(() => undefined);
-  if (entries?.length === 0 && folder.includes("/")) return [`the empty folder ${folder}`];
+  if (entries?.length === 0 && folder.includes("/") && !folder.startsWith("uploads/+folder.")) return [`the empty folder ${folder}`];
   const folders = (entries ?? []).filter((entry) => entry.isDirectory());
   return (await Promise.all(folders.map(async ({ name }) => emptyBelow(root, join(folder, name))))).flat();
 }

@@ -11,6 +11,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { holderOf } from "../conformance/socket-holder.ts";
 import { type SelfSigned, selfSigned } from "./support/certificate.ts";
 import { type Program, basicOf, runProgram, urlOf } from "./support/program.ts";
+import { underWayIn } from "./support/under-way.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -273,7 +274,7 @@ describe("SIGTERM", () => {
     const upload = request(location, { method: "PATCH", headers: { ...headers, "content-length": "10" }, agent: new Agent() });
     upload.write("01234");
     await vi.waitUntil(async () => {
-      const staged = await readdir(data("uploads"));
+      const staged = await underWayIn(data("."));
       return staged.length > 0;
     }, PATIENT);
     program.process.kill("SIGTERM");

@@ -1,4 +1,4 @@
-import type { FileHandle } from "node:fs/promises";
+import { type WritableFile, writeAll } from "./writable-file.ts";
 
 /** How many bytes may wait while others are written. */
 const MAX_WAITING = 1024 ** 2;
@@ -10,9 +10,9 @@ const MAX_PIECES = 1024;
  * large writes, a slow one holds no memory, and the source is never kept waiting while there is something to do.
  */
 export class AppendWriter {
-  readonly #open: () => Promise<FileHandle>;
+  readonly #open: () => WritableFile;
   readonly #written: (piece: Uint8Array) => void;
-  #handle: FileHandle | undefined;
+  #file: WritableFile | undefined;
   #position: number;
   #waiting: Uint8Array[] = [];
   #bytes = 0;
@@ -20,7 +20,7 @@ export class AppendWriter {
   #writing: Promise<void> | undefined;
 
   /** `open` is called when there is something to write; `position` is the size of the file; `written` is told of each piece that was. */
-  constructor(open: () => Promise<FileHandle>, position: number, written: (piece: Uint8Array) => void = () => undefined) {
+  constructor(open: () => WritableFile, position: number, written: (piece: Uint8Array) => void = () => undefined) {
     this.#written = written;
     this.#open = open;
     this.#position = position;
@@ -41,7 +41,7 @@ export class AppendWriter {
       while (this.#writing !== undefined) await this.#writing;
       return this.#position;
     } finally {
-      await this.#handle?.close();
+      this.#file?.close();
     }
   }
 
@@ -55,33 +55,10 @@ export class AppendWriter {
     const pieces = this.#waiting;
     this.#waiting = [];
     this.#bytes = 0;
-    this.#handle ??= await this.#open();
-    this.#position = await writeAll(this.#handle, pieces, this.#position);
+    this.#file ??= this.#open();
+    this.#position = await writeAll(this.#file, pieces, this.#position);
     for (const piece of pieces) this.#written(piece);
     this.#writing = undefined;
     if (this.#waiting.length > 0) this.#start();
   }
-}
-
-/** writev(2) may write less than it was given. */
-async function writeAll(handle: FileHandle, pieces: readonly Uint8Array[], position: number): Promise<number> {
-  let [left, at] = [pieces, position];
-  while (left.length > 0) {
-    const { bytesWritten } = await handle.writev(left, at);
-    if (bytesWritten === 0) throw Object.assign(new Error("the file takes no more bytes"), { code: "ENOSPC" });
-    at += bytesWritten;
-    left = without(left, bytesWritten);
-  }
-  return at;
-}
-
-function without(pieces: readonly Uint8Array[], bytes: number): readonly Uint8Array[] {
-  let [first, skip] = [0, bytes];
-  for (let piece = pieces[first]; piece !== undefined && skip >= piece.byteLength; piece = pieces[first]) {
-    skip -= piece.byteLength;
-    first += 1;
-  }
-  const rest = pieces.slice(first);
-  if (skip > 0 && rest[0] !== undefined) rest[0] = rest[0].subarray(skip);
-  return rest;
 }

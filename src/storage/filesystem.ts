@@ -1,34 +1,23 @@
-import { type Stats, constants, statSync } from "node:fs";
-import {
-  type FileHandle,
-  chmod,
-  copyFile as cloneFile,
-  link,
-  mkdir,
-  open,
-  opendir,
-  readdir,
-  rename,
-  rm,
-  rmdir,
-  statfs,
-  unlink,
-} from "node:fs/promises";
+import { type Stats, chmodSync, constants, linkSync, mkdirSync, renameSync, rmdirSync, statSync, unlinkSync } from "node:fs";
+import { copyFile as cloneFile, mkdir, opendir, readdir, rename, rm, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import { type Digest, algorithmOf, encodedOf, isDigest } from "../oci/digest.ts";
 import { AppendWriter } from "./append-writer.ts";
 import { type BlobStore, type BlobStream, type ByteRange, StorageFullError } from "./blob-store.ts";
 import { type Claim, claim, hasCode, noneWhenMissing, withCurrentName } from "./claim.ts";
-import { PublishedFile } from "./published-file.ts";
+import { FilePart } from "./file-part.ts";
 import { release } from "./release.ts";
 import { makeRemovalToken, takeRemovalToken } from "./removal-token.ts";
+import { Room } from "./room.ts";
+import { SpareFolders } from "./spare-folders.ts";
 import { syncPath } from "./sync.ts";
 import { nameUnderWay, removeLeftovers } from "./under-way.ts";
+import { type WritableFile, openWritable, writeAll } from "./writable-file.ts";
 
 export interface FilesystemOptions {
-  /** How files are opened; for a file system that is reached in another way than by paths of this machine. */
-  readonly openFile?: (path: string, flags: number, mode?: number) => Promise<FileHandle>;
+  /** How files are opened to be written; for a file system that is reached in another way than by paths of this machine. */
+  readonly openFile?: typeof openWritable;
   /** How a file or a folder is made durable (its size); for the same. */
   readonly sync?: (path: string) => Promise<number>;
 }
@@ -37,9 +26,9 @@ const PRIVATE_FOLDER = 0o700;
 const PRIVATE_FILE = 0o600;
 /** Published bytes never change, and a reader over a hard link must not be able to change them (RULES 23). */
 const PUBLISHED = 0o444;
-/** Larger reads are no faster, and each stream holds one of them (bytes). */
-const READ_SIZE = 512 * 1024;
 const WHOLE: ByteRange = { start: 0, end: Infinity };
+/** To free so many bytes takes no longer than to change a name. */
+const SMALL = 1024 ** 2;
 /** The staged bytes of an upload, in a folder of its own. */
 const DATA = "data";
 /** A second link to them on its way into the place of a damaged blob. */
@@ -51,38 +40,42 @@ const WRITTEN = "+blob.";
 
 /**
  * Blobs as files: `blobs/<algorithm>/<2 hex>/<hex>` and `uploads/<id>/data`, which its writer renames while it writes (`claim.ts`).
- * Any number of processes of one machine may open the same folder.
+ * Any number of processes of one machine may open the same folder. What waits for a disk takes a thread (bytes, flushes, the removal of
+ * large files); names are changed without one, since handing that over costs some twenty times its processor time.
  */
-export async function openFilesystem(root: string, { openFile = open, sync = syncPath }: FilesystemOptions = {}): Promise<BlobStore> {
+export async function openFilesystem(
+  root: string,
+  { openFile = openWritable, sync = syncPath }: FilesystemOptions = {},
+): Promise<BlobStore> {
   const [blobs, uploads] = [join(root, "blobs"), join(root, "uploads")];
   await mkdir(blobs, { recursive: true, mode: PRIVATE_FOLDER });
   await mkdir(uploads, { recursive: true, mode: PRIVATE_FOLDER });
   await removeLeftovers(uploads, WRITTEN);
   await makeRemovalToken(blobs);
-  return new Filesystem(blobs, uploads, { openFile, sync });
+  return new Filesystem(blobs, uploads, { openFile, sync, folders: await SpareFolders.in(uploads) });
 }
-
-/** What is kept free: a gibibyte, or a twentieth of a smaller file system. */
-const RESERVE = 1024 ** 3;
-const RESERVE_SHARE = 20;
-/** For so long (ms) what a look found is taken for true: no disk is filled by a notable part of the reserve in that time. */
-const ROOM_AGE = 50;
 
 class Filesystem implements BlobStore {
   readonly #blobs: string;
   readonly #uploads: string;
   readonly #openFile: Required<FilesystemOptions>["openFile"];
   readonly #sync: Required<FilesystemOptions>["sync"];
+  readonly #folders: SpareFolders;
   /** Folders whose entry in their parent this process has made durable. */
   readonly #durable = new Set<string>();
-  /** The last look at the room that is left, and when it was (performance.now()). */
-  #room: { readonly at: number; readonly left: Promise<number> } | undefined;
+  readonly #room: Room;
 
-  constructor(blobs: string, uploads: string, { openFile, sync }: Required<FilesystemOptions>) {
+  constructor(
+    blobs: string,
+    uploads: string,
+    { openFile, sync, folders }: Required<FilesystemOptions> & { readonly folders: SpareFolders },
+  ) {
     this.#blobs = blobs;
     this.#uploads = uploads;
     this.#openFile = openFile;
     this.#sync = sync;
+    this.#folders = folders;
+    this.#room = new Room(blobs);
   }
 
   async stat(digest: Digest): Promise<{ readonly size: number; readonly modifiedAt: number } | undefined> {
@@ -92,14 +85,20 @@ class Filesystem implements BlobStore {
   }
 
   async open(digest: Digest, range: ByteRange = WHOLE): Promise<BlobStream> {
-    return new PublishedFile(this.#pathOf(digest), range);
+    return new FilePart(this.#pathOf(digest), range);
   }
 
   async stage(upload: string): Promise<void> {
     const folder = this.#folderOf(upload);
     await full(async () => {
-      await mkdir(folder, { mode: PRIVATE_FOLDER });
-      await (await this.#openFile(join(folder, DATA), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, PRIVATE_FILE)).close();
+      const begun = this.#folders.take();
+      try {
+        this.#openFile(join(begun, DATA), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, PRIVATE_FILE).close();
+        renameSync(begun, folder);
+      } catch (error) {
+        await rm(begun, { recursive: true, force: true });
+        throw error;
+      }
     });
   }
 
@@ -116,12 +115,9 @@ class Filesystem implements BlobStore {
   }
 
   async openStaged(upload: string, start: number): Promise<Readable> {
-    const handle = await withCurrentName(this.#folderOf(upload), DATA, (path) => this.#openFile(path, constants.O_RDONLY));
-    if (handle === undefined) throw Object.assign(new Error("no such upload"), { code: "ENOENT" });
-    const { size } = await handle.stat();
-    if (start < size) return handle.createReadStream({ start, end: size - 1, highWaterMark: READ_SIZE });
-    await handle.close();
-    return Readable.from([]);
+    const stream = await withCurrentName(this.#folderOf(upload), DATA, async (path) => new FilePart(path, { start, end: Infinity }));
+    if (stream === undefined) throw Object.assign(new Error("no such upload"), { code: "ENOENT" });
+    return stream;
   }
 
   async append(
@@ -133,10 +129,10 @@ class Filesystem implements BlobStore {
     return this.#claimed(upload, async ({ path }) => {
       const { size, nlink, mode } = statSync(path);
       if (size !== offset) throw new RangeError(`the upload has ${size} bytes`);
-      const openEnd = async (): Promise<FileHandle> => {
+      const openEnd = (): WritableFile => {
         if (nlink > 1) throw new RangeError("the upload is published and does not grow any more");
         // It was published once, and the blob is gone again.
-        if ((mode & 0o777) === PUBLISHED) await chmod(path, PRIVATE_FILE);
+        if ((mode & 0o777) === PUBLISHED) chmodSync(path, PRIVATE_FILE);
         return this.#openFile(path, constants.O_WRONLY);
       };
       return full(() => copy(bytes, new AppendWriter(openEnd, offset, takesOver ? release : undefined)));
@@ -149,8 +145,8 @@ class Filesystem implements BlobStore {
       try {
         // Elsewhere first: a clone that fails removes its target.
         await cloneFile(`/proc/self/fd/${fd}`, clone, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL);
-        await chmod(clone, PRIVATE_FILE);
-        await rename(clone, path);
+        chmodSync(clone, PRIVATE_FILE);
+        renameSync(clone, path);
         return true;
       } catch (error) {
         await rm(clone, { force: true });
@@ -175,7 +171,7 @@ class Filesystem implements BlobStore {
         const size = await this.#sync(path);
         if (verified !== undefined && size !== verified) throw new RangeError(`the upload has ${size} bytes`);
         await this.#makeFolder(dirname(target));
-        await chmod(path, PUBLISHED);
+        chmodSync(path, PUBLISHED);
         if (replace) await replaceBy(path, target);
         else await linkUnlessThere(path, target, size);
         await this.#sync(dirname(target));
@@ -190,7 +186,7 @@ class Filesystem implements BlobStore {
       try {
         await this.#writeDurably(written, bytes);
         await this.#makeFolder(dirname(target));
-        await rename(written, target);
+        renameSync(written, target);
       } catch (error) {
         await rm(written, { force: true });
         throw error;
@@ -202,14 +198,11 @@ class Filesystem implements BlobStore {
   async discard(upload: string): Promise<void> {
     const folder = this.#folderOf(upload);
     // Nobody holds what still has its own name. What a process held that is gone has another one.
-    await unlink(join(folder, DATA)).catch(async (error: unknown) => {
-      noneWhenMissing(error);
-      await claim(folder, DATA).then((held) => held.remove(), noneWhenMissing);
-    });
+    if (!(await removed(join(folder, DATA)))) await claim(folder, DATA).then((held) => held.remove(), noneWhenMissing);
     // Every push ends here, and hardly one of them has left anything else.
-    if (await removeIfEmpty(folder)) return;
-    await unlink(join(folder, REPLACEMENT)).catch(noneWhenMissing);
-    await removeIfEmpty(folder);
+    if (this.#folders.keep(folder) || removedIfEmpty(folder)) return;
+    await removed(join(folder, REPLACEMENT));
+    removedIfEmpty(folder);
   }
 
   async remove(digest: Digest, still: () => Promise<boolean>): Promise<void> {
@@ -217,19 +210,12 @@ class Filesystem implements BlobStore {
     try {
       if (await still()) await rm(this.#pathOf(digest), { force: true });
     } finally {
-      await token.release();
+      token.release();
     }
   }
 
   async room(): Promise<number> {
-    const now = performance.now();
-    if (this.#room === undefined || now - this.#room.at > ROOM_AGE) this.#room = { at: now, left: this.#lookForRoom() };
-    return this.#room.left;
-  }
-
-  async #lookForRoom(): Promise<number> {
-    const { bavail, blocks, bsize } = await statfs(this.#blobs);
-    return bavail * bsize - Math.min(RESERVE, (blocks * bsize) / RESERVE_SHARE);
+    return this.#room.left();
   }
 
   async *list(after?: Digest): AsyncIterable<Digest> {
@@ -261,7 +247,7 @@ class Filesystem implements BlobStore {
     try {
       return await use(held);
     } finally {
-      await held.release();
+      held.release();
     }
   }
 
@@ -269,21 +255,19 @@ class Filesystem implements BlobStore {
   async #makeFolder(folder: string): Promise<void> {
     if (folder === this.#blobs || this.#durable.has(folder)) return;
     await this.#makeFolder(dirname(folder));
-    await mkdir(folder, { mode: PRIVATE_FOLDER }).catch((error: unknown) => {
-      if (!hasCode(error, "EEXIST")) throw error;
-    });
+    makeUnlessThere(folder);
     await this.#sync(dirname(folder));
     this.#durable.add(folder);
   }
 
   async #writeDurably(path: string, bytes: Uint8Array): Promise<void> {
-    const handle = await this.#openFile(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, PUBLISHED);
+    const file = this.#openFile(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, PUBLISHED);
     try {
-      await handle.writeFile(bytes);
-      await handle.sync();
+      await writeAll(file, [bytes], 0);
     } finally {
-      await handle.close();
+      file.close();
     }
+    await this.#sync(path);
   }
 }
 
@@ -314,7 +298,7 @@ async function copy(bytes: AsyncIterable<Uint8Array>, writer: AppendWriter): Pro
 /** Two links to one file: the upload's own, and the one under its digest. */
 async function linkUnlessThere(path: string, target: string, size: number): Promise<void> {
   try {
-    await link(path, target);
+    linkSync(path, target);
   } catch (error) {
     if (!hasCode(error, "EEXIST")) throw error;
     const there = lookAt(target);
@@ -326,7 +310,8 @@ async function linkUnlessThere(path: string, target: string, size: number): Prom
 async function replaceBy(path: string, target: string): Promise<void> {
   const replacement = join(dirname(path), REPLACEMENT);
   await rm(replacement, { force: true });
-  await link(path, replacement);
+  linkSync(path, replacement);
+  // By a thread, since it ends the file that was there.
   await rename(replacement, target);
   // rename(2) does nothing, and leaves it, when both are links to one file already.
   await rm(replacement, { force: true });
@@ -341,10 +326,32 @@ async function full<T>(action: () => Promise<T>): Promise<T> {
   }
 }
 
-/** False for one that is not empty; nothing is as good as an empty one. */
-async function removeIfEmpty(folder: string): Promise<boolean> {
+function makeUnlessThere(folder: string): void {
   try {
-    await rmdir(folder);
+    mkdirSync(folder, { mode: PRIVATE_FOLDER });
+  } catch (error) {
+    if (!hasCode(error, "EEXIST")) throw error;
+  }
+}
+
+/** False when there was nothing to remove. The last name of a large file takes its bytes along, which is left to a thread. */
+async function removed(path: string): Promise<boolean> {
+  const found = lookAt(path);
+  if (found === undefined) return false;
+  try {
+    if (found.nlink > 1 || found.size <= SMALL) unlinkSync(path);
+    else await unlink(path);
+    return true;
+  } catch (error) {
+    noneWhenMissing(error);
+    return false;
+  }
+}
+
+/** False for one that is not empty; nothing is as good as an empty one. */
+function removedIfEmpty(folder: string): boolean {
+  try {
+    rmdirSync(folder);
   } catch (error) {
     if (hasCode(error, "ENOTEMPTY", "EEXIST")) return false;
     noneWhenMissing(error);

@@ -21,6 +21,7 @@ import { startChild } from "../support/child.ts";
 import { faultsOf } from "../support/invariants.ts";
 import { modelFaults } from "../support/model-invariants.ts";
 import { repository } from "../support/principal.ts";
+import { underWayIn } from "../support/under-way.ts";
 
 const BYTES = Buffer.alloc(3 * 1024 * 1024, "m");
 const ACQUISITION = acquisitionOf("m", "m.gguf", { sha256: encodedOf(digestOf(BYTES)) });
@@ -67,10 +68,10 @@ describe("when the registry is killed", () => {
 
   test("before it is committed, what is left is found as garbage", async () => {
     await using services = await after("acquire", "published");
-    expect(await readdir(join(directory, "uploads"))).toHaveLength(1);
+    expect(await underWayIn(directory)).toHaveLength(1);
     await expireUploads(services, { lifetime: -60_000 });
     await collectGarbage({ ...services, settings: { ...services.settings, collectGrace: -60_000 } });
-    expect(await readdir(join(directory, "uploads"))).toEqual([]);
+    expect(await underWayIn(directory)).toEqual([]);
     const left: string[] = [];
     for await (const digest of services.blobs.list()) left.push(digest);
     expect(left).toEqual([]);

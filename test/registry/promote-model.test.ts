@@ -20,6 +20,7 @@ import { modelFaults, registeredFaults } from "../support/model-invariants.ts";
 import { overwrite } from "../support/damaged-bytes.ts";
 import { interrupted, later } from "../support/race.ts";
 import { Transitions } from "../support/transitions.ts";
+import { underWayIn } from "../support/under-way.ts";
 
 let at: Transitions;
 beforeEach(async () => {
@@ -110,7 +111,7 @@ describe("promoting a name that is not known", () => {
     ])
       expect(await metadata.list(under(family, 10))).toEqual([]);
     expect(await metadata.list(under(["decision"], 10))).toHaveLength(1);
-    expect(await readdir(join(at.directory, "uploads"))).toEqual([]);
+    expect(await underWayIn(at.directory)).toEqual([]);
   });
 
   test("is denied to who would promote what it has put there itself, without a trace", async () => {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { type FileHandle, appendFile, mkdtemp, open, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { type FileHandle, appendFile, mkdtemp, open, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -10,6 +10,7 @@ import { blobPath, openFilesystem } from "../../src/storage/filesystem.ts";
 import { openIncomingFiles } from "../../src/storage/incoming-files.ts";
 import { blobsWith } from "../support/blob-registry.ts";
 import { cloningFolder } from "../support/reflinks.ts";
+import { underWayIn } from "../support/under-way.ts";
 import { v7 } from "../support/uuid.ts";
 
 let root: string;
@@ -97,7 +98,7 @@ describe("a file that somebody has open to write", () => {
       };
       const taking = takeInFile(services({ blobs: blobsWith(blobs, { append }) }), "m.gguf");
       await expect(taking).rejects.toThrow("hash verification failed: artifact changed while hashing");
-      expect(await readdir(join(root, "uploads"))).toEqual([]);
+      expect(await underWayIn(root)).toEqual([]);
     }
   });
 });
@@ -127,7 +128,7 @@ describe("taking a file in", () => {
         return looked > looks ? 0 : 1;
       };
       await expect(takeInFile(services({ blobs: blobsWith(blobs, { room }) }), "m.gguf")).rejects.toThrow(StorageFullError);
-      expect(await readdir(join(root, "uploads"))).toEqual([]);
+      expect(await underWayIn(root)).toEqual([]);
     }
   });
 });

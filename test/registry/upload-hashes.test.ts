@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdtemp, open, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import type { Readable } from "node:stream";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +10,7 @@ import { type ContentNames, UploadHashes } from "../../src/registry/upload-hashe
 import type { Upload } from "../../src/registry/upload-id.ts";
 import { type BlobStore, StorageFullError } from "../../src/storage/blob-store.ts";
 import { openFilesystem } from "../../src/storage/filesystem.ts";
+import { openWritable } from "../../src/storage/writable-file.ts";
 
 const hashPrototype = Object.getPrototypeOf(createHash("sha256")) as { update: (data: Uint8Array) => unknown };
 
@@ -151,20 +152,18 @@ describe("UploadHashes", () => {
   test("does not trust its hash after a write that failed, whatever another worker writes in its place", async () => {
     let room = 100;
     const full = await openFilesystem(directory, {
-      openFile: async (path, flags, mode) => {
-        const handle = await open(path, flags, mode);
-        const writev = handle.writev.bind(handle);
-        // A disk with room for `room` bytes more.
-        handle.writev = async (buffers, position) => {
-          if (room === 0) throw Object.assign(new Error("no space"), { code: "ENOSPC" });
-          const fitting = Buffer.concat(buffers.map((view) => Buffer.from(view.buffer, view.byteOffset, view.byteLength))).subarray(
-            0,
-            room,
-          );
-          room -= fitting.length;
-          return writev([fitting], position) as never;
+      openFile: (path, flags, mode) => {
+        const file = openWritable(path, flags, mode);
+        return {
+          ...file,
+          // A disk with room for `room` bytes more.
+          write: async (parts, position) => {
+            if (room === 0) throw Object.assign(new Error("no space"), { code: "ENOSPC" });
+            const fitting = Buffer.concat(parts).subarray(0, room);
+            room -= fitting.length;
+            return file.write([fitting], position);
+          },
         };
-        return handle;
       },
     });
     const upload = await begin("a");

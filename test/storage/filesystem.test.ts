@@ -1,4 +1,4 @@
-import { type FileHandle, mkdir, mkdtemp, open, readFile, readdir, rename, rm, stat, statfs, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat, statfs, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
@@ -7,8 +7,10 @@ import { digestOf } from "../../src/oci/digest.ts";
 import { type BlobStore, StorageFullError, UploadBusyError } from "../../src/storage/blob-store.ts";
 import { blobPath, openFilesystem } from "../../src/storage/filesystem.ts";
 import { syncPath } from "../../src/storage/sync.ts";
+import { type WritableFile, openWritable } from "../../src/storage/writable-file.ts";
 import { startChild } from "../support/child.ts";
 import { smallFilesystem } from "../support/small-filesystem.ts";
+import { underWayIn } from "../support/under-way.ts";
 import { HeldSource, all, describeBlobStore, pieces, publish, read, readStaged } from "./blob-store.suite.ts";
 
 vi.setConfig({ testTimeout: 120_000, hookTimeout: 60_000 });
@@ -94,7 +96,58 @@ describe("files of blobs", () => {
     expect(await files()).toEqual([pathOf("content").slice(root.length + 1)]);
     await store.remove(digest, async () => true);
     expect(await files()).toEqual([]);
-    expect(await readdir(join(root, "uploads"))).toEqual([]);
+    expect(await underWayIn(root)).toEqual([]);
+  });
+});
+
+async function spareFolders(): Promise<readonly string[]> {
+  return (await readdir(join(root, "uploads"))).filter((name) => name.startsWith("+folder."));
+}
+
+async function inodeOf(upload: string): Promise<number> {
+  return (await stat(join(root, "uploads", upload))).ino;
+}
+
+describe("the folder of an upload that has ended", () => {
+  test("is that of the next one, which is as new", async () => {
+    await store.stage("u");
+    await store.append("u", pieces("secret"), 0);
+    const folder = await inodeOf("u");
+    await store.discard("u");
+    const began = Date.now();
+    await store.stage("v");
+    expect(await inodeOf("v")).toBe(folder);
+    expect(await store.staged("v")).toEqual({ size: 0 });
+    expect(await store.touchedAt("v")).toBeGreaterThan(began - 1000);
+    expect(await store.staged("u")).toBeUndefined();
+    expect(await spareFolders()).toEqual([]);
+  });
+
+  test("is not kept with anything in it", async () => {
+    await store.stage("u");
+    await writeFile(join(root, "uploads/u/stray"), "x");
+    await store.discard("u");
+    await store.stage("v");
+    expect(await readdir(join(root, "uploads/v"))).toEqual(["data"]);
+  });
+
+  test("is one of a bounded number that are kept, and none is after its process", async () => {
+    const ids = Array.from({ length: 100 }, (_, at) => `u${at}`);
+    for (const id of ids) await store.stage(id);
+    for (const id of ids) await store.discard(id);
+    expect(await spareFolders()).toHaveLength(64);
+    const [name = ""] = await spareFolders();
+    await mkdir(join(root, "uploads", name.replace(/^\+folder\.[^.]+\./, "+folder.another-boot.")));
+    await openFilesystem(root);
+    expect(await spareFolders()).toHaveLength(64);
+  });
+
+  test("cannot be had where an upload of that name is open", async () => {
+    await store.stage("u");
+    await store.append("u", pieces("abc"), 0);
+    await expect(store.stage("u")).rejects.toThrow(/ENOTEMPTY|EEXIST/);
+    expect(await readStaged(store, "u")).toBe("abc");
+    expect(await readdir(join(root, "uploads"))).toEqual(["u"]);
   });
 });
 
@@ -212,49 +265,36 @@ class FaultyFiles {
   readonly writes: Fault[] = [];
   readonly syncs: string[] = [];
   readonly opens: string[] = [];
-  readonly #handles: FileHandle[] = [];
+  /** How many files are open. */
+  open = 0;
 
-  /** How many files are still open. */
-  get open(): number {
-    return this.#handles.filter(({ fd }) => fd !== -1).length;
-  }
-
-  readonly openFile = async (path: string, flags: number, mode?: number): Promise<FileHandle> => {
+  readonly openFile: typeof openWritable = (path, flags, mode) => {
     const code = this.opens.shift();
     if (code !== undefined) throw faultOf(code);
-    const handle = await open(path, flags, mode);
-    return this.#faulty(handle);
+    const file = openWritable(path, flags, mode);
+    this.open += 1;
+    return {
+      write: (parts, position) => this.#write(file, parts, position),
+      close: () => {
+        this.open -= 1;
+        file.close();
+      },
+    };
   };
 
   readonly sync = async (path: string): Promise<number> => {
-    this.#failSync();
+    const fault = this.syncs.shift();
+    if (fault !== undefined && fault !== "") throw faultOf(fault);
     return syncPath(path);
   };
 
-  #failSync(): void {
-    const fault = this.syncs.shift();
-    if (fault !== undefined && fault !== "") throw faultOf(fault);
-  }
-
-  #faulty(handle: FileHandle): FileHandle {
-    const writev = handle.writev.bind(handle);
-    const sync = handle.sync.bind(handle);
-    this.#handles.push(handle);
-    return Object.assign(handle, {
-      writev: async (buffers: readonly NodeJS.ArrayBufferView[], position: number) => {
-        const fault = this.writes.shift();
-        const bytes = Buffer.concat(buffers as Uint8Array[]);
-        if (fault === undefined) return writev(buffers, position);
-        const part = bytes.subarray(0, fault.written ?? 0);
-        const { bytesWritten } = part.length === 0 ? { bytesWritten: 0 } : await writev([part], position);
-        if (fault.code !== undefined) throw faultOf(fault.code);
-        return { bytesWritten, buffers };
-      },
-      sync: async () => {
-        this.#failSync();
-        await sync();
-      },
-    });
+  async #write(file: WritableFile, parts: readonly Uint8Array[], position: number): Promise<number> {
+    const fault = this.writes.shift();
+    if (fault === undefined) return file.write(parts, position);
+    const part = Buffer.concat(parts).subarray(0, fault.written ?? 0);
+    const written = part.length === 0 ? 0 : await file.write([part], position);
+    if (fault.code !== undefined) throw faultOf(fault.code);
+    return written;
   }
 }
 
@@ -265,7 +305,7 @@ function faultOf(code: string): Error {
 test("what a process that ended left of bytes that it put is removed at the next start", async () => {
   await writeFile(join(root, "uploads", "+blob.another-boot.1.1.00000000.0192d3a4-0000-7000-8000-000000000000"), "cont");
   await openFilesystem(root);
-  expect(await readdir(join(root, "uploads"))).toEqual([]);
+  expect(await underWayIn(root)).toEqual([]);
 });
 
 describe("a disk that fails", () => {
@@ -401,17 +441,17 @@ describe("a disk that fails", () => {
   test("never lets a source run far ahead of what is written", async () => {
     let [given, written, ahead] = [0, 0, 0];
     const slow = await openFilesystem(root, {
-      openFile: async (path, flags, mode) => {
-        const handle = await open(path, flags, mode);
-        const writev = handle.writev.bind(handle);
-        return Object.assign(handle, {
-          writev: async (buffers: Uint8Array[], position: number) => {
+      openFile: (path, flags, mode) => {
+        const file = openWritable(path, flags, mode);
+        return {
+          ...file,
+          write: async (parts, position) => {
             await new Promise((resolve) => setTimeout(resolve, 1));
-            const result = await writev(buffers, position);
-            written += result.bytesWritten;
-            return result;
+            const bytes = await file.write(parts, position);
+            written += bytes;
+            return bytes;
           },
-        });
+        };
       },
     });
     const source = async function* source(): AsyncGenerator<Uint8Array> {

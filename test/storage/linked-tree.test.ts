@@ -11,6 +11,7 @@ import { blobPath, openFilesystem } from "../../src/storage/filesystem.ts";
 import { openLinkedTree } from "../../src/storage/linked-tree.ts";
 import type { RuntimeFile, RuntimeTree } from "../../src/storage/runtime-tree.ts";
 import { startChild } from "../support/child.ts";
+import { underWayIn } from "../support/under-way.ts";
 import { publish } from "./blob-store.suite.ts";
 
 const PROCESS_NAME = new URL("process/process-name.ts", import.meta.url);
@@ -57,8 +58,8 @@ async function contents(): Promise<string[]> {
 }
 
 /** Nothing that is under way may stay behind. */
-async function underWay(): Promise<string[]> {
-  return readdir(join(root, "uploads"));
+async function underWay(): Promise<readonly string[]> {
+  return underWayIn(root);
 }
 
 /** Links with nobody else around. */

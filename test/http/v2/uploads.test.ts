@@ -1,11 +1,12 @@
 import { randomBytes } from "node:crypto";
-import { open, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { request } from "node:http";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { digestOf } from "../../../src/oci/digest.ts";
 import { openFilesystem } from "../../../src/storage/filesystem.ts";
+import { openWritable } from "../../../src/storage/writable-file.ts";
 import { keys } from "../../../src/storage/keys.ts";
 import {
   type Answer,
@@ -662,16 +663,17 @@ describe("when the disk is full", () => {
   beforeEach(async () => {
     room = Infinity;
     const limited = await openFilesystem(registry.directory, {
-      openFile: async (path, flags, mode) => {
-        const handle = await open(path, flags, mode);
-        const writev = handle.writev.bind(handle);
-        handle.writev = (async (buffers: readonly Uint8Array[], position?: number) => {
-          if (room <= 0) throw Object.assign(new Error("no space left"), { code: "ENOSPC" });
-          const fitting = Buffer.concat(buffers).subarray(0, room);
-          room -= fitting.length;
-          return writev([fitting], position);
-        }) as typeof handle.writev;
-        return handle;
+      openFile: (path, flags, mode) => {
+        const file = openWritable(path, flags, mode);
+        return {
+          ...file,
+          write: async (pieces, position) => {
+            if (room <= 0) throw Object.assign(new Error("no space left"), { code: "ENOSPC" });
+            const fitting = Buffer.concat(pieces).subarray(0, room);
+            room -= fitting.length;
+            return file.write([fitting], position);
+          },
+        };
       },
     });
     full = await startBlobRegistry({ directory: registry.directory, around: () => limited });

@@ -6,4 +6,4 @@ import { claim } from "../../../src/storage/claim.ts";
 const [, , folder = "", file = ""] = process.argv;
 const held = await claim(folder, file);
 process.stdout.write(`${(await readdir(dirname(held.path))).join(" ")}\n`);
-await held.release();
+held.release();

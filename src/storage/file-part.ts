@@ -13,7 +13,7 @@ const readAt = promisify(read);
  * A part of a file, to be read once. It is opened and closed without a thread, which would cost more processor time than a look-up and a
  * small read together; bytes may have to come from a disk, so that these are read by one.
  */
-export class PublishedFile extends Readable implements BlobStream {
+export class FilePart extends Readable implements BlobStream {
   readonly #fd: number;
   readonly #range: ByteRange;
   #position: number;
@@ -21,11 +21,11 @@ export class PublishedFile extends Readable implements BlobStream {
   #closeWhenRead: (() => void) | undefined;
 
   /** Throws, with code ENOENT, when there is no such file. */
-  constructor(path: string, range: ByteRange) {
+  constructor(path: string, { start, end }: ByteRange) {
     super({ highWaterMark: READ_SIZE });
-    this.#range = range;
-    this.#position = range.start;
     this.#fd = openSync(path, constants.O_RDONLY);
+    this.#range = { start, end };
+    this.#position = start;
   }
 
   async copyTo(sink: Writable): Promise<number> {

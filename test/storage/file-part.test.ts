@@ -8,7 +8,7 @@ import { PassThrough, Writable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import * as fc from "fast-check";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { PublishedFile } from "../../src/storage/published-file.ts";
+import { FilePart } from "../../src/storage/file-part.ts";
 
 const CONTENT = randomBytes(1_300_000);
 const WHOLE = { start: 0, end: Infinity };
@@ -47,7 +47,7 @@ describe("a published file", () => {
     await fc.assert(
       fc.asyncProperty(ranges, async (range) => {
         const wanted = CONTENT.subarray(range.start, range.end + 1);
-        expect((await buffer(new PublishedFile(path, range))).equals(wanted)).toBe(true);
+        expect((await buffer(new FilePart(path, range))).equals(wanted)).toBe(true);
         // Of its own memory, since that of a piece is used again.
         const pieces: Buffer[] = [];
         const sink = new Writable({
@@ -56,20 +56,20 @@ describe("a published file", () => {
             done();
           },
         });
-        expect(await new PublishedFile(path, range).copyTo(sink)).toBe(wanted.length);
+        expect(await new FilePart(path, range).copyTo(sink)).toBe(wanted.length);
         expect(Buffer.concat(pieces).equals(wanted)).toBe(true);
       }),
       { numRuns: 30 },
     );
-    expect((await buffer(new PublishedFile(path, WHOLE))).equals(CONTENT)).toBe(true);
+    expect((await buffer(new FilePart(path, WHOLE))).equals(CONTENT)).toBe(true);
   });
 
   test("that is not there is an error with its code, and nothing stays open", () => {
-    expect(() => new PublishedFile(`${path}.gone`, WHOLE)).toThrow(expect.objectContaining({ code: "ENOENT" }) as Error);
+    expect(() => new FilePart(`${path}.gone`, WHOLE)).toThrow(expect.objectContaining({ code: "ENOENT" }) as Error);
   });
 
   test("that is destroyed while it is read is closed after that read and not before", async () => {
-    const file = new PublishedFile(path, WHOLE);
+    const file = new FilePart(path, WHOLE);
     // Begins to read; the answer of the other thread cannot be here before this function ends.
     file.read();
     file.destroy();
@@ -79,21 +79,21 @@ describe("a published file", () => {
   });
 
   test("that was destroyed is read no more: its number may be another file's", async () => {
-    const file = new PublishedFile(path, WHOLE).destroy();
+    const file = new FilePart(path, WHOLE).destroy();
     await expect(file.copyTo(new PassThrough())).rejects.toThrow("closed");
   });
 
   test("is closed when its sink goes away in the middle", async () => {
-    const file = new PublishedFile(path, WHOLE);
+    const file = new FilePart(path, WHOLE);
     const sink = new Writable({ write: (_piece, _encoding, _done) => sink.destroy() });
     await expect(file.copyTo(sink)).rejects.toThrow("closed");
     if (!file.closed) await once(file, "close");
   });
 
   test("is closed, and the error told, when it cannot be read", async () => {
-    const folder = new PublishedFile(directory, WHOLE);
+    const folder = new FilePart(directory, WHOLE);
     await expect(buffer(folder)).rejects.toMatchObject({ code: "EISDIR" });
-    const other = new PublishedFile(directory, WHOLE);
+    const other = new FilePart(directory, WHOLE);
     await expect(other.copyTo(new PassThrough())).rejects.toMatchObject({ code: "EISDIR" });
   });
 });
