@@ -7,7 +7,7 @@ export const computed = z.registry<{ readonly fallback: string }>();
 export function count(least: number, most: number) {
   const error = `must be a whole number from ${least} to ${most}`;
   return z
-    .union([z.number(), z.string().regex(/^\d{1,15}$/)], { error })
+    .union([z.number(), z.string().regex(/^\d{1,15}$/, error)], { error })
     .transform(Number)
     .refine((value) => Number.isSafeInteger(value) && value >= least && value <= most, error);
 }

@@ -197,6 +197,10 @@ describe("what cannot be understood is refused", () => {
     expect(reasons.join()).not.toContain("secret");
   });
 
+  test.each(["WORKERS", "REGISTRY_VERIFY_RATE", "REGISTRY_QUOTA_BYTES", "REGISTRY_MAX_CONNECTIONS"])("%s=many, by the bounds", (name) => {
+    expect(refusal({ [name]: "many" })).toEqual([expect.stringMatching(new RegExp(`^${name}: must be a whole number from \\d+ to \\d+$`))]);
+  });
+
   test("whatever it is: text in any setting is taken or refused, and nothing else happens", () => {
     const names = fc.constantFrom(...settingsTable().map(({ name }) => name));
     const check = fc.check(

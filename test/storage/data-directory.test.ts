@@ -82,6 +82,12 @@ describe("a data directory", () => {
     await expect(openDataDirectory(root)).rejects.toThrow(/cannot be used as the data directory \(EEXIST\)/);
   });
 
+  test("is refused in words where the kernel lets nobody make a folder", async ({ skip }) => {
+    const barred = "/proc/registry/data";
+    if ((await stat("/proc/self").catch(() => undefined)) === undefined) skip("there is no /proc here");
+    await expect(openDataDirectory(barred)).rejects.toThrow(`${barred} cannot be used as the data directory (ENOENT)`);
+  });
+
   test("keeps what is in it, also what is none of the registry's", async () => {
     await mkdir(root);
     await writeFile(join(root, "model.gguf"), "bytes");
