@@ -158,7 +158,7 @@ export const artifactOperations: readonly Operation[] = [
     id: "revokeArtifact",
     summary: "Take an artifact out of service",
     permission: "revoke",
-    body: { schema: revokeRequest, required: true },
+    body: { schema: revokeRequest, required: false },
     answers: changed,
     refuses: ["DENIED", "NOT_FOUND", "CONFLICT"],
   },

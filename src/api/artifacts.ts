@@ -24,8 +24,12 @@ export const decisionRequest = z.strictObject({
   digest: digestSchema.describe("as the statement of the promotion names it, first among what it rested on"),
 });
 
-/** Body of revoke: a reason is mandatory, since every door shows it. */
-export const revokeRequest = z.strictObject({ reason, permanent: z.boolean().default(false), everywhere: z.boolean().default(false) });
+/** Body of revoke: the reason is what every door shows, so that there is one when none was given. */
+export const revokeRequest = z.strictObject({
+  reason: reason.default("no reason was given"),
+  permanent: z.boolean().default(false),
+  everywhere: z.boolean().default(false),
+});
 
 const promotion = z.strictObject({
   reason: reason.optional(),

@@ -30,3 +30,26 @@ test("a revocation everywhere writes the statements of every other repository wi
     await registry.stop();
   }
 });
+
+test("a revocation without a reason, or without a body, is one all the same, and whoever is refused is told that none was given", async () => {
+  const registry = await startTestRegistry();
+  try {
+    const headers = { "Content-Type": "application/vnd.oci.image.index.v1+json" };
+    for (const [name, body] of [
+      ["silent", undefined],
+      ["empty", "{}"],
+    ] as const) {
+      await registry.fetchAs("publisher", `/v2/models/${name}/manifests/v1`, { method: "PUT", headers, body: INDEX });
+      await registry.fetchAs("operator", `/v1/artifacts/models/${name}:v1/promote`, { method: "POST" });
+      const revoked = await registry.fetchAs("operator", `/v1/artifacts/models/${name}:v1/revoke`, {
+        method: "POST",
+        ...(body !== undefined && { body }),
+      });
+      expect(revoked.status).toBe(200);
+      const refused = await registry.fetchAs("runtime", `/v2/models/${name}/manifests/${DIGEST}`);
+      expect([refused.status, await refused.text()]).toEqual([403, expect.stringContaining("revoked: no reason was given")]);
+    }
+  } finally {
+    await registry.stop();
+  }
+});
