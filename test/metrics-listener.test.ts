@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { METRICS } from "../src/metrics/definitions.ts";
 import { digestOf } from "../src/oci/digest.ts";
 import { type Program, basicOf, runProgram, urlOf } from "./support/program.ts";
 
@@ -78,6 +79,37 @@ describe("the metrics listener", () => {
     expect(await valueOf(metrics, "http_server_active_requests")).toBe(0);
     expect(await (await fetch(metrics)).text()).not.toContain("secret-name");
     expect(await program.stop()).toBe(0);
+  });
+
+  test("names every metric from the start, counts transitions by the states that they lead between, and refusals by what they asked for", async () => {
+    const program = start({ WORKERS: "1", REGISTRY_PROMOTION_POLICY: "predecessor-evidence" });
+    const url = await urlOf(program);
+    const metrics = await metricsUrl(program);
+    const first = await (await fetch(metrics)).text();
+    for (const name of Object.keys(METRICS)) expect(first).toContain(`# TYPE ${name} `);
+    expect(first).toContain("\nregistry_integrity_failures_total 0\n");
+    const mediaType = "application/vnd.oci.image.index.v1+json";
+    const [publisher, operator] = [await basicOf(join(directory, "data"), "publisher"), await basicOf(join(directory, "data"), "operator")];
+    const pushIndex = async (): Promise<number> =>
+      (
+        await fetch(`${url}/v2/models/a/manifests/v1`, {
+          method: "PUT",
+          headers: { ...publisher, "content-type": mediaType },
+          body: JSON.stringify({ schemaVersion: 2, mediaType, manifests: [] }),
+        })
+      ).status;
+    const act = async (verb: string, body: object = {}): Promise<number> =>
+      (await fetch(`${url}/v1/artifacts/models/a:v1/${verb}`, { method: "POST", headers: operator, body: JSON.stringify(body) })).status;
+    expect([await pushIndex(), await pushIndex(), await act("quarantine"), await act("promote")]).toEqual([201, 201, 200, 422]);
+    const evidence = { policy_version: "1", scan_results: { a: "pass" }, scanner_versions: { a: "1" } };
+    expect([await act("promote", evidence), await act("revoke")]).toEqual([200, 200]);
+    const counted = (...labels: readonly string[]): Promise<number> => valueOf(metrics, "registry_transitions_total", ...labels);
+    expect(await counted('from="none"', 'to="acquired"', 'outcome="allow"')).toBe(1);
+    expect(await counted('from="acquired"', 'to="quarantined"')).toBe(1);
+    expect(await counted('from="quarantined"', 'to="trusted"', 'outcome="deny"')).toBe(1);
+    expect(await counted('from="quarantined"', 'to="trusted"', 'outcome="allow"')).toBe(1);
+    expect(await counted('from="trusted"', 'to="revoked"')).toBe(1);
+    expect(await counted()).toBe(5);
   });
 
   test("forgets nothing that a worker counted before it crashed, as far as it was asked", async () => {

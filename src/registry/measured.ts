@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { AuditEvent } from "../audit/event.ts";
+import { stateSchema } from "../lifecycle/state.ts";
 import type { Meter } from "../metrics/metric-set.ts";
 import type { Inspector } from "../scan/inspector.ts";
 import { keys } from "../storage/keys.ts";
@@ -35,11 +36,17 @@ function countChecks(record: unknown, meter: Meter): void {
   for (const { id, status } of checks) meter.add("registry_policy_checks_total", { check: /^[a-z-]*/.exec(id)?.[0] ?? "", status });
 }
 
-function countEvent({ type, outcome }: AuditEvent, meter: Meter): void {
-  meter.add("registry_audit_events_total", { type });
-  const [kind, event = ""] = type.split(".");
-  if (kind === "artifact") meter.add("registry_transitions_total", { event, outcome });
-  if (type === "blob.damage") meter.add("registry_integrity_failures_total");
+function countEvent(event: AuditEvent, meter: Meter): void {
+  meter.add("registry_audit_events_total", { type: event.type });
+  countTransition(event, meter);
+  if (event.type === "blob.damage") meter.add("registry_integrity_failures_total");
+}
+
+/** A push of what is here already moves no state; what is denied is a promotion, whose event tells the state that stays. */
+function countTransition({ type, outcome, before, after }: AuditEvent, meter: Meter): void {
+  const [from, to] = [stateSchema.safeParse(before?.["state"]).data, stateSchema.safeParse(after?.["state"]).data];
+  if (to === undefined || (type === "manifest.push" && from === to)) return;
+  meter.add("registry_transitions_total", { from: from ?? "none", to: outcome === "deny" ? "trusted" : to, outcome });
 }
 
 /** What was asked for and why it was denied, in words of ours alone: what else an event says may come from the client. */
