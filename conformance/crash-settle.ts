@@ -17,7 +17,7 @@ const POLL_MS = 250;
 const ALL = 1_000_000;
 /** What belongs to the data directory by itself. */
 const OWN =
-  /^(?:credentials\/(?:operator|publisher|runtime|service-token|attestation-key-[0-9a-f]{32}\.pem)|metadata\/(?:data\.mdb|lock\.mdb|secret|in-use\.[0-9a-f]{16})|blobs\/removal\/removal(?:\..+)?|integrity-last\.json)$/;
+  /^(?:credentials\/(?:operator|publisher|runtime|service-token|attestation-key-[0-9a-f]{32}\.pem)|metadata\/(?:data\.mdb|lock\.mdb|secret|in-use\.[0-9a-f]{16})|blobs\/removal\/removal(?:\..+)?|uploads\/\+folder\.[^/]+\/unused|integrity-last\.json)$/;
 
 /**
  * Waits until the running registry, which spares nothing, has removed everything that nobody needs, and throws when something outlives that;

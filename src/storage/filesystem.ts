@@ -10,7 +10,7 @@ import { FilePart } from "./file-part.ts";
 import { release } from "./release.ts";
 import { makeRemovalToken, takeRemovalToken } from "./removal-token.ts";
 import { Room } from "./room.ts";
-import { SpareFolders } from "./spare-folders.ts";
+import { DATA, StagingFolders } from "./staging-folders.ts";
 import { syncPath } from "./sync.ts";
 import { nameUnderWay, removeLeftovers } from "./under-way.ts";
 import { type WritableFile, openWritable, writeAll } from "./writable-file.ts";
@@ -29,8 +29,6 @@ const PUBLISHED = 0o444;
 const WHOLE: ByteRange = { start: 0, end: Infinity };
 /** To free so many bytes takes no longer than to change a name. */
 const SMALL = 1024 ** 2;
-/** The staged bytes of an upload, in a folder of its own. */
-const DATA = "data";
 /** A second link to them on its way into the place of a damaged blob. */
 const REPLACEMENT = "replacement";
 /** What says that there is no clone here: file systems without them, two file systems, or a machine without /proc. */
@@ -52,7 +50,7 @@ export async function openFilesystem(
   await mkdir(uploads, { recursive: true, mode: PRIVATE_FOLDER });
   await removeLeftovers(uploads, WRITTEN);
   await makeRemovalToken(blobs);
-  return new Filesystem(blobs, uploads, { openFile, sync, folders: await SpareFolders.in(uploads) });
+  return new Filesystem(blobs, uploads, { openFile, sync, folders: await StagingFolders.in(uploads, openFile) });
 }
 
 class Filesystem implements BlobStore {
@@ -60,7 +58,7 @@ class Filesystem implements BlobStore {
   readonly #uploads: string;
   readonly #openFile: Required<FilesystemOptions>["openFile"];
   readonly #sync: Required<FilesystemOptions>["sync"];
-  readonly #folders: SpareFolders;
+  readonly #folders: StagingFolders;
   /** Folders whose entry in their parent this process has made durable. */
   readonly #durable = new Set<string>();
   readonly #room: Room;
@@ -68,7 +66,7 @@ class Filesystem implements BlobStore {
   constructor(
     blobs: string,
     uploads: string,
-    { openFile, sync, folders }: Required<FilesystemOptions> & { readonly folders: SpareFolders },
+    { openFile, sync, folders }: Required<FilesystemOptions> & { readonly folders: StagingFolders },
   ) {
     this.#blobs = blobs;
     this.#uploads = uploads;
@@ -89,17 +87,7 @@ class Filesystem implements BlobStore {
   }
 
   async stage(upload: string): Promise<void> {
-    const folder = this.#folderOf(upload);
-    await full(async () => {
-      const begun = this.#folders.take();
-      try {
-        this.#openFile(join(begun, DATA), constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, PRIVATE_FILE).close();
-        renameSync(begun, folder);
-      } catch (error) {
-        await rm(begun, { recursive: true, force: true });
-        throw error;
-      }
-    });
+    await full(() => this.#folders.begin(this.#folderOf(upload)));
   }
 
   async staged(upload: string): Promise<{ readonly size: number } | undefined> {
@@ -197,10 +185,11 @@ class Filesystem implements BlobStore {
 
   async discard(upload: string): Promise<void> {
     const folder = this.#folderOf(upload);
+    // Every push ends here, and hardly one of them has left anything else.
+    if (this.#folders.end(folder)) return;
     // Nobody holds what still has its own name. What a process held that is gone has another one.
     if (!(await removed(join(folder, DATA)))) await claim(folder, DATA).then((held) => held.remove(), noneWhenMissing);
-    // Every push ends here, and hardly one of them has left anything else.
-    if (this.#folders.keep(folder) || removedIfEmpty(folder)) return;
+    if (removedIfEmpty(folder)) return;
     await removed(join(folder, REPLACEMENT));
     removedIfEmpty(folder);
   }

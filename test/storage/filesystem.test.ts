@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat, statfs, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat, statfs, symlink, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
@@ -35,11 +35,11 @@ afterEach(() => rm(root, { recursive: true, force: true }));
 
 const modeOf = async (path: string): Promise<number> => (await stat(path)).mode & 0o777;
 const pathOf = (content: string): string => blobPath(join(root, "blobs"), digestOf(content));
-/** Every file below the root, but the token of removals. */
+/** Every file below the root, but the token of removals and empty ones for uploads to come. */
 const files = async (): Promise<string[]> => {
   const entries = await readdir(root, { recursive: true, withFileTypes: true });
   const found = entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1));
-  return found.filter((path) => path !== "blobs/removal/removal").toSorted();
+  return found.filter((path) => path !== "blobs/removal/removal" && !path.startsWith("uploads/+folder.")).toSorted();
 };
 
 const claimed = async (boot: string, pid: number, start: string): Promise<void> => {
@@ -121,6 +121,34 @@ describe("the folder of an upload that has ended", () => {
     expect(await store.touchedAt("v")).toBeGreaterThan(began - 1000);
     expect(await store.staged("u")).toBeUndefined();
     expect(await spareFolders()).toEqual([]);
+  });
+
+  test("is that of the next one with its file, where nothing was written to it", async () => {
+    await store.stage("u");
+    const file = await inodeOf("u/data");
+    await utimes(join(root, "uploads/u/data"), 1, 1);
+    await store.discard("u");
+    expect(await store.staged("u")).toBeUndefined();
+    const began = Date.now();
+    await store.stage("v");
+    expect(await inodeOf("v/data")).toBe(file);
+    expect(await store.touchedAt("v")).toBeGreaterThan(began - 1000);
+    expect(await store.append("v", pieces("abc"), 0)).toBe(3);
+    expect(await files()).toEqual(["uploads/v/data"]);
+  });
+
+  test("is not that of the next one while somebody writes to it, and not with bytes that nobody published", async () => {
+    await store.stage("u");
+    const child = startChild(APPEND, root, "u", "0");
+    await child.said(1);
+    await expect(store.discard("u")).rejects.toBeInstanceOf(UploadBusyError);
+    await store.stage("v");
+    expect(await readStaged(store, "v")).toBe("");
+    await child.kill();
+    await store.append("u", pieces("abc"), 0);
+    await store.discard("u");
+    await store.stage("w");
+    expect(await readStaged(store, "w")).toBe("");
   });
 
   test("is not kept with anything in it", async () => {
