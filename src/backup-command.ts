@@ -1,6 +1,5 @@
 import { randomUUIDv7 } from "node:crypto";
-import { existsSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { loadConfig } from "./config.ts";
 import { createLogger } from "./log.ts";
 import { storageFailure } from "./registry/storage-failure.ts";
@@ -9,7 +8,7 @@ import { checkBackup, restore } from "./registry/restore.ts";
 import { StartError } from "./start-error.ts";
 import { BackupError, BackupFolder } from "./storage/backup-folder.ts";
 import { hasCode } from "./storage/claim.ts";
-import { openDataDirectory } from "./storage/data-directory.ts";
+import { holdsRegistry, openDataDirectory } from "./storage/data-directory.ts";
 import { openFilesystem } from "./storage/filesystem.ts";
 import { openLmdb } from "./storage/lmdb.ts";
 import { readSecretFile } from "./storage/secret-file.ts";
@@ -30,32 +29,35 @@ export function isBackupCommand(text: string): text is BackupCommand {
 
 /** Makes, checks or restores a backup for who is on this machine; what there is to say. Throws what an operator can mend in words. */
 export async function runBackupCommand(command: BackupCommand, path: string, given: Given): Promise<string> {
-  const passphrase = await readPassphrase(given.passphraseFile);
   try {
-    return await runIn(command, path, { ...given, passphrase });
+    return await runIn(command, path, { ...given, passphrase: await readPassphrase(given.passphraseFile) });
   } catch (error) {
     throw inWords(error, command) ?? error;
   }
 }
 
-/** How things stand, and what is to be done where the disk is full or failed. */
+/** How things stand, and what is to be done, where the disk is full or failed. */
 const AFTERWARDS: Readonly<Record<BackupCommand, { readonly state: string; readonly remedy: string }>> = {
-  backup: { state: "an earlier backup in the folder is what it was, and the registry as well", remedy: "make room, and run it again" },
-  "check-backup": { state: "nothing was changed", remedy: "run it again" },
-  restore: { state: "what is there is no registry", remedy: "make room, empty the data directory, and run it again" },
+  backup: { state: "an earlier backup in the folder is what it was, and the registry as well", remedy: "and run it again" },
+  "check-backup": { state: "nothing was changed", remedy: "and run it again" },
+  restore: { state: "do not start what is there", remedy: "empty the data directory, and run it again" },
 };
 const AS_WHOM = "run it as the registry's user, on a disk that can be written";
 
-/** What a disk that is full, fails or is not this user's says; undefined for anything else. LMDB copies say it by the system's text alone. */
+/**
+ * What a disk that is full, fails or is not this user's says, without paths, of which some are of secrets; undefined for anything else. LMDB
+ * copies say it by the system's text alone.
+ */
 function inWords(error: unknown, command: BackupCommand): BackupError | undefined {
   if (!(error instanceof Error)) return undefined;
   const failure = (hasCode(error, "EACCES", "EPERM", "EROFS") ? "DENIED" : storageFailure(error)?.code) ?? BY_TEXT[error.message];
   if (failure === undefined) return undefined;
   const { state, remedy } = AFTERWARDS[command];
-  if (failure === "DENIED")
-    return new BackupError(`this user may not do that here (${error.message}): ${state}; ${AS_WHOM}`, { cause: error });
-  const what = failure === "STORAGE_FULL" ? "there is no room left on the disk" : "the disk failed";
-  return new BackupError(`${what} (${error.message}): ${state}; ${remedy}`, { cause: error });
+  const why = "code" in error && "syscall" in error ? `${String(error.code)}, ${String(error.syscall)}` : error.message;
+  if (failure === "DENIED") return new BackupError(`this user may not do that here (${why}): ${state}; ${AS_WHOM}`, { cause: error });
+  const [what, first] =
+    failure === "STORAGE_FULL" ? ["there is no room left on the disk", "make room"] : ["the disk failed", "see to the disk"];
+  return new BackupError(`${what} (${why}): ${state}; ${first}, ${remedy}`, { cause: error });
 }
 
 const BY_TEXT: Readonly<Record<string, "STORAGE_FULL" | "STORAGE_FAILED" | "DENIED">> = {
@@ -85,8 +87,7 @@ async function runIn(command: BackupCommand, path: string, { passphrase, ...give
 /** Needs no lock: the store is for many processes, and none of them is stopped. */
 async function makeBackup(folder: BackupFolder, passphrase: string): Promise<BackupReport> {
   const { dataDirectory } = loadConfig();
-  if (!existsSync(join(dataDirectory, "metadata", "data.mdb")))
-    throw new StartError(`${dataDirectory} holds no registry; set REGISTRY_DIR`);
+  if (!(await holdsRegistry(dataDirectory))) throw new StartError(`${dataDirectory} holds no registry; set REGISTRY_DIR`);
   const { paths } = await openDataDirectory(dataDirectory, { worker: true });
   const metadata = await openLmdb(paths.metadata);
   try {

@@ -1,24 +1,17 @@
 #!/usr/bin/env node
 import cluster from "node:cluster";
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { isBackupCommand, runBackupCommand } from "./backup-command.ts";
-import { type Config, ConfigError, loadConfig } from "./config.ts";
+import { type Config, loadConfig } from "./config.ts";
 import { createLogger } from "./log.ts";
 import { takePassedSockets } from "./passed-sockets.ts";
 import { runPrimary } from "./primary.ts";
-import { FirstModelsError } from "./registry/first-models-file.ts";
 import { recoverOperator } from "./registry/recover.ts";
 import { openServiceManager, takeNotification } from "./service-manager.ts";
+import { refusal } from "./refusal.ts";
 import { openRegistry } from "./services.ts";
 import { StartError } from "./start-error.ts";
-import { AddressSpaceError } from "./storage/address-space.ts";
-import { BackupError } from "./storage/backup-folder.ts";
-import { DataDirectoryError } from "./storage/data-directory.ts";
-import { SealError } from "./storage/sealed.ts";
-import { SecretFileError } from "./storage/secret-file.ts";
-import { SigningError } from "./storage/signing-keys.ts";
+import { holdsRegistry } from "./storage/data-directory.ts";
 import { packageVersion } from "./version.ts";
 
 const HELP = `Usage: ai-model-registry [recover | backup FOLDER | check-backup FOLDER | restore FOLDER]
@@ -71,8 +64,7 @@ async function main(): Promise<number> {
 
 /** Needs no lock: the store is for many processes, and whoever has lost the key need not stop what runs. */
 async function recover(config: Config): Promise<number> {
-  if (!existsSync(join(config.dataDirectory, "metadata")))
-    throw new StartError(`${config.dataDirectory} holds no registry; set REGISTRY_DIR`);
+  if (!(await holdsRegistry(config.dataDirectory))) throw new StartError(`${config.dataDirectory} holds no registry; set REGISTRY_DIR`);
   const registry = await openRegistry(config, config.bind.port, createLogger("fatal"));
   try {
     const path = await recoverOperator(registry, registry.paths.credentials);
@@ -90,23 +82,6 @@ function say(text: string): number {
 function complain(text: string, code: number): number {
   process.stderr.write(text);
   return code;
-}
-
-/** Whatever an operator can mend is told in words; all else is a fault of ours, and shows where it came from. */
-function refusal(error: unknown): string | undefined {
-  const known = [
-    AddressSpaceError,
-    ConfigError,
-    StartError,
-    DataDirectoryError,
-    SecretFileError,
-    SigningError,
-    FirstModelsError,
-    BackupError,
-    SealError,
-  ].some((kind) => error instanceof kind);
-  if (known && error instanceof Error) return error.message;
-  return error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS") ? error.message : undefined;
 }
 
 if (cluster.isWorker) {

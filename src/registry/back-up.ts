@@ -127,12 +127,18 @@ async function copyBlob(
     try {
       return (await folder.addBlob(digest, path)) ? "copied" : "lost";
     } catch (error) {
+      if (hasCode(error, "EIO") && error.syscall === "read") throw unreadable(digest, error);
       if (!hasCode(error, "ENOENT")) throw error;
     }
     // It may have been collected, and pushed again, since.
     if (!(await isKept(needs.metadata, digest))) return "collected";
   }
   return "lost";
+}
+
+/** It is named, since each next try would end at it too. */
+function unreadable(digest: Digest, cause: Error): BackupError {
+  return new BackupError(`the disk failed under the bytes of ${digest}: see to it, or move their file away, and run it again`, { cause });
 }
 
 function isSame(one: SecretFiles, other: SecretFiles): boolean {

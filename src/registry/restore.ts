@@ -63,7 +63,9 @@ async function soundContent(metadata: MetadataStore, { audit }: BackupContent): 
 }
 
 function wrongBytes(digest: Digest): BackupError {
-  return new BackupError(`the backup has not the right bytes of ${digest}`);
+  return new BackupError(
+    `the backup has not the right bytes of ${digest}: remove their file from it and back up again, or take another one`,
+  );
 }
 
 function refuseOlder({ audit }: BackupContent, atLeast: number): void {

@@ -13,7 +13,7 @@ import type { MetadataStore } from "./metadata-store.ts";
 import { faultOfOwner } from "./owned-file.ts";
 import { InUseError, type ProcessLock, lockDirectory } from "./process-lock.ts";
 import { seal, unseal } from "./sealed.ts";
-import { writeOwnFile } from "./secret-file.ts";
+import { removeUnwrittenSecrets, writeOwnFile } from "./secret-file.ts";
 import { makeDurableFolder, syncFolders, syncPath } from "./sync.ts";
 
 /** Why a backup cannot be written or used, for who is on the machine. */
@@ -127,6 +127,13 @@ export class BackupFolder {
     isKept: (digest: Digest) => Promise<boolean>,
   ): Promise<void> {
     await this.#seal(passphrase, content, metadata);
+    await this.#removeOthers(metadata, isKept).catch((error: unknown) => {
+      const words = "the backup was made, but what only earlier ones needed could not be removed; the next backup removes it";
+      throw new BackupError(words, { cause: error });
+    });
+  }
+
+  async #removeOthers(metadata: string, isKept: (digest: Digest) => Promise<boolean>): Promise<void> {
     for (const name of await readdir(join(this.#path, METADATA))) {
       if (/^[0-9a-f-]{36}$/.test(name) && name !== metadata) await this.dropMetadata(name);
     }
@@ -134,6 +141,7 @@ export class BackupFolder {
       // One without a digest was being copied when a backup was killed.
       if (!isDigest(digest) || !(await isKept(digest))) await rm(path, { force: true });
     }
+    await removeUnwrittenSecrets(this.#path);
   }
 
   /** Makes a copy of the metadata and the blobs durable, and the backup of them; where that fails the copy is removed. */
@@ -176,7 +184,8 @@ export class BackupFolder {
     const content = contentSchema.parse(JSON.parse((await unseal(passphrase, await readFile(path))).toString("utf8")));
     const { folder, digest } = content.metadata;
     const actual = await fileDigest(join(this.metadataPath(folder), DATA)).catch(noneWhenMissing);
-    if (actual !== digest) throw new BackupError("the metadata of the backup are not those that it was made with");
+    if (actual !== digest)
+      throw new BackupError("the metadata of the backup are not those that it was made with: make a new one, or take another");
     return content;
   }
 

@@ -94,7 +94,7 @@ function isMissing(error: unknown): boolean {
 }
 
 /** Is this an error of the operating system with this code? */
-export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
+export function hasCode(error: unknown, ...codes: readonly string[]): error is NodeJS.ErrnoException {
   return error instanceof Error && "code" in error && typeof error.code === "string" && codes.includes(error.code);
 }
 

@@ -18,6 +18,8 @@ const FOLDERS = ["credentials", "metadata", "blobs", "uploads", "trusted"] as co
 type Folder = (typeof FOLDERS)[number];
 
 const SECRET_BYTES = 32;
+/** The file of the metadata store. */
+const DATA = "data.mdb";
 
 export interface DataDirectory {
   /** Absolute paths: the directory itself, and its folders. */
@@ -122,20 +124,38 @@ async function takeLock({ root, metadata }: DataDirectory["paths"]): Promise<Pro
   }
 }
 
-/** Where `restored-directory.ts` makes the metadata of a backup, below `metadata`, until they are whole. */
+/** Where `restored-directory.ts` makes the metadata of a backup, below `metadata`, until they are whole; the folder stays for ever. */
 export const RESTORING = "restoring";
 
+/** Are there metadata of a registry? Throws a `DataDirectoryError` where this user may not look. */
+export async function holdsRegistry(path: string): Promise<boolean> {
+  const { root, metadata } = pathsOf(resolve(path));
+  return isThere(join(metadata, DATA)).catch((error: unknown) => {
+    if (!hasCode(error, "EACCES", "EPERM")) throw error;
+    throw new DataDirectoryError(`${root} may not be read by this user: run this as the registry's user`, { cause: error });
+  });
+}
+
+/** Did a restore into this directory begin that has not come to its end, or was its end lost? */
+export async function isHalfRestored(path: string): Promise<boolean> {
+  const { metadata } = pathsOf(resolve(path));
+  return (await isThere(join(metadata, RESTORING))) && !(await isThere(join(metadata, DATA)));
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return (await stat(path).catch(noneWhenMissing)) !== undefined;
+}
+
 /** A registry that began anew among what a restore left would look like the restored one that has lost everything. */
-async function refuseHalfRestored({ root, metadata }: DataDirectory["paths"]): Promise<void> {
-  if ((await stat(join(metadata, RESTORING)).catch(noneWhenMissing)) === undefined) return;
-  if ((await stat(join(metadata, "data.mdb")).catch(noneWhenMissing)) !== undefined) return;
-  throw new DataDirectoryError(`${root} holds a restore that did not come to its end: empty it, and restore again`);
+async function refuseHalfRestored({ root }: DataDirectory["paths"]): Promise<void> {
+  if (await isHalfRestored(root))
+    throw new DataDirectoryError(`${root} holds a restore that did not come to its end: empty it, and restore again`);
 }
 
 /** Made whole under another name first, so that a crash leaves no half of one. */
 async function makeSecret(metadata: string): Promise<void> {
   const path = join(metadata, "secret");
-  if ((await stat(path).catch(noneWhenMissing)) !== undefined) return;
+  if (await isThere(path)) return;
   const temporary = `${path}.new`;
   await rm(temporary, { force: true });
   const file = await open(temporary, "wx", 0o600);

@@ -1,11 +1,11 @@
-import { copyFile, readdir, rename, rm } from "node:fs/promises";
+import { copyFile, readdir, rename } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Digest } from "../oci/digest.ts";
 import { type BackupContent, BackupError, type BackupFolder } from "./backup-folder.ts";
 import type { BlobStore } from "./blob-store.ts";
 import { noneWhenMissing } from "./claim.ts";
 import { copyVerified, fileDigest } from "./copy-verified.ts";
-import { type DataDirectory, RESTORING, openDataDirectory } from "./data-directory.ts";
+import { type DataDirectory, RESTORING, isHalfRestored, openDataDirectory } from "./data-directory.ts";
 import { blobPath, openFilesystem } from "./filesystem.ts";
 import { openLinkedTree } from "./linked-tree.ts";
 import { openLmdb } from "./lmdb.ts";
@@ -37,8 +37,13 @@ export class RestoredDirectory {
   /** Takes secrets and metadata over into a directory that is empty or not there, and holds it, so that nobody starts over it meanwhile. */
   static async begin(folder: BackupFolder, content: BackupContent, into: string): Promise<RestoredDirectory> {
     const inside = await readdir(into).catch(noneWhenMissing);
-    if (inside !== undefined && inside.length > 0)
-      throw new BackupError(`${into} is not empty: a backup is restored into an empty data directory only`);
+    if (inside !== undefined && inside.length > 0) {
+      throw new BackupError(
+        (await isHalfRestored(into))
+          ? `${into} holds a restore that did not come to its end: empty it, and run it again`
+          : `${into} is not empty: a backup is restored into an empty data directory only`,
+      );
+    }
     // First of all: killed at any later moment, this leaves what no registry begins anew in, with the secrets of another one.
     await makeDurableFolder(stagingIn(join(resolve(into), "metadata")), 0o700);
     await writeSecretFiles(into, content.secrets);
@@ -69,7 +74,7 @@ export class RestoredDirectory {
       await syncFolders(blobs);
       await syncPath(join(stagingIn(metadata), DATA));
       await rename(join(stagingIn(metadata), DATA), join(metadata, DATA));
-      await rm(stagingIn(metadata), { recursive: true });
+      // The folder stays: should the disk lose that name all the same, no registry begins anew here.
       await syncPath(metadata);
     } finally {
       await this.#directory.release();

@@ -23,7 +23,7 @@ test("a registry on a full disk refuses what it cannot keep, loses nothing, read
       secondBackup: done,
       thirdBackup: failed("an earlier backup in the folder is what it was"),
       earlier: done,
-      halfRestored: failed("what is there is no registry"),
+      halfRestored: failed("do not start what is there"),
       wholeRestored: done,
     },
     refusedStart: 1,

@@ -14,6 +14,17 @@ interface Named {
   readonly isFolder: boolean;
 }
 
+interface Paths {
+  readonly from: string;
+  readonly to: string;
+}
+
+/** What a power cut at one moment would leave. */
+export interface Moment {
+  readonly folders: ReadonlyMap<bigint, ReadonlyMap<string, Named>>;
+  readonly files: ReadonlyMap<bigint, Buffer>;
+}
+
 /**
  * What a power cut would leave of folders: what was flushed (fsync(2)) and nothing else, as the file system may have it at worst. A file has
  * the bytes of its last flush, a folder the names. It watches the process from `begin` on, until `end`.
@@ -21,18 +32,21 @@ interface Named {
 export class PowerCut {
   readonly #folders = new Map<bigint, ReadonlyMap<string, Named>>();
   readonly #files = new Map<bigint, Buffer>();
+  readonly #roots: readonly string[];
+  #moments: Moment[] | undefined;
   /** Open descriptors keep the inodes of what is removed from being given to others. */
   readonly #held = new Map<bigint, number>();
   readonly #loses: "unflushed" | "names";
   #unwatch: () => void = () => undefined;
 
-  private constructor(loses: "unflushed" | "names") {
+  private constructor(roots: readonly string[], loses: "unflushed" | "names") {
+    this.#roots = roots;
     this.#loses = loses;
   }
 
   /** `names`: of a disk that flushes files and not folders, against what it says. What is there at first is durable. */
   static async begin(roots: readonly string[], loses: "unflushed" | "names" = "unflushed"): Promise<PowerCut> {
-    const cut = new PowerCut(loses);
+    const cut = new PowerCut(roots, loses);
     for (const root of roots) cut.#takeAll(root);
     await cut.#watch();
     return cut;
@@ -43,29 +57,49 @@ export class PowerCut {
     for (const descriptor of this.#held.values()) fs.closeSync(descriptor);
   }
 
-  /** Writes what is left of a folder to another one. */
-  async leave(folder: string, into: string): Promise<void> {
+  /** From now on it keeps what a power cut after each flush would leave, at worst and where all names are durable at once; `moments` are these. */
+  keepMoments(): void {
+    this.#moments = [];
+  }
+
+  get moments(): readonly Moment[] {
+    return this.#moments ?? [];
+  }
+
+  /** Writes what is left of a folder to another one: now, or at an earlier moment. */
+  async leave(folder: string, into: string, at: Moment = { folders: this.#folders, files: this.#files }): Promise<void> {
     await mkdir(into, { recursive: true });
-    for (const [name, { inode, isFolder }] of this.#folders.get(inodeOf(folder)) ?? []) {
-      const [from, to] = [join(folder, name), join(into, name)];
-      if (isFolder) await this.#leaveFolder(inode, { from, to });
-      else await this.#leaveFile(inode, { from, to });
-    }
+    await this.#leaveNames(inodeOf(folder), { from: folder, to: into }, at);
   }
 
-  async #leaveFolder(inode: bigint, { from, to }: { readonly from: string; readonly to: string }): Promise<void> {
-    const { mode } = fstatSync(this.#held.get(inode) ?? -1);
-    await mkdir(to, { recursive: true, mode });
-    for (const [name, child] of this.#folders.get(inode) ?? []) {
+  async #leaveNames(folder: bigint, { from, to }: Paths, at: Moment): Promise<void> {
+    for (const [name, { inode, isFolder }] of at.folders.get(folder) ?? []) {
       const paths = { from: join(from, name), to: join(to, name) };
-      await (child.isFolder ? this.#leaveFolder(child.inode, paths) : this.#leaveFile(child.inode, paths));
+      const { mode } = fstatSync(this.#held.get(inode) ?? -1);
+      if (isFolder) {
+        await mkdir(paths.to, { recursive: true, mode });
+        await this.#leaveNames(inode, paths, at);
+      } else if (paths.from.endsWith(`/metadata/${DATABASE}`)) await copyFile(paths.from, paths.to);
+      else await writeFile(paths.to, at.files.get(inode) ?? "", { mode });
     }
   }
 
-  async #leaveFile(inode: bigint, { from, to }: { readonly from: string; readonly to: string }): Promise<void> {
-    if (from.endsWith(`/metadata/${DATABASE}`)) return copyFile(from, to);
-    const { mode } = fstatSync(this.#held.get(inode) ?? -1);
-    await writeFile(to, this.#files.get(inode) ?? "", { mode });
+  #keepMoment(): void {
+    if (this.#moments === undefined) return;
+    const files = new Map(this.#files);
+    this.#moments.push({ folders: new Map(this.#folders), files }, { folders: this.#namesNow(), files });
+  }
+
+  /** The names in all folders as they are, flushed or not. */
+  #namesNow(): ReadonlyMap<bigint, ReadonlyMap<string, Named>> {
+    const folders = new Map<bigint, ReadonlyMap<string, Named>>();
+    const look = (path: string): void => {
+      const names = this.#namesIn(path);
+      folders.set(inodeOf(path), names);
+      for (const [name, { isFolder }] of names) if (isFolder) look(join(path, name));
+    };
+    for (const root of this.#roots) look(root);
+    return folders;
   }
 
   #takeAll(path: string): void {
@@ -86,9 +120,13 @@ export class PowerCut {
       return;
     }
     if (this.#loses === "names" && this.#folders.has(ino)) return;
+    this.#folders.set(ino, this.#namesIn(path));
+  }
+
+  #namesIn(path: string): ReadonlyMap<string, Named> {
     // Sockets say only that a process lives.
     const entries = readdirSync(path, { withFileTypes: true }).filter((entry) => entry.isFile() || entry.isDirectory());
-    this.#folders.set(ino, new Map(entries.map((entry) => [entry.name, this.#named(join(path, entry.name), entry.isDirectory())])));
+    return new Map(entries.map((entry) => [entry.name, this.#named(join(path, entry.name), entry.isDirectory())]));
   }
 
   #named(path: string, isFolder: boolean): Named {
@@ -107,7 +145,10 @@ export class PowerCut {
     await any.close();
     const { sync, datasync } = handles;
     const { fsync } = fs;
-    const take = (descriptor: number): void => this.#take(descriptor);
+    const take = (descriptor: number): void => {
+      this.#take(descriptor);
+      this.#keepMoment();
+    };
     handles.sync = async function flushed(this: FileHandle) {
       await sync.call(this);
       take(this.fd);
