@@ -16,7 +16,7 @@ import { packageVersion } from "./version.ts";
 
 const HELP = `Usage: ai-model-registry [recover | backup FOLDER | check-backup FOLDER | restore FOLDER]
 
-Serves the registry in the foreground until SIGTERM or SIGINT. It is configured by the environment and by the YAML file that
+Serves the registry in the foreground until SIGTERM, SIGINT or SIGHUP. It is configured by the environment and by the YAML file that
 REGISTRY_CONFIG names; docs/settings.md lists every setting.
 
 Commands:

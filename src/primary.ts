@@ -138,8 +138,8 @@ function stopSignals(): StopSignals {
     early.abort();
     (count === 1 ? first : second).resolve();
   };
-  process.on("SIGTERM", onSignal);
-  process.on("SIGINT", onSignal);
+  // SIGHUP is a terminal that closes.
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, onSignal);
   return { once: first.promise, twice: second.promise, signal: early.signal };
 }
 

@@ -75,8 +75,7 @@ export function runWorker(): void {
   // The primary is gone. Node's own listener, which comes after this one, would exit.
   process.prependListener("disconnect", die);
   // A terminal and a service manager signal the whole group; alone, a signal has the primary start another worker.
-  process.on("SIGTERM", () => void end());
-  process.on("SIGINT", () => void end());
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, () => void end());
   process.on("message", (message) => {
     const order = orderSchema.parse(message);
     if (order.order === "prepare") {

@@ -249,7 +249,7 @@ async function hammer(url: string, answers: { status: number; close: boolean }[]
 }
 
 describe("SIGTERM", () => {
-  test.each(["SIGTERM", "SIGINT"] as const)("(%s) loses no request of clients under load, and ends with 0", async (signal) => {
+  test.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("(%s) loses no request of clients under load, and ends with 0", async (signal) => {
     const program = start({ WORKERS: "2" });
     const url = await urlOf(program);
     const answers: { status: number; close: boolean }[] = [];
