@@ -60,10 +60,12 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "version",
     "log",
   ],
+  refusal: ["registry", "storage", "config", "start-error"],
   "backup-command": ["registry", "storage", "config", "start-error", "log"],
   main: [
     ...FOLDERS,
     "backup-command",
+    "refusal",
     "config",
     "services",
     "start-error",
