@@ -11,6 +11,7 @@ import type { RefusedRequest } from "../registry/refused-request.ts";
 import { TrustedProxies, plainAddress } from "./client-address.ts";
 import type { Connections } from "./connections.ts";
 import { type ShowError, answerError } from "./errors.ts";
+import { Arrivals } from "./giving-way.ts";
 import { setEdgeHeaders } from "./headers.ts";
 import { Limiter, addressKey, limitOf, namespaceCounted } from "./limits.ts";
 import { observeRequest } from "./observe.ts";
@@ -81,6 +82,7 @@ class RequestEdge {
   readonly #edges: Edges;
   readonly #limiter: Limiter;
   readonly #pace: Pace;
+  readonly #arrivals = new Arrivals();
   readonly #proxies: TrustedProxies;
   readonly #secure: boolean;
 
@@ -99,6 +101,8 @@ class RequestEdge {
     c.set("requestId", requestId);
     c.set("address", this.#proxies.clientOf(peerOf(c), c.req.header("x-forwarded-for")));
     c.set("pace", this.#pace);
+    c.set("arrivals", this.#arrivals);
+    this.#arrivals.note((name) => c.req.header(name));
     setEdgeHeaders(c.env.outgoing, { requestId, secure: this.#secure, closing: this.#edges.draining?.() ?? false });
     if (this.#edges.metrics !== undefined) observeRequest(c, route, this.#edges.metrics);
     if (log.isLevelEnabled("debug")) logWhenAnswered(c, route, log);

@@ -1,5 +1,6 @@
 import type { Readable } from "node:stream";
 import { RegistryError } from "../oci/errors.ts";
+import { givingWay } from "./giving-way.ts";
 import { addressKey } from "./limits.ts";
 import type { Ask } from "./route.ts";
 import type { SlowBodies } from "./slow-bodies.ts";
@@ -29,7 +30,7 @@ export function guardedBody(c: Ask): AsyncIterable<Uint8Array> {
   const atEnd = async (): Promise<void> => {
     if (performance.now() - began > LONG) await c.get("stillStands")?.();
   };
-  return paced(c.env.incoming, c.get("pace"), { address: addressKey(c.get("address")), atEnd });
+  return givingWay(paced(c.env.incoming, c.get("pace"), { address: addressKey(c.get("address")), atEnd }), c.get("arrivals"));
 }
 
 /** Whom a body comes from, and what is asked before it counts as whole. */

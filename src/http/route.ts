@@ -4,6 +4,7 @@ import type { Permission } from "../identity/permission.ts";
 import type { Limited } from "../limits/classes.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import type { Caller } from "../registry/ports.ts";
+import type { Arrivals } from "./giving-way.ts";
 import type { Pace } from "./progress.ts";
 import type { Viewer } from "../ui/frame.ts";
 
@@ -17,6 +18,8 @@ export interface Env {
     address: string;
     /** What a body must keep up, see `progress.ts`. */
     pace: Pace;
+    /** To whom a large body gives way, see `giving-way.ts`. */
+    arrivals: Arrivals;
     /** Throws when the caller would not be let in any more: asked at the end of a body that was long on its way, and while a long list is. */
     stillStands?: () => Promise<void>;
     /** Who looks at a page, behind the gate of the pages. */
