@@ -1,6 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { algorithmOf, digestOf, isDigest } from "../src/oci/digest.ts";
 import { repositoryNameSchema } from "../src/oci/reference.ts";
 import { keys, under } from "../src/storage/keys.ts";
 import { openLmdb } from "../src/storage/lmdb.ts";
@@ -54,12 +55,17 @@ async function orphans(metadata: MetadataStore, root: string): Promise<readonly 
   const records = new Set((await metadata.list(under(keys.blobs(), ALL))).map(({ key }) => String(key[1])));
   const files = await filesBelow(root);
   const blobs = new Set(files.filter((file) => /^blobs\/sha(?:256|512)\//.test(file)).map(digestAt));
+  const rows = new Map((await metadata.list(under(keys.blobContents(), ALL))).map(({ key, value }) => [String(key[1]), value]));
   const pending = [...(await metadata.list(under(keys.treesPending(), ALL))), ...(await metadata.list(under(["model-file-removal"], ALL)))];
   return [
     ...files.filter((file) => !/^(?:blobs\/sha(?:256|512)|trusted)\//.test(file) && !OWN.test(file)),
     ...(await emptyFolders(root)),
     ...[...blobs].filter((digest) => !records.has(digest)).map((digest) => `the file of ${digest}, which has no record`),
-    ...[...records].filter((digest) => !blobs.has(digest)).map((digest) => `the record of ${digest}, which has no file`),
+    ...[...rows.keys()].filter((digest) => !records.has(digest)).map((digest) => `the bytes of ${digest}, which have no record`),
+    ...[...rows].filter(([digest, value]) => !isOf(digest, value)).map(([digest]) => `the row of ${digest}, which holds other bytes`),
+    ...[...records]
+      .filter((digest) => !blobs.has(digest) && !rows.has(digest))
+      .map((digest) => `the record of ${digest}, which has no bytes`),
     ...[...records].filter((digest) => !linked.has(digest)).map((digest) => `the record of ${digest}, which nobody links`),
     ...links
       .map(({ key }) => `${String(key[1])} ${String(key[2])}`)
@@ -67,6 +73,10 @@ async function orphans(metadata: MetadataStore, root: string): Promise<readonly 
       .map((link) => `the link ${link}`),
     ...pending.map(({ key }) => `the row ${key.join(" ")}`),
   ];
+}
+
+function isOf(digest: string, bytes: unknown): boolean {
+  return bytes instanceof Uint8Array && isDigest(digest) && digestOf(bytes, algorithmOf(digest)) === digest;
 }
 
 /** Blobs that manifests name, as `<repository> <digest>`. */

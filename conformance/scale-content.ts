@@ -8,7 +8,7 @@ import { linkRows } from "../src/registry/link-blob.ts";
 import type { Caller } from "../src/registry/ports.ts";
 import { decideManifest } from "../src/registry/push-manifest.ts";
 import { ensureRepository } from "../src/registry/repository.ts";
-import { openFilesystem } from "../src/storage/filesystem.ts";
+import { openBlobs } from "../src/storage/blob-rows.ts";
 import { openLmdb } from "../src/storage/lmdb.ts";
 import type { Change } from "../src/storage/metadata-store.ts";
 import { callerWith } from "../test/support/callers.ts";
@@ -50,7 +50,7 @@ export async function fillStore(
   const metadata = await openLmdb(join(directory, "metadata"));
   try {
     const filler = new Filler(
-      { ...SERVICES, metadata, blobs: await openFilesystem(directory) },
+      { ...SERVICES, metadata, blobs: await openBlobs(directory, metadata) },
       repositoryNameSchema.parse(place.repository),
     );
     await filler.manifests(amounts.manifests, (at) => ({

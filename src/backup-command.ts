@@ -7,9 +7,9 @@ import { type BackupReport, backUp } from "./registry/back-up.ts";
 import { checkBackup, restore } from "./registry/restore.ts";
 import { StartError } from "./start-error.ts";
 import { BackupError, BackupFolder } from "./storage/backup-folder.ts";
+import { openBlobs } from "./storage/blob-rows.ts";
 import { hasCode } from "./storage/claim.ts";
 import { holdsRegistry, openDataDirectory } from "./storage/data-directory.ts";
-import { openFilesystem } from "./storage/filesystem.ts";
 import { openLmdb } from "./storage/lmdb.ts";
 import { readSecretFile } from "./storage/secret-file.ts";
 
@@ -91,7 +91,7 @@ async function makeBackup(folder: BackupFolder, passphrase: string): Promise<Bac
   const { paths } = await openDataDirectory(dataDirectory, { worker: true });
   const metadata = await openLmdb(paths.metadata);
   try {
-    return await backUp({ metadata, blobs: await openFilesystem(paths.root), clock: () => Date.now(), paths }, folder, passphrase);
+    return await backUp({ metadata, blobs: await openBlobs(paths.root, metadata), clock: () => Date.now(), paths }, folder, passphrase);
   } finally {
     await metadata.close();
   }

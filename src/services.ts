@@ -15,8 +15,8 @@ import { RegistryError } from "./oci/errors.ts";
 import { prepareSigningKey } from "./registry/attestation-keys.ts";
 import { type ServiceTokenPlace, placeOfServiceToken } from "./registry/service-token.ts";
 import { createInspector } from "./scan/inspector.ts";
+import { openBlobs } from "./storage/blob-rows.ts";
 import { type DataDirectory, openDataDirectory } from "./storage/data-directory.ts";
-import { openFilesystem } from "./storage/filesystem.ts";
 import { openKeyFiles } from "./storage/key-files.ts";
 import { openIncomingFiles } from "./storage/incoming-files.ts";
 import { openLinkedTree } from "./storage/linked-tree.ts";
@@ -62,11 +62,12 @@ export async function openRegistry(config: Config, port: number, log: Logger, li
   const signing = await openSigningKeys(config, paths.credentials, secretFor);
   const metrics = new MetricSet();
   const settings = settingsOf(config, listening);
-  const metadata = countedMetadata(measuredMetadata(await openMetadata(paths.metadata, log), metrics), settings);
+  const store = await openMetadata(paths.metadata, log);
+  const metadata = countedMetadata(measuredMetadata(store, metrics), settings);
   const services: Services = {
     metadata,
-    blobs: await openFilesystem(paths.root),
-    tree: await openLinkedTree(paths.root),
+    blobs: await openBlobs(paths.root, store),
+    tree: await openLinkedTree(paths.root, store),
     files: openIncomingFiles(paths.root),
     inspector: measuredInspector(createInspector({ log }), metrics),
     signing,

@@ -129,10 +129,10 @@ class Collection {
     const { metadata, blobs } = this.#services;
     if ((await metadata.get(keys.blob(digest))) !== undefined) return false;
     const use = await metadata.get(keys.blobUse(digest));
-    const file = await blobs.stat(digest);
-    return (
-      file !== undefined && file.modifiedAt <= this.#before && condemn(this.#services, digest, { record: undefined, use, size: file.size })
-    );
+    const publishedAt = await blobs.publishedAt(digest);
+    if (publishedAt === undefined || publishedAt > this.#before) return false;
+    const size = (await blobs.stat(digest))?.size ?? 0;
+    return condemn(this.#services, digest, { record: undefined, use, size });
   }
 
   /** Look-ups in memory wait for nothing: requests get their turn between two steps. */

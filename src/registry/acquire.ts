@@ -151,8 +151,7 @@ async function describe(
   { name, path, format, source }: Acquisition,
   copy: TakenFile | AbsentFile,
 ): Promise<Described> {
-  const file = copy.upload === undefined ? undefined : blobs.fileOf(copy.digest);
-  const facts = file === undefined ? undefined : await factsOf(inspector, file, path);
+  const facts = copy.upload === undefined ? undefined : await blobs.inFile(copy.digest, (file) => factsOf(inspector, file, path));
   const config = modelPackConfig({ name, format, facts, diffId: copy.digest });
   const bytes = modelPackManifest({
     config: { digest: digestOf(config), size: config.byteLength },

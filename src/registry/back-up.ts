@@ -4,7 +4,7 @@ import { hasCode } from "../storage/claim.ts";
 import type { DataDirectory } from "../storage/data-directory.ts";
 import type { MetadataStore } from "../storage/metadata-store.ts";
 import { type SecretFiles, readSecretFiles } from "../storage/secret-files.ts";
-import { type KeptBlob, isKept, keptBlobs } from "./kept-blobs.ts";
+import { type KeptBlob, isKept, isSoundRow, keptBlobs } from "./kept-blobs.ts";
 import type { Services } from "./ports.ts";
 import { auditHead } from "./read-audit.ts";
 import { verifyAudit } from "./verify-audit.ts";
@@ -13,7 +13,7 @@ type Needs = Pick<Services, "metadata" | "blobs" | "clock"> & { readonly paths: 
 
 /** What a backup holds, for who made it. */
 export type BackupReport = Pick<BackupContent, "takenAt" | "audit" | "blobs" | "lost"> & {
-  /** Blobs that were copied just now; the others were there from an earlier one. */
+  /** Blobs whose files were copied just now; the others were there from an earlier one, or are rows of the metadata. */
   readonly copied: number;
 };
 
@@ -104,8 +104,8 @@ async function copyBlobs(needs: Needs, folder: BackupFolder, metadata: MetadataS
   const lost: Digest[] = [];
   let [copied, isOutdated] = [0, false];
   for await (const blob of keptBlobs(metadata)) {
-    const outcome = await copyBlob(needs, folder, blob);
-    if (outcome === "collected") isOutdated = true;
+    const outcome = (await lookAtRow(needs, metadata, blob)) ?? (await copyBlob(needs, folder, blob));
+    if (outcome === "outdated") isOutdated = true;
     else if (outcome === "lost") lost.push(blob.digest);
     else total.count += 1;
     if (outcome === "copied") copied += 1;
@@ -114,24 +114,29 @@ async function copyBlobs(needs: Needs, folder: BackupFolder, metadata: MetadataS
   return { total, lost, copied, isOutdated };
 }
 
+/** Of a blob, in a copy of the metadata; `outdated` when that is too old. */
+type Outcome = "there" | "copied" | "lost" | "outdated";
+
+/** One whose bytes are a row is copied with the metadata; undefined for one that is a file. */
+async function lookAtRow({ metadata: now }: Needs, copy: MetadataStore, { digest }: KeptBlob): Promise<Outcome | undefined> {
+  const isSound = await isSoundRow(copy, digest);
+  if (isSound !== false) return isSound && "there";
+  // Somebody may have pushed the right bytes since.
+  return (await isSoundRow(now, digest)) === false ? "lost" : "outdated";
+}
+
 /** What was damaged when it was recorded so may be right by now, and the other way round: its bytes decide. */
-async function copyBlob(
-  needs: Needs,
-  folder: BackupFolder,
-  { digest, size }: KeptBlob,
-): Promise<"there" | "copied" | "lost" | "collected"> {
+async function copyBlob(needs: Needs, folder: BackupFolder, { digest, size }: KeptBlob): Promise<Outcome> {
   if (await folder.hasBlob(digest, size)) return "there";
-  const path = needs.blobs.fileOf(digest);
-  if (path === undefined) throw new BackupError("blobs that are no files on this machine are for their own service to back up");
   for (let tries = 0; tries < 2; tries += 1) {
     try {
-      return (await folder.addBlob(digest, path)) ? "copied" : "lost";
+      return (await needs.blobs.inFile(digest, (path) => folder.addBlob(digest, path))) ? "copied" : "lost";
     } catch (error) {
       if (hasCode(error, "EIO") && error.syscall === "read") throw unreadable(digest, error);
       if (!hasCode(error, "ENOENT")) throw error;
     }
     // It may have been collected, and pushed again, since.
-    if (!(await isKept(needs.metadata, digest))) return "collected";
+    if (!(await isKept(needs.metadata, digest))) return "outdated";
   }
   return "lost";
 }

@@ -4,7 +4,7 @@ import { keys, under } from "../storage/keys.ts";
 import type { Put } from "../storage/metadata-store.ts";
 import { rowsOf } from "./ordered-rows.ts";
 import type { Services } from "./ports.ts";
-import { type RuntimeFolder, pendingFolder, syncRuntimeFolders } from "./runtime-folders.ts";
+import { type RuntimeFolder, orderedFolder, pendingFolder, syncRuntimeFolders } from "./runtime-folders.ts";
 
 /** The folders of `trusted/` that a blob may be in. A change of its damage takes `put` along, and `syncFolders` follows it. */
 export interface BlobFolders {
@@ -20,6 +20,18 @@ const PAGE = 256;
 
 /** Finds the manifests that name a blob, in every repository that holds it. */
 export async function foldersOf(services: Pick<Services, "metadata" | "tree" | "clock" | "newId">, digest: Digest): Promise<BlobFolders> {
+  const folders = await foldersWith(services, digest);
+  const pending = services.newId();
+  return { folders, put: folders.map((folder) => pendingFolder(services, folder, pending)), pending };
+}
+
+/** The rows that order the folders of a blob, for a change after which nobody follows them at once. */
+export async function orderedFoldersOf(services: Pick<Services, "metadata" | "clock" | "newId">, digest: Digest): Promise<readonly Put[]> {
+  const id = services.newId();
+  return (await foldersWith(services, digest)).map((folder) => orderedFolder(services, folder, id));
+}
+
+async function foldersWith(services: Pick<Services, "metadata">, digest: Digest): Promise<readonly RuntimeFolder[]> {
   const folders: RuntimeFolder[] = [];
   for await (const { key } of rowsOf(services, [under(keys.blobRepositories(digest), PAGE)])) {
     const repository = repositoryNameSchema.parse(key[2]);
@@ -27,8 +39,7 @@ export async function foldersOf(services: Pick<Services, "metadata" | "tree" | "
       if (folders.length < MAX_FOLDERS) folders.push({ repository, manifest: digestSchema.parse(edge.key.at(-1)) });
     }
   }
-  const pending = services.newId();
-  return { folders, put: folders.map((folder) => pendingFolder(services, folder, pending)), pending };
+  return folders;
 }
 
 /** Makes the folders what the serving decision and the damage say now. */

@@ -2,7 +2,7 @@ import { type Digest, algorithmOf } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
-import type { Change, Put } from "../storage/metadata-store.ts";
+import type { Change, Key, Put } from "../storage/metadata-store.ts";
 import { type IncomingChunk, appendUpload, whenFree } from "./append-upload.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type BlobFolders, foldersOf, syncFolders } from "./blob-folders.ts";
@@ -111,12 +111,18 @@ export async function linkVerified(
       ...change,
       expect: [...change.expect, ...expect],
       put: [...change.put, ...put, ...nameRows(verified), ...(folders?.put ?? [])],
+      remove: [...change.remove, ...replacedRows(digest, heals)],
     },
     result: folders,
   };
 }
 
 const NOTHING = { expect: [], put: [] } as const;
+
+/** The file is what was found right; a row of the same digest would go before it. */
+function replacedRows(digest: Digest, heals: boolean): readonly Key[] {
+  return heals ? [keys.blobContent(digest)] : [];
+}
 
 /** What was pushed by sha512 is known by both of its names from now on, so that revoked content is known again under either (RULES 13). */
 function nameRows({ digest, sha256 }: Verified): readonly Put[] {

@@ -1,4 +1,5 @@
-import { type Digest, digestSchema } from "../oci/digest.ts";
+import { type Digest, algorithmOf, digestOf, digestSchema } from "../oci/digest.ts";
+import { rowOf } from "../storage/blob-rows.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { MetadataStore } from "../storage/metadata-store.ts";
 import { blobRecord } from "../storage/records.ts";
@@ -25,4 +26,10 @@ export async function* keptBlobs(metadata: MetadataStore): AsyncGenerator<KeptBl
 export async function isKept(metadata: MetadataStore, digest: Digest): Promise<boolean> {
   const entry = await metadata.get(keys.blob(digest));
   return entry !== undefined && blobRecord.parse(entry.value).status === "present";
+}
+
+/** Of a blob whose bytes are a row: are they those of its digest? Undefined for one that is a file. */
+export async function isSoundRow(metadata: MetadataStore, digest: Digest): Promise<boolean | undefined> {
+  const row = await rowOf(metadata, digest);
+  return row && digestOf(row, algorithmOf(digest)) === digest;
 }

@@ -81,10 +81,8 @@ export class ModelInsides {
 
   async #read<T>(digest: Digest, look: (path: string) => Promise<T | Unreadable>): Promise<Reading<T>> {
     const { blobs, log } = this.#services;
-    const path = blobs.fileOf(digest);
-    if (path === undefined) return passing("the storage keeps it in no file that can be looked into");
     try {
-      return { result: await look(path), isLasting: true };
+      return { result: await blobs.inFile(digest, look), isLasting: true };
     } catch (error) {
       // It is not the file's fault, and may be otherwise the next time.
       if (error instanceof InspectionError) return passing(error.message);

@@ -1,15 +1,18 @@
 import { type Digest, digestOf } from "../oci/digest.ts";
+import { RegistryError } from "../oci/errors.ts";
 import type { RepositoryName } from "../oci/reference.ts";
+import { MAX_BLOB_ROW } from "../storage/blob-rows.ts";
 import { keys } from "../storage/keys.ts";
 import type { Entry, Expectation, Put } from "../storage/metadata-store.ts";
 import { linkRecord } from "../storage/records.ts";
+import { orderedFoldersOf } from "./blob-folders.ts";
 import { linkRows } from "./link-blob.ts";
 import type { Services } from "./ports.ts";
-import { blobGrounds } from "./remove-blob.ts";
+import { type BlobGrounds, blobGrounds } from "./remove-blob.ts";
 
 type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId">;
 
-/** Rows and expectations by which a change links blobs that the registry itself wrote. */
+/** Rows and expectations by which a change writes and links blobs of the registry's own. */
 export interface OwnBlobs {
   readonly expect: readonly Expectation[];
   readonly put: readonly Put[];
@@ -19,8 +22,9 @@ export interface OwnBlobs {
 export const REGISTRY_ITSELF = "system:registry";
 
 /**
- * Publishes small blobs that the registry itself writes; they become visible with the change that takes the rows. A link that somebody
- * else made to the same bytes becomes the registry's own, so that nobody deletes it, unless they are written for somebody (`by`).
+ * Writes small blobs of the registry's own with the change that takes the rows: their bytes are rows, too, in the place of whatever is damaged
+ * or lost. A link that somebody else made to the same bytes becomes the registry's own, so that nobody deletes it, unless they are written
+ * for somebody (`by`).
  */
 export async function publishOwnBlobs(
   needs: Needs,
@@ -29,8 +33,8 @@ export async function publishOwnBlobs(
   by: string = REGISTRY_ITSELF,
 ): Promise<OwnBlobs> {
   const distinct = new Map(contents.map((bytes) => [digestOf(bytes), bytes]));
-  // At once, so that they share what the disk does to make them durable.
-  const rows = await Promise.all([...distinct].map(([digest, bytes]) => publishOwnBlob(needs, repository, { digest, bytes, by })));
+  const rows: OwnBlobs[] = [];
+  for (const [digest, bytes] of distinct) rows.push(await publishOwnBlob(needs, repository, { digest, bytes, by }));
   return { expect: rows.flatMap(({ expect }) => expect), put: rows.flatMap(({ put }) => put) };
 }
 
@@ -39,14 +43,26 @@ async function publishOwnBlob(
   repository: RepositoryName,
   { digest, bytes, by }: { readonly digest: Digest; readonly bytes: Uint8Array; readonly by: string },
 ): Promise<OwnBlobs> {
+  if (bytes.byteLength > MAX_BLOB_ROW) throw new RegistryError("INTERNAL");
   const grounds = await blobGrounds(needs, digest);
-  const isIntact = grounds.record?.damaged === false;
+  const isThere = await isIntact(needs, grounds, digest, bytes.byteLength);
   const link = await needs.metadata.get(keys.link(repository, digest));
   const linked = { key: keys.link(repository, digest), version: link?.version ?? ("absent" as const) };
-  if (isIntact && isHeldFor(by, link)) return { expect: [linked], put: [] };
-  if (!isIntact) await needs.blobs.put(digest, bytes);
-  const put = linkRows(repository, digest, { size: bytes.byteLength, by, at: needs.clock(), isThere: isIntact });
+  if (isThere && isHeldFor(by, link)) return { expect: [linked], put: [] };
+  const written = isThere ? [] : await contentRows(needs, grounds, digest, bytes);
+  const put = [...written, ...linkRows(repository, digest, { size: bytes.byteLength, by, at: needs.clock(), isThere })];
   return { expect: [linked, ...grounds.expect], put };
+}
+
+/** Is there a blob that is neither damaged, as far as is known, nor cut or lost? */
+async function isIntact({ blobs }: Needs, { record }: BlobGrounds, digest: Digest, size: number): Promise<boolean> {
+  return record?.damaged === false && (await blobs.stat(digest))?.size === size;
+}
+
+/** The row of the bytes; with the folders of `trusted/` that get them back where they were damaged (RULES 15). */
+async function contentRows(needs: Needs, { record }: BlobGrounds, digest: Digest, bytes: Uint8Array): Promise<readonly Put[]> {
+  const folders = record?.damaged === true ? await orderedFoldersOf(needs, digest) : [];
+  return [{ key: keys.blobContent(digest), value: bytes }, ...folders];
 }
 
 /** Is there a link that need not change: any, or for the registry itself its own? */

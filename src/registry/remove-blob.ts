@@ -78,7 +78,7 @@ export async function finishRemoval(needs: Needs, digest: Digest): Promise<boole
   const outcome = await needs.metadata.commit({
     expect: [{ key, version: condemned.version }],
     put: [],
-    remove: [key, keys.blobUse(digest)],
+    remove: [key, keys.blobUse(digest), keys.blobContent(digest)],
     audit: [event(needs, "blob.collect", digest, record.size)],
   });
   return outcome === "committed";

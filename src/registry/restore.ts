@@ -4,7 +4,7 @@ import type { MetadataStore } from "../storage/metadata-store.ts";
 import { RestoredDirectory } from "../storage/restored-directory.ts";
 import { auditEvent } from "./audit-event.ts";
 import { soundHead } from "./back-up.ts";
-import { keptBlobs } from "./kept-blobs.ts";
+import { isSoundRow, keptBlobs } from "./kept-blobs.ts";
 import type { Services } from "./ports.ts";
 import { endSessions, orderFolders } from "./restored-rows.ts";
 import { SYSTEM } from "./system-actor.ts";
@@ -50,7 +50,9 @@ export async function checkBackup(folder: BackupFolder, passphrase: string): Pro
   try {
     await soundContent(metadata, content);
     const lost = new Set<string>(content.lost);
-    for await (const { digest } of keptBlobs(metadata)) if (!lost.has(digest) && !(await folder.holds(digest))) throw wrongBytes(digest);
+    for await (const { digest } of keptBlobs(metadata)) {
+      if (!lost.has(digest) && !((await isSoundRow(metadata, digest)) ?? (await folder.holds(digest)))) throw wrongBytes(digest);
+    }
     return content;
   } finally {
     await metadata.close();
@@ -79,8 +81,10 @@ async function takeContent(needs: Needs, directory: RestoredDirectory, content: 
   const services = { ...needs, ...directory.stores };
   await soundContent(services.metadata, content);
   const lost = new Set<string>(content.lost);
-  for await (const { digest } of keptBlobs(services.metadata))
-    if (!lost.has(digest) && !(await directory.takeBlob(digest))) throw wrongBytes(digest);
+  for await (const { digest } of keptBlobs(services.metadata)) {
+    if (!lost.has(digest) && !((await isSoundRow(services.metadata, digest)) ?? (await directory.takeBlob(digest))))
+      throw wrongBytes(digest);
+  }
   await recordRestore(services, content);
   // Out of service, as every damaged blob is, until somebody pushes the right bytes.
   for (const digest of content.lost) await verifyBlob(services, digest);

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { RegistryError } from "../oci/errors.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
@@ -40,6 +41,21 @@ export async function giveWay({ metadata, clock }: Needs, repository: Repository
     throw new RegistryError("UNAVAILABLE", message, { headers: { "Retry-After": "1" } });
   }
   return { key, version: entry?.version ?? "absent" };
+}
+
+/** How often (ms) what nobody waits for looks whether the way is free. */
+const PAUSE = 50;
+
+/** The same for a job: waits for the revocation instead of failing. */
+export async function waitForWay(needs: Needs, repository: RepositoryName): Promise<Expectation> {
+  for (let waited = 0; waited < HOLD; waited += PAUSE) {
+    const way = await giveWay(needs, repository).catch((error: unknown) => {
+      if (!(error instanceof RegistryError)) throw error;
+    });
+    if (way !== undefined) return way;
+    await sleep(PAUSE);
+  }
+  return giveWay(needs, repository);
 }
 
 /** The row is operational: it comes and goes without an audit event. */

@@ -40,6 +40,11 @@ export function pendingFolder({ tree, clock }: Pick<Needs, "tree" | "clock">, fo
   return { key: rowOf(folder, id), value: { v: 1, at: clock(), process: tree.process } };
 }
 
+/** The row by which nobody holds a folder: the job that repairs them makes it right, for a change that is not followed by whoever made it. */
+export function orderedFolder({ clock }: Pick<Needs, "clock">, folder: RuntimeFolder, id: string): Put {
+  return { key: rowOf(folder, id), value: { v: 1, at: clock(), process: NOBODY } };
+}
+
 function rowOf({ repository, manifest }: RuntimeFolder, id: string): Key {
   return keys.treePending(repository, manifest, id);
 }

@@ -9,6 +9,7 @@ import { decideAndCommit } from "./commit.ts";
 import { rowsOf } from "./ordered-rows.ts";
 import type { Services } from "./ports.ts";
 import { addStatements, rootsOf } from "./reach.ts";
+import { waitForWay } from "./right-of-way.ts";
 import { findManifest } from "./serving.ts";
 import { statementSigner } from "./sign.ts";
 import { listingOf } from "./statement-rows.ts";
@@ -47,8 +48,9 @@ export async function signUnsigned(services: SigningServices, at: LinkAt): Promi
     const entry = await services.metadata.get(key);
     const link = entry && statementRecord.parse(entry.value);
     if (entry === undefined || link === undefined || !isUnsigned(link)) return { result: false };
+    const way = await waitForWay(services, at.repository);
     const change = await decided(services, at, { ...link, sequence: at.sequence, unsigned: link.manifest });
-    return { change: { ...change, expect: [...change.expect, { key, version: entry.version }] }, result: true };
+    return { change: { ...change, expect: [...change.expect, { key, version: entry.version }, way] }, result: true };
   });
 }
 

@@ -18,10 +18,11 @@ export type TensorManifestResult = Awaited<ReturnType<Services["inspector"]["ver
  */
 export async function verifyTensorManifest(services: Needs, { details }: FoundModel): Promise<TensorManifestResult> {
   if (details === undefined || details.tensorManifest.path === "") return { outcome: "skipped" };
-  const stored = await services.blobs.stat(details.blob);
-  const file = services.blobs.fileOf(details.blob);
-  if (file === undefined || stored?.size !== details.size) throw new RegistryError("CONFLICT", "model integrity verification failed");
-  return services.inspector.verify(file, details.filename, await recordedManifest(services, details));
+  const { blobs, inspector } = services;
+  const stored = await blobs.stat(details.blob);
+  if (stored?.size !== details.size) throw new RegistryError("CONFLICT", "model integrity verification failed");
+  const manifest = await recordedManifest(services, details);
+  return blobs.inFile(details.blob, (file) => inspector.verify(file, details.filename, manifest));
 }
 
 /** The manifest's bytes, if they are those whose digest was recorded. */

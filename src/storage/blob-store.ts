@@ -33,15 +33,18 @@ export class StorageFullError extends Error {
 }
 
 /**
- * Where blob bytes live. A driver holds no policy and never shows a blob before `publish`.
+ * Where blob bytes live. A driver holds no policy and never shows a blob before `publish`, or before the change that links it where the
+ * registry itself wrote it (`blob-rows.ts`).
  *
  * An upload is a staged file that only ever grows: nothing rewrites or cuts its bytes, so a hash of a prefix stays right.
  * One writer at a time: `append` claims the upload and throws `UploadBusyError` when another holds it; the claim of a
  * process that died is void.
  */
 export interface BlobStore {
-  /** Size in bytes of a published blob, and since when it has been there as it is (epoch, ms). */
-  stat(digest: Digest): Promise<{ readonly size: number; readonly modifiedAt: number } | undefined>;
+  /** Size in bytes of a published blob. */
+  stat(digest: Digest): Promise<{ readonly size: number } | undefined>;
+  /** Since when a blob that `list` tells of has been there as it is (epoch, ms). */
+  publishedAt(digest: Digest): Promise<number | undefined>;
   /** The bytes of a published blob, or a part of them; rejects with code ENOENT when there is none. */
   open(digest: Digest, range?: ByteRange): Promise<BlobStream>;
   /** Begins an empty upload under an id that the caller chose (letters, digits, `-`, `_`, `.`, at most 128). */
@@ -63,8 +66,8 @@ export interface BlobStore {
    * Whoever has the file open and writes to it changes nothing about the clone.
    */
   clone(upload: string, fd: number): Promise<boolean>;
-  /** Where a published blob lies on this machine, for a program that reads files; undefined when the driver keeps no files. */
-  fileOf(digest: Digest): string | undefined;
+  /** Lends a file that has the bytes of a published blob, for a program that reads files; it may be gone as soon as `use` is done. */
+  inFile<T>(digest: Digest, use: (path: string) => Promise<T>): Promise<T>;
   /**
    * Shows an upload's bytes under their digest: fsync, link, fsync of the folder. The upload itself stays until `discard`, so that
    * a crash before the metadata is committed loses nothing. With `replace` an existing (damaged) blob is atomically replaced,
@@ -72,20 +75,16 @@ export interface BlobStore {
    * now, it is a `RangeError` and nothing is shown.
    */
   publish(upload: string, digest: Digest, options?: { readonly replace?: boolean; readonly size?: number }): Promise<void>;
-  /**
-   * Shows small bytes under their digest, durable when it resolves, in the place of whatever is there. The caller has computed the digest.
-   */
-  put(digest: Digest, bytes: Uint8Array): Promise<void>;
   /** Forgets an upload; one that does not exist is fine. Throws `UploadBusyError` while somebody writes to it. */
   discard(upload: string): Promise<void>;
   /**
-   * Removes a published blob if `still` holds; one that does not exist is fine. Between the question and the removal no other removal
+   * Removes what `publish` has put under a digest if `still` holds; one that does not exist is fine. Between the question and the removal no other removal
    * comes, in any process, and a slow one cannot take what was published after `still` began to say no.
    */
   remove(digest: Digest, still: () => Promise<boolean>): Promise<void>;
   /** Bytes that may still be written before only the reserve is left, for what the registry itself has to write; not above zero: none. */
   room(): Promise<number>;
-  /** All published blobs, by digest. */
+  /** All blobs that `publish` has put there, by digest. */
   list(after?: Digest): AsyncIterable<Digest>;
   /** All uploads, in no order. */
   listStaged(): AsyncIterable<string>;

@@ -12,8 +12,7 @@ import { makeRemovalToken, takeRemovalToken } from "./removal-token.ts";
 import { Room } from "./room.ts";
 import { DATA, StagingFolders } from "./staging-folders.ts";
 import { syncPath } from "./sync.ts";
-import { nameUnderWay, removeLeftovers } from "./under-way.ts";
-import { type WritableFile, openWritable, writeAll } from "./writable-file.ts";
+import { type WritableFile, openWritable } from "./writable-file.ts";
 
 export interface FilesystemOptions {
   /** How files are opened to be written; for a file system that is reached in another way than by paths of this machine. */
@@ -33,8 +32,6 @@ const SMALL = 1024 ** 2;
 const REPLACEMENT = "replacement";
 /** What says that there is no clone here: file systems without them, two file systems, or a machine without /proc. */
 const NO_CLONE = ["ENOTSUP", "EOPNOTSUPP", "EXDEV", "EINVAL", "ENOSYS", "ENOTTY", "ENOENT", "EPERM", "EACCES"] as const;
-/** Bytes on their way to their digest without an upload, in `uploads`; no upload has such an id. */
-const WRITTEN = "+blob.";
 
 /**
  * Blobs as files: `blobs/<algorithm>/<2 hex>/<hex>` and `uploads/<id>/data`, which its writer renames while it writes (`claim.ts`).
@@ -48,7 +45,6 @@ export async function openFilesystem(
   const [blobs, uploads] = [join(root, "blobs"), join(root, "uploads")];
   await mkdir(blobs, { recursive: true, mode: PRIVATE_FOLDER });
   await mkdir(uploads, { recursive: true, mode: PRIVATE_FOLDER });
-  await removeLeftovers(uploads, WRITTEN);
   await makeRemovalToken(blobs);
   return new Filesystem(blobs, uploads, { openFile, sync, folders: await StagingFolders.in(uploads, openFile) });
 }
@@ -76,10 +72,14 @@ class Filesystem implements BlobStore {
     this.#room = new Room(blobs);
   }
 
-  async stat(digest: Digest): Promise<{ readonly size: number; readonly modifiedAt: number } | undefined> {
+  async stat(digest: Digest): Promise<{ readonly size: number } | undefined> {
     const found = lookAt(this.#pathOf(digest));
+    return found && { size: found.size };
+  }
+
+  async publishedAt(digest: Digest): Promise<number | undefined> {
     // Not mtime, which is older than the publishing of bytes that were staged a while ago.
-    return found && { size: found.size, modifiedAt: found.ctimeMs };
+    return lookAt(this.#pathOf(digest))?.ctimeMs;
   }
 
   async open(digest: Digest, range: ByteRange = WHOLE): Promise<BlobStream> {
@@ -144,8 +144,8 @@ class Filesystem implements BlobStore {
     });
   }
 
-  fileOf(digest: Digest): string {
-    return this.#pathOf(digest);
+  async inFile<T>(digest: Digest, use: (path: string) => Promise<T>): Promise<T> {
+    return use(this.#pathOf(digest));
   }
 
   async publish(
@@ -165,22 +165,6 @@ class Filesystem implements BlobStore {
         await this.#sync(dirname(target));
       }),
     );
-  }
-
-  async put(digest: Digest, bytes: Uint8Array): Promise<void> {
-    const target = this.#pathOf(digest);
-    const written = join(this.#uploads, nameUnderWay(WRITTEN));
-    await full(async () => {
-      try {
-        await this.#writeDurably(written, bytes);
-        await this.#makeFolder(dirname(target));
-        renameSync(written, target);
-      } catch (error) {
-        await rm(written, { force: true });
-        throw error;
-      }
-      await this.#sync(dirname(target));
-    });
   }
 
   async discard(upload: string): Promise<void> {
@@ -247,16 +231,6 @@ class Filesystem implements BlobStore {
     makeUnlessThere(folder);
     await this.#sync(dirname(folder));
     this.#durable.add(folder);
-  }
-
-  async #writeDurably(path: string, bytes: Uint8Array): Promise<void> {
-    const file = this.#openFile(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, PUBLISHED);
-    try {
-      await writeAll(file, [bytes], 0);
-    } finally {
-      file.close();
-    }
-    await this.#sync(path);
   }
 }
 

@@ -52,6 +52,7 @@ import type { Key, KeyRange } from "./metadata-store.ts";
  *   link-use/<repo>/<d>             * when somebody last relied on a link that was no longer new
  *   blob-repository/<d>/<repo>        the same, by blob
  *   blob/<d>                          a published blob; whoever publishes it puts it
+ *   blob-content/<d>                  the bytes of one that the registry itself wrote; of one that has no such row they are a file
  *   blob-use/<d>                      when a repository last began or ceased to hold a blob that was there already; puts do not hinder each other
  *   blob-damage/<d>                 * what was found of a blob, which counts while its record says that it is damaged
  *   blob-name/<d>                     the other name of bytes that were pushed by sha512 once, for either name; it stays when the blob goes
@@ -267,6 +268,8 @@ export const keys = {
   blobRepositories: (blob: Digest): Key => ["blob-repository", blob],
   blob: (blob: Digest): Key => ["blob", blob],
   blobs: (): Key => ["blob"],
+  blobContent: (blob: Digest): Key => ["blob-content", blob],
+  blobContents: (): Key => ["blob-content"],
   blobUse: (blob: Digest): Key => ["blob-use", blob],
   blobDamage: (blob: Digest): Key => ["blob-damage", blob],
   blobDamages: (): Key => ["blob-damage"],

@@ -1,9 +1,10 @@
 import { createHash } from "node:crypto";
 import { constants } from "node:fs";
-import { chmod, copyFile, link, mkdir, opendir, rename, rm, rmdir, stat } from "node:fs/promises";
+import { chmod, copyFile, link, mkdir, opendir, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Digest, algorithmOf, encodedOf } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
+import { type BlobRows, rowOf } from "./blob-rows.ts";
 import { StorageFullError } from "./blob-store.ts";
 import { THIS_PROCESS, hasCode, isAlive, noneWhenMissing } from "./claim.ts";
 import { blobPath } from "./filesystem.ts";
@@ -24,7 +25,7 @@ const MAX_TRIES = 16;
 const MOVED_MEANWHILE = ["ENOENT", "ENOTEMPTY", "EEXIST"] as const;
 
 /** The tree `trusted/` of a data directory. Any number of processes of one machine may open it; what those left under way that have ended goes. */
-export async function openLinkedTree(root: string): Promise<RuntimeTree> {
+export async function openLinkedTree(root: string, rows: BlobRows): Promise<RuntimeTree> {
   const uploads = join(root, "uploads");
   await removeLeftovers(uploads, REMOVED);
   for await (const { name } of await opendir(uploads)) {
@@ -32,7 +33,7 @@ export async function openLinkedTree(root: string): Promise<RuntimeTree> {
     await removeLeftovers(join(uploads, name), "");
     await removeIfEmpty(join(uploads, name));
   }
-  return new LinkedTree(root);
+  return new LinkedTree(root, rows);
 }
 
 class LinkedTree implements RuntimeTree {
@@ -40,8 +41,10 @@ class LinkedTree implements RuntimeTree {
   readonly #blobs: string;
   readonly #uploads: string;
   readonly #trusted: string;
+  readonly #rows: BlobRows;
 
-  constructor(root: string) {
+  constructor(root: string, rows: BlobRows) {
+    this.#rows = rows;
     [this.#blobs, this.#uploads, this.#trusted] = [join(root, "blobs"), join(root, "uploads"), join(root, "trusted")];
   }
 
@@ -104,7 +107,9 @@ class LinkedTree implements RuntimeTree {
         if (!folders.has(parent)) await makeFolder(parent);
         folders.add(parent);
       }
-      await linkOrCopy(blobPath(this.#blobs, blob), target);
+      const row = await rowOf(this.#rows, blob);
+      if (row === undefined) await linkOrCopy(blobPath(this.#blobs, blob), target);
+      else await writeCopy(row, target);
     }
     for (const made of folders) await syncPath(made);
   }
@@ -171,9 +176,19 @@ async function linkOrCopy(blob: string, target: string): Promise<void> {
     // A file system bounds the links of one file (65 000 on ext4), and a tokenizer may well be in more artifacts.
     if (!hasCode(error, "EMLINK")) throw error;
     await copyFile(blob, target, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
-    await chmod(target, READ_ONLY);
-    await syncPath(target);
+    await makeReadable(target);
   }
+}
+
+async function writeCopy(bytes: Uint8Array, target: string): Promise<void> {
+  await writeFile(target, bytes, { flag: "wx" });
+  await makeReadable(target);
+}
+
+/** Makes a file durable that all may read, whatever the umask has taken away, and nobody may change. */
+async function makeReadable(file: string): Promise<void> {
+  await chmod(file, READ_ONLY);
+  await syncPath(file);
 }
 
 async function removeIfEmpty(folder: string): Promise<boolean> {

@@ -2,11 +2,12 @@ import { copyFile, readdir, rename } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Digest } from "../oci/digest.ts";
 import { type BackupContent, BackupError, type BackupFolder } from "./backup-folder.ts";
+import { openBlobs } from "./blob-rows.ts";
 import type { BlobStore } from "./blob-store.ts";
 import { noneWhenMissing } from "./claim.ts";
 import { copyVerified, fileDigest } from "./copy-verified.ts";
 import { type DataDirectory, RESTORING, isHalfRestored, openDataDirectory } from "./data-directory.ts";
-import { blobPath, openFilesystem } from "./filesystem.ts";
+import { blobPath } from "./filesystem.ts";
 import { openLinkedTree } from "./linked-tree.ts";
 import { openLmdb } from "./lmdb.ts";
 import type { MetadataStore } from "./metadata-store.ts";
@@ -51,9 +52,7 @@ export class RestoredDirectory {
     try {
       const { root, metadata } = directory.paths;
       await takeMetadata(folder, content, stagingIn(metadata));
-      const blobs = await openFilesystem(root);
-      const tree = await openLinkedTree(root);
-      return new RestoredDirectory({ metadata: await openLmdb(stagingIn(metadata)), blobs, tree }, directory, folder);
+      return new RestoredDirectory(await openStores(root, stagingIn(metadata)), directory, folder);
     } catch (error) {
       await directory.release();
       throw error;
@@ -85,6 +84,16 @@ export class RestoredDirectory {
   async abandon(): Promise<void> {
     await this.stores.metadata.close();
     await this.#directory.release();
+  }
+}
+
+async function openStores(root: string, staging: string): Promise<Stores> {
+  const metadata = await openLmdb(staging);
+  try {
+    return { metadata, blobs: await openBlobs(root, metadata), tree: await openLinkedTree(root, metadata) };
+  } catch (error) {
+    await metadata.close();
+    throw error;
   }
 }
 

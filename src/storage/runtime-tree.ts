@@ -1,14 +1,14 @@
 import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 
-/** One file of a trusted manifest: its checked relative path below the manifest's folder, and the blob that it is a link to. */
+/** One file of a trusted manifest: its checked relative path below the manifest's folder, and the blob whose bytes it has. */
 export interface RuntimeFile {
   readonly path: string;
   readonly blob: Digest;
 }
 
 /**
- * The tree that a runtime may mount: `trusted/<repository>/<algorithm>-<hex>/<path>`, hard links to published blobs.
+ * The tree that a runtime may mount: `trusted/<repository>/<algorithm>-<hex>/<path>`, hard links to published blobs, and copies of those that are no files.
  * Holds no policy: promotion links, revocation unlinks.
  */
 export interface RuntimeTree {

@@ -31,6 +31,7 @@ import {
   repository,
   sparing,
   unlink,
+  writeOwn,
 } from "./garbage.ts";
 
 const COLLECT = new URL("process/collect.ts", import.meta.url);
@@ -373,6 +374,8 @@ describe("pushes, deletions and collections at once", () => {
     absent: async () => {},
     orphan: async (content: string) => orphan(stores, content),
     linked: async (content: string) => push(stores, A, content),
+    written: async (content: string) => writeOwn(stores, A, content),
+    "written and unlinked": async (content: string) => unlink(stores, A, await writeOwn(stores, A, content)),
     uploaded: async (content: string) => pushUnnamed(stores, A, content),
     deleted: async (content: string) => ceaseToName(stores, A, await push(stores, A, content)),
     unlinked: async (content: string) => unlink(stores, A, await push(stores, A, content)),
@@ -386,6 +389,7 @@ describe("pushes, deletions and collections at once", () => {
   const ACTORS = {
     push: async (on: Stores, content: string) => push(on, A, content),
     "push elsewhere": async (on: Stores, content: string) => push(on, B, content),
+    write: async (on: Stores, content: string) => writeOwn(on, A, content),
     upload: async (on: Stores, content: string) => pushUnnamed(on, A, content),
     name: async (on: Stores, content: string) => beginToName(sparing(on, -HOUR), A, digestOf(content)),
     unname: async (on: Stores, content: string) => ceaseToName(on, A, digestOf(content)),

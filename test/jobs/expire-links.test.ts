@@ -187,7 +187,7 @@ describe("the bytes of a deleted artifact", () => {
     // Four statements and two summaries, with what each of them consists of and the places where it is found.
     const statement = { statement: 4, edge: 12, manifest: 6, "manifest-content": 6, "manifest-name": 6, "manifest-repository": 6 };
     // The summary of a revocation that was lifted is listed no more.
-    const listed = { referrer: 5, "referrer-served": 5, link: 6, blob: 6, "blob-repository": 6 };
+    const listed = { referrer: 5, "referrer-served": 5, link: 6, blob: 6, "blob-content": 6, "blob-repository": 6 };
     // A day later there is a row of that day, whatever happened in it.
     const { audit: _, "blob-removal": __, "state-day": ___, ...more } = growth(counts[2], counts[3]);
     expect(more).toEqual({ ...statement, ...listed });

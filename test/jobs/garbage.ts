@@ -4,14 +4,15 @@ import { join } from "node:path";
 import type { AuditEvent } from "../../src/audit/event.ts";
 import { collectGarbage } from "../../src/jobs/collect-garbage.ts";
 import { createLogger } from "../../src/log.ts";
-import { type Digest, digestOf } from "../../src/oci/digest.ts";
+import { type Digest, digestOf, digestSchema } from "../../src/oci/digest.ts";
 import { type RepositoryName, repositoryNameSchema } from "../../src/oci/reference.ts";
 import { decideAndCommit } from "../../src/registry/commit.ts";
 import { linkKeys, linkRows } from "../../src/registry/link-blob.ts";
+import { publishOwnBlobs } from "../../src/registry/own-blobs.ts";
 import { renewLink } from "../../src/registry/link-use.ts";
 import type { Services } from "../../src/registry/ports.ts";
 import { type FoundBlob, blobGrounds } from "../../src/registry/remove-blob.ts";
-import { openFilesystem } from "../../src/storage/filesystem.ts";
+import { openBlobs } from "../../src/storage/blob-rows.ts";
 import { keys, under } from "../../src/storage/keys.ts";
 import type { Put } from "../../src/storage/metadata-store.ts";
 import { openLmdb } from "../../src/storage/lmdb.ts";
@@ -40,7 +41,7 @@ export async function openWorld(given?: string): Promise<World> {
     ahead: 0,
     stores: {
       metadata,
-      blobs: await openFilesystem(directory),
+      blobs: await openBlobs(directory, metadata),
       clock: () => Date.now() + world.ahead,
       newId: v7,
       log: createLogger("silent"),
@@ -129,6 +130,16 @@ async function pushWith(stores: Stores, name: RepositoryName, content: string, a
   return digest;
 }
 
+/** Writes a blob of the registry's own together with what names it. */
+export async function writeOwn(stores: Stores, name: RepositoryName, content: string): Promise<Digest> {
+  const digest = digestOf(content);
+  await decideAndCommit(stores, async () => {
+    const { expect, put } = await publishOwnBlobs(stores, name, [Buffer.from(content)]);
+    return { change: { expect, put: [...put, naming(name, digest)], remove: [], audit: [eventOf("test.write")] }, result: undefined };
+  });
+  return digest;
+}
+
 /** Begins to need a blob if it is there, as the push of a manifest does that names it. */
 export async function beginToName(stores: Stores, at: RepositoryName, digest: Digest): Promise<void> {
   await decideAndCommit(stores, async () => {
@@ -194,10 +205,12 @@ export async function lostLinks({ metadata }: Stores): Promise<string[]> {
   return lost;
 }
 
-export async function allBlobs({ blobs }: Stores): Promise<Digest[]> {
-  const found: Digest[] = [];
-  for await (const digest of blobs.list()) found.push(digest);
-  return found;
+/** All that there are bytes of: files and rows, and nothing twice. */
+export async function allBlobs({ blobs, metadata }: Stores): Promise<Digest[]> {
+  const rows = await metadata.list(under(keys.blobContents(), 10_000));
+  const found = new Set(rows.map(({ key }) => digestSchema.parse(key[1])));
+  for await (const digest of blobs.list()) found.add(digest);
+  return [...found].toSorted();
 }
 
 /** Digests of the blobs that have a record, and whether it is condemned. */

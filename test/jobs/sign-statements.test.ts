@@ -1,6 +1,8 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
 import { signStatements } from "../../src/jobs/sign-statements.ts";
 import type { Digest } from "../../src/oci/digest.ts";
+import { RegistryError } from "../../src/oci/errors.ts";
 import { listReferrers } from "../../src/registry/list-referrers.ts";
 import { streamAudit } from "../../src/registry/read-audit.ts";
 import { findManifest, readerOf, serveBlob, serveManifest } from "../../src/registry/serving.ts";
@@ -183,17 +185,54 @@ describe("a store of the version before signatures", () => {
   test("can be changed while it is being signed", async () => {
     await using at = await old();
     const acts = [
-      at.revoke(operator, AT, digestIn(TRUSTED)),
-      at.promote(operator, AT, digestIn(HELD)),
-      at.delete(operator, AT, digestIn(BARRED)),
-      at.revoke(operator, AT, digestIn(LIFTED)),
+      () => at.revoke(operator, AT, digestIn(TRUSTED)),
+      () => at.promote(operator, AT, digestIn(HELD)),
+      () => at.delete(operator, AT, digestIn(BARRED)),
+      () => at.revoke(operator, AT, digestIn(LIFTED)),
     ];
-    await Promise.all([signStatements(at.services), ...acts]);
+    await Promise.all([signStatements(at.services), ...acts.map(whenItsTurn)]);
     await signStatements(at.services);
     expect(await faultsOf(at.services.metadata, AT, at.directory)).toEqual([]);
     expect(await about(at, LIFTED)).toBe("FAILED PASSED PASSED acquired revoked revoked trusted trusted");
   });
 });
+
+test("a revocation that has taken the way is waited for, and comes first", async () => {
+  await using at = await old();
+  const { metadata } = at.services;
+  const way = keys.rightOfWay(AT);
+  const change = { expect: [], put: [], remove: [], audit: [] };
+  await metadata.commit({ ...change, put: [{ key: way, value: { v: 1, until: Date.now() + 3_600_000 } }] });
+  const looked = Promise.withResolvers<void>();
+  let looks = 0;
+  const watched: MetadataStore = {
+    get: (key) => {
+      if (key[0] === way[0] && (looks += 1) === 2) looked.resolve();
+      return metadata.get(key);
+    },
+    list: (range) => metadata.list(range),
+    commit: (changed) => metadata.commit(changed),
+    close: () => metadata.close(),
+  };
+  const signing = signStatements({ ...at.services, metadata: watched });
+  await looked.promise;
+  expect(await about(at, TRUSTED)).toBe("acquired trusted");
+  await metadata.commit({ ...change, remove: [way] });
+  expect(await signing).toBe(2 + 4 + 3 + 2);
+});
+
+/** As clients do whose change a revocation comes before. */
+async function whenItsTurn(act: () => Promise<unknown>): Promise<void> {
+  for (;;) {
+    const code = await act().then(
+      () => undefined,
+      (error: unknown) => (error instanceof RegistryError ? error.code : Promise.reject(error)),
+    );
+    if (code === undefined) return;
+    expect(code).toBe("UNAVAILABLE");
+    await sleep(10);
+  }
+}
 
 test("a new store has nothing to sign", async () => {
   await using at = await Transitions.start();

@@ -21,6 +21,7 @@ import {
 import { keys } from "../../src/storage/keys.ts";
 import type { KeyRange } from "../../src/storage/metadata-store.ts";
 import { blobsWith } from "../support/blob-registry.ts";
+import { overwriteRow } from "../support/blob-rows.ts";
 import { callerWith } from "../support/callers.ts";
 import { type Child, startChild } from "../support/child.ts";
 import { fileOf, overwrite } from "../support/damaged-bytes.ts";
@@ -185,7 +186,7 @@ describe("a check of all blobs", () => {
     await registry.blob(publisher, AT, "{}");
     await registry.manifest(publisher, AT, imageOf([]));
     await registry.promote(operator, AT, digestIn(imageOf([])));
-    await overwrite(registry.directory, digestOf(statementConfig(repository(AT))), "wrong");
+    await overwriteRow(services.metadata, digestOf(statementConfig(repository(AT))), "wrong");
     const id = await startVerification(services, operator);
     await check();
     const result = { status: "failed", blobsDamaged: 1, artifactsChecked: 1, artifactsFailed: 0 };

@@ -2,6 +2,7 @@ import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, symlink, writeFile 
 import { randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { buffer } from "node:stream/consumers";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { createLogger } from "../../src/log.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
@@ -12,10 +13,12 @@ import { verifyBlob } from "../../src/registry/verify-blob.ts";
 import { BackupFolder } from "../../src/storage/backup-folder.ts";
 import { openDataDirectory } from "../../src/storage/data-directory.ts";
 import { blobPath } from "../../src/storage/filesystem.ts";
-import { keys } from "../../src/storage/keys.ts";
+import { keys, under } from "../../src/storage/keys.ts";
 import { RestoredDirectory } from "../../src/storage/restored-directory.ts";
 import { callerWith } from "../support/callers.ts";
+import { overwriteRow } from "../support/blob-rows.ts";
 import { repository } from "../support/principal.ts";
+import { writtenStatements } from "../support/signed-statements.ts";
 import { type TestRegistry, startTestRegistry } from "../support/server.ts";
 import { Transitions, digestIn, imageOf } from "../support/transitions.ts";
 
@@ -73,7 +76,9 @@ async function overwrite(path: string, change: (bytes: Buffer) => void): Promise
 
 test("a second backup into the same folder copies what is new alone, and drops what the registry has no more", async () => {
   const first = await backUp(registry.services, backup, PASSPHRASE);
-  expect(first.copied).toBe(first.blobs.count);
+  // Those of the statements are rows of the metadata.
+  const rows = await registry.services.metadata.list(under(keys.blobContents(), 100));
+  expect([rows.length, first.copied]).toEqual([4, first.blobs.count - rows.length]);
   const at = Transitions.over(registry.directory, registry.services);
   await at.blob(publisher, HERE, "more");
   await removeBlob(digestOf("{}"));
@@ -166,6 +171,69 @@ test("damaged bytes are not taken for good ones, and are out of service where th
   await verifyBlob(registry.services, WEIGHTS);
   await restoring();
   expect(await servedThere()).toBe(403);
+});
+
+/** The bundle of the promotion, which is a row. */
+async function statement(): Promise<Digest> {
+  const [, link] = await writtenStatements(Transitions.over(registry.directory, registry.services), HERE, digestIn(MODEL));
+  return link?.bundle ?? WEIGHTS;
+}
+
+async function servedStatement(digest: Digest): Promise<{ readonly status: number; readonly actual: Digest }> {
+  const restored = await startTestRegistry({ directory: into() });
+  const answer = await restored.fetchAs("runtime", `/v2/${HERE}/blobs/${digest}`);
+  const bytes = Buffer.from(await answer.arrayBuffer());
+  await restored.stop();
+  return { status: answer.status, actual: digestOf(bytes) };
+}
+
+test("statements, which are rows of the metadata, are in a backup and in the registry that is restored", async () => {
+  const digest = await statement();
+  const report = await backUp(registry.services, backup, PASSPHRASE);
+  expect(report.lost).toEqual([]);
+  await expect(stat(bytesOf(digest))).rejects.toThrow("ENOENT");
+  await checkBackup(backup, PASSPHRASE);
+  await restoring();
+  expect(await servedStatement(digest)).toEqual({ status: 200, actual: digest });
+});
+
+test("a damaged row is not taken for a good one, found or not, and is out of service where the backup is restored", async () => {
+  const digest = await statement();
+  await overwriteRow(registry.services.metadata, digest, "wrong");
+  const report = await backUp(registry.services, backup, PASSPHRASE);
+  expect(report.lost).toEqual([digest]);
+  expect((await checkBackup(backup, PASSPHRASE)).lost).toEqual([digest]);
+  await restoring();
+  expect((await servedStatement(digest)).status).toBe(403);
+});
+
+test("a row that was damaged when the metadata were copied, and healed before its blob was looked at, is not lost", async () => {
+  const at = Transitions.over(registry.directory, registry.services);
+  const digest = await statement();
+  const content = await buffer(await registry.services.blobs.open(digest));
+  await overwriteRow(registry.services.metadata, digest, "wrong");
+  await verifyBlob(registry.services, digest);
+  const openMetadata = backup.openMetadata.bind(backup);
+  let opened = 0;
+  backup.openMetadata = async (id) => {
+    opened += 1;
+    if (opened === 1) await at.blob(publisher, HERE, content);
+    return openMetadata(id);
+  };
+  expect((await backUp(registry.services, backup, PASSPHRASE)).lost).toEqual([]);
+  await restoring();
+  expect(await servedStatement(digest)).toEqual({ status: 200, actual: digest });
+});
+
+test("a row that a backup says is good and is not, is found by a check and refused by a restore", async () => {
+  const digest = await statement();
+  await overwriteRow(registry.services.metadata, digest, "wrong");
+  const finish = backup.finish.bind(backup);
+  backup.finish = async (passphrase, content, ...rest) => finish(passphrase, { ...content, lost: [] }, ...rest);
+  await backUp(registry.services, backup, PASSPHRASE);
+  await expect(checkBackup(backup, PASSPHRASE)).rejects.toThrow("the backup has not the right bytes");
+  await expect(restoring()).rejects.toThrow("the backup has not the right bytes");
+  await expect(stat(join(into(), "metadata", "data.mdb"))).rejects.toThrow("ENOENT");
 });
 
 test("a backup that was changed, or another passphrase, is refused, and nothing is restored that could be started", async () => {

@@ -22,7 +22,11 @@ function held(patience: number): { insides: ModelInsides; asked: string[]; relea
     waiting.push(promise);
     return promise.promise;
   };
-  const needs = { inspector: { details, card: details }, blobs: { fileOf: (digest: string) => digest }, log: { error: () => undefined } };
+  const needs = {
+    inspector: { details, card: details },
+    blobs: { inFile: (digest: string, use: (path: string) => unknown) => use(digest) },
+    log: { error: () => undefined },
+  };
   const release = (end?: Error): void => {
     for (const { resolve, reject } of waiting) {
       if (end === undefined) resolve(DETAILS);

@@ -3,6 +3,7 @@ import { randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { z } from "zod";
 import { collectGarbage } from "../../src/jobs/collect-garbage.ts";
 import { createLogger } from "../../src/log.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
@@ -52,6 +53,24 @@ function isTrusted(digest: Digest, content: string): Acknowledged {
     expect(await readFile(path, "utf8")).toBe(content);
   };
 }
+
+/** By signed statements, so many of them, which runtimes read. */
+function isStated(digest: Digest, statements: number): Acknowledged {
+  return async (after) => {
+    const answer = await after.fetchAs("runtime", `/v2/${HERE}/referrers/${digest}`);
+    const { manifests } = z.object({ manifests: z.array(z.object({ digest: z.string() })) }).parse(await answer.json());
+    expect(manifests).toHaveLength(statements);
+    for (const each of manifests) {
+      const manifest = manifestSchema.parse(await (await after.fetchAs("runtime", `/v2/${HERE}/manifests/${each.digest}`)).json());
+      for (const blob of [manifest.config, ...manifest.layers]) {
+        const content = await after.fetchAs("runtime", `/v2/${HERE}/blobs/${blob.digest}`);
+        expect([content.status, digestOf(Buffer.from(await content.arrayBuffer()))]).toEqual([200, blob.digest]);
+      }
+    }
+  };
+}
+const blobSchema = z.object({ digest: z.string() });
+const manifestSchema = z.object({ config: blobSchema, layers: z.array(blobSchema).min(1) });
 
 function isNotServed(digest: Digest): Acknowledged {
   return async (after) => {
@@ -131,7 +150,7 @@ describe.runIf(HAS_DESCRIPTORS)("a power cut that takes back all that was not fl
       holds.push(isServed("publisher", content));
       expect(await lost([...holds, isNotServed(digest)])).toEqual([]);
       await at.promote(operator, HERE, digest);
-      holds.push(isTrusted(digest, content));
+      holds.push(isTrusted(digest, content), isStated(digest, 3));
       expect(await lost(holds)).toEqual([]);
     }
     const [first, second] = [digestIn(modelOf("first")), digestIn(modelOf("second"))];

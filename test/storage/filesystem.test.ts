@@ -330,12 +330,6 @@ function faultOf(code: string): Error {
   return Object.assign(new Error(code), { code });
 }
 
-test("what a process that ended left of bytes that it put is removed at the next start", async () => {
-  await writeFile(join(root, "uploads", "+blob.another-boot.1.1.00000000.0192d3a4-0000-7000-8000-000000000000"), "cont");
-  await openFilesystem(root);
-  expect(await underWayIn(root)).toEqual([]);
-});
-
 describe("a disk that fails", () => {
   let faulty: FaultyFiles;
 
@@ -419,16 +413,6 @@ describe("a disk that fails", () => {
     expect(await store.stat(digestOf("content"))).toBeUndefined();
     expect(await files()).toEqual(["uploads/u/data"]);
     await store.publish("u", digestOf("content"));
-    expect(await read(store, digestOf("content"))).toBe("content");
-  });
-
-  test.each(["EIO", "ENOSPC"])("while bytes are put (%s) shows nothing and leaves nothing", async (code) => {
-    await store.discard("u");
-    faulty.syncs.push(code);
-    await expect(store.put(digestOf("content"), Buffer.from("content"))).rejects.toThrow(code === "EIO" ? "EIO" : /room/);
-    expect(await store.stat(digestOf("content"))).toBeUndefined();
-    expect(await files()).toEqual([]);
-    await store.put(digestOf("content"), Buffer.from("content"));
     expect(await read(store, digestOf("content"))).toBe("content");
   });
 

@@ -10,6 +10,7 @@ import type { BlobStore } from "../../src/storage/blob-store.ts";
 import { blobPath, openFilesystem } from "../../src/storage/filesystem.ts";
 import { openLinkedTree } from "../../src/storage/linked-tree.ts";
 import type { RuntimeFile, RuntimeTree } from "../../src/storage/runtime-tree.ts";
+import { NO_ROWS, blobRowsOf } from "../support/blob-rows.ts";
 import { startChild } from "../support/child.ts";
 import { underWayIn } from "../support/under-way.ts";
 import { publish } from "./blob-store.suite.ts";
@@ -27,7 +28,7 @@ beforeEach(async () => {
   root = await mkdtemp(join(tmpdir(), "amr-tree-"));
   await mkdir(join(root, "trusted"));
   blobs = await openFilesystem(root);
-  tree = await openLinkedTree(root);
+  tree = await openLinkedTree(root, NO_ROWS);
 });
 
 afterEach(() => rm(root, { recursive: true, force: true }));
@@ -195,6 +196,28 @@ describe("linking a manifest", () => {
   });
 });
 
+test("a file whose bytes are a row is a copy of them, which all may read and nobody may change, whatever the umask", async () => {
+  const rows = await openLinkedTree(root, blobRowsOf("config"));
+  const files = [
+    { path: "deep/config.json", blob: digestOf("config") },
+    { path: "weights", blob: await blob("weights") },
+  ];
+  const before = process.umask(0o077);
+  try {
+    expect(await rows.link(MODELS, MANIFEST, files, async () => true)).toBe(true);
+  } finally {
+    process.umask(before);
+  }
+  const at = join(root, "trusted", folder("models/llama"));
+  expect([await readFile(join(at, "deep/config.json"), "utf8"), await readFile(join(at, "weights"), "utf8")]).toEqual([
+    "config",
+    "weights",
+  ]);
+  expect((await stat(join(at, "deep/config.json"))).mode & 0o777).toBe(0o444);
+  await rows.unlink(MODELS, MANIFEST);
+  expect(await contents()).toEqual([]);
+});
+
 /** Links a file until no more is allowed; false when that is not in sight. */
 function exhaustLinks(source: string, into: string): boolean {
   for (let links = 0; links < 70_000; links += 1) {
@@ -245,7 +268,7 @@ async function namesBelow(path: string): Promise<string> {
 describe("a link is called off", () => {
   let other: RuntimeTree;
   beforeEach(async () => {
-    other = await openLinkedTree(root);
+    other = await openLinkedTree(root, NO_ROWS);
   });
 
   test("when the answer is no once all is ready, and what was there stays", async () => {
@@ -289,7 +312,7 @@ describe("a link is called off", () => {
 
   test("by an unlink at any time: whatever was asked before it leaves nothing behind", async () => {
     const files = await Promise.all(["a", "b/c", "d"].map(async (path) => ({ path, blob: await blob(path) })));
-    const trees = [tree, other, await openLinkedTree(root)];
+    const trees = [tree, other, await openLinkedTree(root, NO_ROWS)];
     for (let round = 0; round < 40; round += 1) {
       let served = true;
       const links = trees.map(async (mine) => mine.link(MODELS, MANIFEST, files, async () => served));
@@ -324,7 +347,7 @@ describe("the name of a process", () => {
 describe("many links and unlinks at once", () => {
   test("never lose a folder that was linked, and never leave one that was unlinked", async () => {
     const file = { path: "deep/a", blob: await blob("a") };
-    const trees = [tree, await openLinkedTree(root), await openLinkedTree(root)];
+    const trees = [tree, await openLinkedTree(root, NO_ROWS), await openLinkedTree(root, NO_ROWS)];
     const manifests = ["one", "two", "three"].map((text) => digestOf(text));
     await Promise.all(
       manifests.map(async (manifest, index) => {
@@ -375,11 +398,11 @@ describe("opening the tree", () => {
       await child.said(1);
       for (let turns = 0; turns < round * 12; turns += 1) await new Promise(setImmediate);
       await child.kill();
-      await openLinkedTree(root);
+      await openLinkedTree(root, NO_ROWS);
       expect(await underWay()).toHaveLength(2);
     }
     await living.kill();
-    await openLinkedTree(root);
+    await openLinkedTree(root, NO_ROWS);
     expect(await underWay()).toEqual([]);
   });
 });

@@ -15,8 +15,8 @@ import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { RegistryError } from "../../src/oci/errors.ts";
 import { type RepositoryName, isRepositoryName } from "../../src/oci/reference.ts";
 import { streamAudit } from "../../src/registry/read-audit.ts";
+import { openBlobs } from "../../src/storage/blob-rows.ts";
 import type { BlobStore } from "../../src/storage/blob-store.ts";
-import { openFilesystem } from "../../src/storage/filesystem.ts";
 import { keys } from "../../src/storage/keys.ts";
 import { openLinkedTree } from "../../src/storage/linked-tree.ts";
 import { openLmdb } from "../../src/storage/lmdb.ts";
@@ -99,12 +99,12 @@ const SECRET = "the secret of a data directory";
 export async function startBlobRegistry({ directory: given, around, ...edgeOptions }: BlobRegistryOptions = {}): Promise<BlobRegistry> {
   const directory = given ?? (await mkdtemp(join(tmpdir(), "amr-blobs-")));
   const metadata = await openLmdb(join(directory, "metadata"));
-  const blobs = await openFilesystem(directory);
+  const blobs = await openBlobs(directory, metadata);
   const noted: AuditEvent[] = [];
   const services = {
     metadata,
     blobs: around?.(blobs) ?? blobs,
-    tree: await openLinkedTree(directory),
+    tree: await openLinkedTree(directory, metadata),
     clock: () => Date.now(),
     newId: v7,
     random: (bytes: number) => randomBytes(bytes),
@@ -235,6 +235,7 @@ const ROOT = digestOf("a root");
 export function blobsWith(blobs: BlobStore, changed: Partial<BlobStore>): BlobStore {
   return {
     stat: (digest) => blobs.stat(digest),
+    publishedAt: (digest) => blobs.publishedAt(digest),
     open: (digest, range) => blobs.open(digest, range),
     stage: (upload) => blobs.stage(upload),
     staged: (upload) => blobs.staged(upload),
@@ -242,9 +243,8 @@ export function blobsWith(blobs: BlobStore, changed: Partial<BlobStore>): BlobSt
     openStaged: (upload, start) => blobs.openStaged(upload, start),
     append: (upload, bytes, offset, options) => blobs.append(upload, bytes, offset, options),
     clone: (upload, fd) => blobs.clone(upload, fd),
-    fileOf: (digest) => blobs.fileOf(digest),
+    inFile: (digest, use) => blobs.inFile(digest, use),
     publish: (upload, digest, options) => blobs.publish(upload, digest, options),
-    put: (digest, bytes) => blobs.put(digest, bytes),
     discard: (upload) => blobs.discard(upload),
     remove: (digest, still) => blobs.remove(digest, still),
     room: () => blobs.room(),

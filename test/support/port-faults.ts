@@ -6,7 +6,7 @@ export type FaultCode = "EIO" | "ENOSPC";
 /** The calls by which use cases write, and ask for what they are about to write over. */
 const CALLS: Readonly<Record<"metadata" | "blobs" | "tree", ReadonlySet<string>>> = {
   metadata: new Set(["commit"]),
-  blobs: new Set(["stat", "stage", "staged", "openStaged", "append", "publish", "put", "discard", "remove"]),
+  blobs: new Set(["stat", "stage", "staged", "openStaged", "append", "publish", "discard", "remove"]),
   tree: new Set(["link", "unlink"]),
 };
 

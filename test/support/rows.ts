@@ -2,14 +2,14 @@ import { digestOf, type Digest } from "../../src/oci/digest.ts";
 import { OCI_IMAGE } from "../../src/oci/media-types.ts";
 import type { RepositoryName, Tag } from "../../src/oci/reference.ts";
 import { LAST, isOperational, keys } from "../../src/storage/keys.ts";
-import type { MetadataStore, Put } from "../../src/storage/metadata-store.ts";
+import type { Key, MetadataStore, Put } from "../../src/storage/metadata-store.ts";
 import { type ManifestRecord, manifestRecord } from "../../src/storage/records.ts";
 
 const EVENT = { id: "1", time: 0, type: "test.rows", actor: { principal: "test", kind: "system" as const }, outcome: "allow" as const };
 
-/** Puts rows as they are, for tests of what reads them. */
-export async function putRows(metadata: MetadataStore, put: readonly Put[]): Promise<void> {
-  await metadata.commit({ expect: [], put, remove: [], audit: [EVENT] });
+/** Puts rows as they are, and removes some, for tests of what reads them. */
+export async function putRows(metadata: MetadataStore, put: readonly Put[], remove: readonly Key[] = []): Promise<void> {
+  await metadata.commit({ expect: [], put, remove, audit: [EVENT] });
 }
 
 /** Every row of a store but the operational ones, by its key, as JSON. */

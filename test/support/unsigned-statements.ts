@@ -13,6 +13,8 @@ import { type ManifestRecord, manifestRecord, statementRecord } from "../../src/
 import { type WrittenStatement, writtenStatements } from "./signed-statements.ts";
 import type { Transitions } from "./transitions.ts";
 
+/** Blobs go with the next collection. */
+const BLOBS = new Set([keys.blobs()[0], keys.blobContents()[0]]);
 const EVERYTHING = { start: ["a"], end: ["z"], limit: 1_000_000 } as const;
 
 /**
@@ -32,7 +34,7 @@ export async function unsign(at: Transitions, repository: RepositoryName, artifa
   }
   const gone = new Set<unknown>(signed.flatMap(({ manifest, bundle, summary }) => [manifest, bundle, summary?.manifest, summary?.bundle]));
   const rows = await services.metadata.list(EVERYTHING);
-  const remove = rows.filter(({ key }) => key[0] !== "blob" && key.some((part) => gone.has(part))).map(({ key }) => key);
+  const remove = rows.filter(({ key }) => !BLOBS.has(key[0]) && key.some((part) => gone.has(part))).map(({ key }) => key);
   await services.metadata.commit({
     expect: [],
     put,

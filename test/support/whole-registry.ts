@@ -11,7 +11,7 @@ import { Pages } from "../../src/http/ui/page.ts";
 import { type Realm, realmChooser } from "../../src/identity/realm.ts";
 import { prepareSigningKey } from "../../src/registry/attestation-keys.ts";
 import { createInspector } from "../../src/scan/inspector.ts";
-import { openFilesystem } from "../../src/storage/filesystem.ts";
+import { openBlobs } from "../../src/storage/blob-rows.ts";
 import { openIncomingFiles } from "../../src/storage/incoming-files.ts";
 import { openKeyFiles } from "../../src/storage/key-files.ts";
 import { openLinkedTree } from "../../src/storage/linked-tree.ts";
@@ -79,8 +79,8 @@ export async function startWholeRegistry({
     realmChooser({ publicUrl: undefined, scheme: "http", host: "127.0.0.1", port })(host);
   const services = {
     ...identities.services,
-    blobs: await openFilesystem(identities.directory),
-    tree: await openLinkedTree(identities.directory),
+    blobs: await openBlobs(identities.directory, identities.services.metadata),
+    tree: await openLinkedTree(identities.directory, identities.services.metadata),
     files: openIncomingFiles(identities.directory),
     inspector: createInspector(),
     signing: openKeyFiles(`${identities.directory}/credentials`, "passphrase"),

@@ -1,0 +1,79 @@
+import { rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import type { Digest } from "../oci/digest.ts";
+import type { BlobStore } from "./blob-store.ts";
+import { openFilesystem } from "./filesystem.ts";
+import { keys } from "./keys.ts";
+import type { MetadataStore } from "./metadata-store.ts";
+import { nameUnderWay, removeLeftovers } from "./under-way.ts";
+
+/** Where rows are looked up: the store itself, since every look at a blob asks for one. */
+export type BlobRows = Pick<MetadataStore, "get">;
+
+/** Bytes of a row at most: more than any statement has, which lists some thousand digests. */
+export const MAX_BLOB_ROW = 1024 * 1024;
+
+/** Rows that are lent as files, in `uploads`; no upload has such an id. */
+const LENT = "+blob.";
+const PRIVATE_FILE = 0o400;
+
+/** The bytes of a blob that is a row of the metadata, whatever they are by now; undefined for one that is a file, and for none. */
+export async function rowOf(rows: BlobRows, digest: Digest): Promise<Uint8Array | undefined> {
+  const entry = await rows.get(keys.blobContent(digest));
+  if (entry === undefined) return undefined;
+  // Anything else in its place is damage, and as little the blob as no bytes at all.
+  return entry.value instanceof Uint8Array ? entry.value : new Uint8Array();
+}
+
+/**
+ * Blobs in a data directory: small ones that the registry itself writes are rows of the metadata (`keys.blobContent`), put and removed by
+ * the changes of the blob's record, and all others are files. Where there is a row it is the blob, whatever file there is: one that healed
+ * a damaged file counts as soon as it is committed, and a file that heals a damaged row as soon as the row is removed.
+ */
+export async function openBlobs(root: string, rows: BlobRows): Promise<BlobStore> {
+  const files = await openFilesystem(root);
+  const uploads = join(root, "uploads");
+  await removeLeftovers(uploads, LENT);
+  return {
+    stat: async (digest) => {
+      const row = await rowOf(rows, digest);
+      return row === undefined ? files.stat(digest) : { size: row.byteLength };
+    },
+    open: async (digest, range) => {
+      const row = await rowOf(rows, digest);
+      return row === undefined ? files.open(digest, range) : streamOf(row, range);
+    },
+    inFile: async (digest, use) => {
+      const row = await rowOf(rows, digest);
+      return row === undefined ? files.inFile(digest, use) : lend(join(uploads, nameUnderWay(LENT)), row, use);
+    },
+    publishedAt: (digest) => files.publishedAt(digest),
+    stage: (upload) => files.stage(upload),
+    staged: (upload) => files.staged(upload),
+    touchedAt: (upload) => files.touchedAt(upload),
+    openStaged: (upload, start) => files.openStaged(upload, start),
+    append: (upload, bytes, offset, options) => files.append(upload, bytes, offset, options),
+    clone: (upload, fd) => files.clone(upload, fd),
+    publish: (upload, digest, options) => files.publish(upload, digest, options),
+    discard: (upload) => files.discard(upload),
+    remove: (digest, still) => files.remove(digest, still),
+    room: () => files.room(),
+    list: (after) => files.list(after),
+    listStaged: () => files.listStaged(),
+  };
+}
+
+function streamOf({ buffer, byteOffset, byteLength }: Uint8Array, range: Parameters<BlobStore["open"]>[1]): Readable {
+  const { start, end } = range ?? { start: 0, end: byteLength - 1 };
+  return Readable.from([Buffer.from(buffer, byteOffset, byteLength).subarray(start, end + 1)], { objectMode: false });
+}
+
+async function lend<T>(path: string, bytes: Uint8Array, use: (path: string) => Promise<T>): Promise<T> {
+  try {
+    await writeFile(path, bytes, { flag: "wx", mode: PRIVATE_FILE });
+    return await use(path);
+  } finally {
+    await rm(path, { force: true });
+  }
+}
