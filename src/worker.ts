@@ -146,7 +146,7 @@ function report(message: Report, then: () => void = () => undefined): void {
 }
 
 async function serverOf(registry: Registry, config: Config, cues: Cues): Promise<Server> {
-  const { newId, log } = registry;
+  const { newId, log, metrics } = registry;
   const connections = connectionsOf(registry, config, cues);
   const app = await appOf(registry, config, { ...cues, connections });
   const bounds = boundsOf(config);
@@ -154,7 +154,7 @@ async function serverOf(registry: Registry, config: Config, cues: Cues): Promise
   const server = createHttpServer(app, { bounds, newId, tls: certificate });
   connections.bound(server);
   if (server instanceof SecureServer && config.tls !== undefined && certificate !== undefined)
-    followCertificate(server, config.tls, { seen: certificate.seen, log });
+    followCertificate(server, config.tls, { seen: certificate.seen, log, metrics });
   return server;
 }
 

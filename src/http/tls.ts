@@ -2,6 +2,7 @@ import { readFile, stat } from "node:fs/promises";
 import type { Server } from "node:https";
 import { createSecureContext } from "node:tls";
 import type { Logger } from "../log.ts";
+import type { Meter } from "../metrics/metric-set.ts";
 
 /** Paths of PEM files. */
 export interface CertificateFiles {
@@ -27,13 +28,18 @@ export async function readCertificate(files: CertificateFiles): Promise<Certific
 
 /**
  * Looks at the files now and then, and gives a changed pair to the server: new connections get it, those that are open stay.
- * A bad pair, or half of one that is being replaced, changes nothing and is logged. Polled, since a watch on a file is lost when it is
+ * A bad pair, or half of one that is being replaced, changes nothing, is logged and counted. Polled, since a watch on a file is lost when it is
  * replaced by a rename or through a symbolic link, as renewals do. Returns how to stop.
  */
 export function followCertificate(
   server: Pick<Server, "setSecureContext">,
   files: CertificateFiles,
-  { seen: first, log, interval = 5000 }: { readonly seen: string; readonly log: Logger; readonly interval?: number },
+  {
+    seen: first,
+    log,
+    metrics,
+    interval = 5000,
+  }: { readonly seen: string; readonly log: Logger; readonly metrics: Meter; readonly interval?: number },
 ): () => void {
   let seen = first;
   let looking = false;
@@ -46,6 +52,7 @@ export function followCertificate(
       server.setSecureContext({ cert, key, minVersion: "TLSv1.2" });
       log.info("TLS certificate reloaded");
     } catch (error) {
+      metrics.add("registry_config_reload_failures_total");
       log.error({ err: error }, "changed TLS certificate is unusable; the one before stays in use");
     }
   };

@@ -80,6 +80,11 @@ export const METRICS = {
     labels: ["bound"],
   },
   registry_audit_events_total: { kind: "counter", help: "Events that were added to the audit log.", labels: ["type"] },
+  registry_config_reload_failures_total: {
+    kind: "counter",
+    help: "Changed TLS files that could not be used, so that the ones before are; each process that serves counts.",
+    labels: [],
+  },
   registry_build_info: { kind: "gauge", help: "Always 1; the versions are its labels.", labels: ["version", "node"] },
   registry_workers: { kind: "gauge", help: "Processes that serve.", labels: [] },
 } as const satisfies Readonly<Record<string, Definition>>;

@@ -8,6 +8,7 @@ import { Writable } from "node:stream";
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { followCertificate, readCertificate } from "../../src/http/tls.ts";
+import { MetricSet } from "../../src/metrics/metric-set.ts";
 import { type SelfSigned, selfSigned } from "../support/certificate.ts";
 import { startEdge } from "../support/edge.ts";
 
@@ -20,6 +21,7 @@ let server: Server;
 let port: number;
 let stop: () => void;
 let logged: string[];
+let metrics: MetricSet;
 const files = (): { cert: string; key: string } => ({ cert: join(folder, "cert.pem"), key: join(folder, "key.pem") });
 
 beforeEach(async () => {
@@ -40,7 +42,8 @@ beforeEach(async () => {
       },
     }),
   );
-  stop = followCertificate(server, files(), { seen: certificate.seen, log, interval: 20 });
+  metrics = new MetricSet();
+  stop = followCertificate(server, files(), { seen: certificate.seen, log, metrics, interval: 20 });
 });
 afterEach(async () => {
   stop();
@@ -107,6 +110,7 @@ describe("the certificate", () => {
     await vi.waitUntil(() => logged.filter((line) => line.includes("unusable")).length > 1, PATIENT);
     expect(await nameShown()).toBe("first");
     expect(logged.join("")).not.toContain("PRIVATE KEY");
+    expect(metrics.snapshot()["registry_config_reload_failures_total"]).toMatchObject([{ value: 2 }]);
   });
 
   test("whose key is another one's is refused at the start", async () => {
