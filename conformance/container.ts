@@ -2,6 +2,7 @@ import { chown, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
+import { tryContainerBackup } from "./container-backup.ts";
 import { ADDRESS, type Podman, USER, examineProcess, openPodman } from "./podman.ts";
 import { type RunningRegistry, startRegistry } from "./registry-process.ts";
 import { BUSY, doEverything } from "./scenario.ts";
@@ -60,7 +61,8 @@ export async function tryContainer(image: string): Promise<void> {
   await writeFile(trial.profile, JSON.stringify(await deadlyProfile()));
   await chown(trial.data, USER, USER);
   const podman = await openPodman(folder);
-  const start = (): Promise<RunningRegistry> => startRegistry({ BIND_ADDR: ADDRESS, ...podman.env }, trial.data, commandOf(trial));
+  const start = (data = trial.data): Promise<RunningRegistry> =>
+    startRegistry({ BIND_ADDR: ADDRESS, ...podman.env }, data, commandOf({ ...trial, data }));
   let registry = await start();
   try {
     await examineProcess(podman, NAME);
@@ -75,7 +77,7 @@ export async function tryContainer(image: string): Promise<void> {
       return registry;
     };
     if (!(await doEverything(registry, restart))) throw new Error("the container did not do everything");
-    await registry.stop();
+    await tryContainerBackup(podman, { folder, data: trial.data, container: NAME }, registry, start);
     process.stdout.write("ok     on SIGTERM process 1 ends in order\n");
   } finally {
     await registry.dispose().catch(() => undefined);

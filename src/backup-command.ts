@@ -1,6 +1,6 @@
 import { randomUUIDv7 } from "node:crypto";
 import { resolve } from "node:path";
-import { loadConfig } from "./config.ts";
+import { loadDataDirectory } from "./config.ts";
 import { createLogger } from "./log.ts";
 import { storageFailure } from "./registry/storage-failure.ts";
 import { type BackupReport, backUp } from "./registry/back-up.ts";
@@ -86,7 +86,7 @@ async function runIn(command: BackupCommand, path: string, { passphrase, ...give
 
 /** Needs no lock: the store is for many processes, and none of them is stopped. */
 async function makeBackup(folder: BackupFolder, passphrase: string): Promise<BackupReport> {
-  const { dataDirectory } = loadConfig();
+  const dataDirectory = loadDataDirectory();
   if (!(await holdsRegistry(dataDirectory))) throw new StartError(`${dataDirectory} holds no registry; set REGISTRY_DIR`);
   const { paths } = await openDataDirectory(dataDirectory, { worker: true });
   const metadata = await openLmdb(paths.metadata);
@@ -100,7 +100,7 @@ async function makeBackup(folder: BackupFolder, passphrase: string): Promise<Bac
 async function restoreBackup(folder: BackupFolder, passphrase: string, atLeast: string): Promise<string> {
   if (!/^\d{1,15}$/.test(atLeast)) throw new StartError("--at-least: must be the sequence of an audit event");
   const services = { clock: () => Date.now(), newId: () => randomUUIDv7(), log: createLogger("warn") };
-  const report = await restore(services, { folder, passphrase, into: loadConfig().dataDirectory, atLeast: Number(atLeast) });
+  const report = await restore(services, { folder, passphrase, into: loadDataDirectory(), atLeast: Number(atLeast) });
   const later = "What was revoked, deleted or taken from somebody after that is not so here: do it again before anybody is served.";
   return `${told("Restored", report)}${later}\n`;
 }

@@ -96,16 +96,27 @@ export class ConfigError extends Error {
 const NOT_SETTINGS: ReadonlySet<string> = new Set(["REGISTRY_CONFIG", "REGISTRY_URL", "REGISTRY_AUTH_FILE"]);
 
 /** Reads the environment and the file that it names; throws `ConfigError` with every reason to refuse. */
-export function loadConfig(env: Readonly<Record<string, string | undefined>> = process.env): Config {
+export function loadConfig(env: Environment = process.env): Config {
+  return configOf(readSettings(env, RULES));
+}
+
+/** The data directory for a command that serves nobody, such as a backup: what only serving asks for may be left out. */
+export function loadDataDirectory(env: Environment = process.env): string {
+  return configOf(readSettings(env, [])).dataDirectory;
+}
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+function readSettings(env: Environment, rules: typeof RULES): Settings {
   const reasons: string[] = [];
   const raw = { ...fromFile(env["REGISTRY_CONFIG"], reasons), ...fromEnvironment(env, reasons) };
-  const chosen = understand(raw, reasons);
+  const chosen = understand(raw, rules, reasons);
   if (reasons.length > 0) throw new ConfigError(reasons);
-  return configOf(chosen);
+  return chosen;
 }
 
 /** The settings as far as they can be understood: what was is judged all the same, so that nobody mends a file one reason at a time. */
-function understand(raw: Readonly<Record<string, unknown>>, reasons: string[]): Settings {
+function understand(raw: Readonly<Record<string, unknown>>, rules: typeof RULES, reasons: string[]): Settings {
   const { data, error } = settings.safeParse(raw);
   const failed = new Set<string>();
   for (const issue of error?.issues ?? []) {
@@ -117,12 +128,12 @@ function understand(raw: Readonly<Record<string, unknown>>, reasons: string[]): 
   }
   const usable = Object.entries(raw).filter(([name]) => Object.hasOwn(settings.shape, name) && !failed.has(name));
   const chosen = data ?? settings.parse(Object.fromEntries(usable));
-  for (const rule of RULES) if (!rule.about.some((name) => failed.has(name)) && rule.broken(chosen)) reasons.push(rule.reason);
+  for (const rule of rules) if (!rule.about.some((name) => failed.has(name)) && rule.broken(chosen)) reasons.push(rule.reason);
   return chosen;
 }
 
 /** An empty variable is one that is not set, as compose files and units write it. */
-function fromEnvironment(env: Readonly<Record<string, string | undefined>>, reasons: string[]): Record<string, string> {
+function fromEnvironment(env: Environment, reasons: string[]): Record<string, string> {
   const names = new Map(Object.keys(settings.shape).map((name) => [name.toUpperCase(), name]));
   const set = Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined && entry[1] !== "");
   const unknown = set.map(([name]) => name).filter((name) => name.startsWith("REGISTRY_") && !names.has(name) && !NOT_SETTINGS.has(name));

@@ -3,7 +3,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import * as fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type Config, ConfigError, loadConfig } from "../src/config.ts";
+import { type Config, ConfigError, loadConfig, loadDataDirectory } from "../src/config.ts";
 import { DEFAULT_BOUNDS } from "../src/limits/keeper.ts";
 import { settingsTable } from "../src/settings.ts";
 
@@ -336,6 +336,13 @@ test("limits are rates, quotas and proxies in words that are understood", () => 
     { address: "2001:db8::1", prefix: 128 },
   ]);
   for (const rate of ["0/5", "5", "5/0", "1.5/3", "2000000/1"]) expect(refusal({ REGISTRY_LIMIT_MUTATE: rate })).toHaveLength(1);
+});
+
+test("a command that serves nobody finds the data directory without what only serving asks for, and refuses what it does not know", () => {
+  const image = { BIND_ADDR: "0.0.0.0:8470", REGISTRY_DIR: "/registry" };
+  expect(refusal(image)).toHaveLength(2);
+  expect(loadDataDirectory(image)).toBe("/registry");
+  expect(() => loadDataDirectory({ ...image, REGISTRY_DIRECTORY: "/elsewhere" })).toThrow("unknown in the environment");
 });
 
 test("every setting has a meaning for the documentation", () => {
