@@ -14,6 +14,8 @@ export interface JobsOptions {
   readonly rate: number;
   /** Bytes of the large blob. */
   readonly size: number;
+  /** Bytes a second that are pushed at most; zero: any. */
+  readonly pushRate: number;
   /** Small blobs that a collection finds in use, and that it takes away each round. */
   readonly blobs: number;
   /** Where to write the figures as JSON. */
@@ -174,7 +176,7 @@ async function measureCollecting(registry: RunningRegistry, manifest: string, op
 /** Alone, beside a check of all blobs, alone again, and beside a large push. */
 async function measureQuiet(registry: RunningRegistry, manifest: string, options: JobsOptions, into: Measured): Promise<void> {
   const client = await Client.of(registry);
-  const pusher = await Pusher.start(registry, LARGE, options.size);
+  const pusher = await Pusher.start(registry, LARGE, { size: options.size, rate: options.pushRate });
   await client.measure(manifest, { ...options, seconds: WARM_UP_SECONDS });
   into["alone"]?.push(await client.measure(manifest, options));
   const ending = new AbortController();
@@ -198,7 +200,7 @@ async function fill(registry: RunningRegistry, { blobs, size }: JobsOptions): Pr
     const layers = await pushMany(client, PER_MANIFEST, `kept ${at}`);
     await client.manifest(REPOSITORY, layers);
   }
-  const pusher = await Pusher.start(registry, LARGE, size);
+  const pusher = await Pusher.start(registry, LARGE, { size, rate: 0 });
   const { digest } = pusher;
   await pusher.begin();
   while (!(await isThere(registry, digest))) await sleep(500);

@@ -26,6 +26,7 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "5" },
     rate: { type: "string", default: "200" },
     size: { type: "string", default: "2000000000" },
+    "push-rate": { type: "string", default: "125000000" },
     blobs: { type: "string", default: "2000" },
     json: { type: "string" },
     help: { type: "boolean", default: false },
@@ -37,12 +38,13 @@ const USAGE = `Usage: npm run load -- [--short] [--idle N] [--slow N] [--seconds
   --slow N     requests whose headers drip, and as many whose bodies do (200)
   --seconds N  how long others are measured beside them (20; with --short 8)
 
-       npm run load -- --part jobs [--rounds N] [--seconds N] [--rate N] [--size BYTES] [--blobs N] [--json FILE]
+       npm run load -- --part jobs [--rounds N] [--seconds N] [--rate N] [--size BYTES] [--push-rate BYTES] [--blobs N] [--json FILE]
 
 measures small pulls alone and beside a check of all blobs, a large push and a collection of garbage, by turns:
   --rounds N    how often (5)
   --rate N      pulls a second (200)
   --size BYTES  of the large blob (2000000000)
+  --push-rate BYTES  that are pushed a second, from a process of the lowest priority; 0: as many as can be (125000000: a gigabit)
   --blobs N     small blobs that are kept, and that are collected each round (2000)
   --json FILE   where the figures go besides
 `;
@@ -261,6 +263,7 @@ async function run(): Promise<number> {
     seconds: Number(values.seconds),
     rate: Number(values.rate),
     size: Number(values.size),
+    pushRate: Number(values["push-rate"]),
     blobs: Number(values.blobs),
     json: values.json,
   });
