@@ -31,6 +31,11 @@ export async function jsonBody<T>(c: Ask, schema: z.ZodType<T>, maxBytes = MAX_J
   return conform(schema, bytes.length === 0 ? {} : parse(bytes));
 }
 
+/** A request's query as its schema wants it. A parameter without a value is one that was left out, as forms and templates send it. */
+export function queryOf<T>(c: Ask, schema: z.ZodType<T>): T {
+  return conform(schema, Object.fromEntries(Object.entries(c.req.query()).filter(([, value]) => value !== "")));
+}
+
 /** A value as its schema wants it; else a 400 that names the place and the rule, never the value. */
 export function conform<T>(schema: z.ZodType<T>, value: unknown): T {
   const parsed = schema.safeParse(value);

@@ -2,7 +2,7 @@ import { Agent, request } from "node:http";
 import { setImmediate } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
-import { conform, jsonBody, wholeBody } from "../../src/http/body.ts";
+import { jsonBody, queryOf, wholeBody } from "../../src/http/body.ts";
 import type { Door } from "../../src/http/route.ts";
 import { ERRORS, type ErrorCode, RegistryError } from "../../src/oci/errors.ts";
 import { StorageFullError, UploadBusyError } from "../../src/storage/blob-store.ts";
@@ -35,7 +35,7 @@ const doors: Door[] = [
   { method: "POST", path: "/v1/body", action: "open", handle: async (c) => c.json(await jsonBody(c, strict, 200)) },
   { method: "POST", path: "/v1/optional", action: "open", handle: async (c) => c.json(await jsonBody(c, z.strictObject({}))) },
   { method: "PUT", path: "/v1/bytes", action: "open", handle: async (c) => c.text(String((await wholeBody(c, 1000)).length)) },
-  { method: "GET", path: "/v1/query", action: "open", handle: (c) => c.json(conform(strict, c.req.query())) },
+  { method: "GET", path: "/v1/query", action: "open", handle: (c) => c.json(queryOf(c, strict)) },
   {
     method: "GET",
     path: "/v1/late",
@@ -209,5 +209,10 @@ describe("a JSON body", () => {
   test("rules hold for queries as well", async () => {
     expect((await get("/v1/query?reason=12345")).status).toBe(400);
     expect(await (await get("/v1/query?reason=1234")).json()).toEqual({ reason: "1234" });
+  });
+
+  test("a parameter without a value is one that was left out", async () => {
+    expect(await (await get("/v1/query?reason=1234&nested=")).json()).toEqual({ reason: "1234" });
+    expect((await get("/v1/query?reason=")).status).toBe(400);
   });
 });

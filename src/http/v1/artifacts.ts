@@ -30,7 +30,7 @@ import { revokeAndFollow } from "../../registry/revoke-everywhere.ts";
 import { type ShownArtifact, approvalHistory, artifactHistory, showArtifact, showDecision } from "../../registry/show-artifact.ts";
 import { takeSnapshot } from "../../registry/snapshot.ts";
 import type { TransitionServices } from "../../registry/transition.ts";
-import { conform, jsonBody } from "../body.ts";
+import { jsonBody, queryOf } from "../body.ts";
 import type { Ask, CallerDoor, Door } from "../route.ts";
 import { shownSnapshot } from "./snapshot.ts";
 
@@ -56,7 +56,7 @@ export function artifactDoors(services: DeletionServices): readonly Door[] {
     door("GET", `${REF}/decision`, async (c, caller) => decided(services, c, caller)),
     door("GET", `${REF}/snapshot`, async (c, caller) => {
       const artifact = await artifactAt(services, c, caller, "seen");
-      const { max_age: seconds } = conform(snapshotRequest, c.req.query());
+      const { max_age: seconds } = queryOf(c, snapshotRequest);
       return c.json(shownSnapshot(await takeSnapshot(services, artifact, seconds === undefined ? undefined : seconds * SECOND)));
     }),
     door("POST", `${REF}/quarantine`, async (c, caller) => {
@@ -72,7 +72,7 @@ export function artifactDoors(services: DeletionServices): readonly Door[] {
     }),
     door("DELETE", `${REF}/approve`, async (c, caller) => {
       const artifact = await artifactAt(services, c, caller, "pushed");
-      const { reason } = conform(withdrawRequest, c.req.query());
+      const { reason } = queryOf(c, withdrawRequest);
       return after(services, c, artifact, await withdrawApproval(services, caller, artifact, reason ?? null));
     }),
     door("POST", `${REF}/promote`, async (c, caller) => {
@@ -88,7 +88,7 @@ export function artifactDoors(services: DeletionServices): readonly Door[] {
     }),
     door("DELETE", REF, async (c, caller) => {
       const artifact = await artifactAt(services, c, caller, "only");
-      const { reason } = conform(deleteRequest, c.req.query());
+      const { reason } = queryOf(c, deleteRequest);
       return after(services, c, artifact, await deleteArtifact(services, caller, artifact, reason ?? null));
     }),
     door("PUT", PROMOTED_TAG, async (c, caller) => {
@@ -107,13 +107,13 @@ function door(method: CallerDoor["method"], path: string, handle: CallerDoor["ha
 }
 
 async function list(services: DeletionServices, c: Ask, caller: Caller): Promise<Response> {
-  const { repository, state, cursor, limit } = conform(listRequest, c.req.query());
+  const { repository, state, cursor, limit } = queryOf(c, listRequest);
   return c.json(await listArtifacts(services, caller, { repository, state, cursor, limit }));
 }
 
 async function decided(services: DeletionServices, c: Ask, caller: Caller): Promise<Response> {
   const { repository, record, rights } = await artifactAt(services, c, caller, "seen");
-  const { digest: decision } = conform(decisionRequest, c.req.query());
+  const { digest: decision } = queryOf(c, decisionRequest);
   return c.json(await showDecision(services, { repository, artifact: record.digest, decision }, { pushedTags: seesAll(rights) }));
 }
 

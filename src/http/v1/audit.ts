@@ -5,7 +5,7 @@ import { modelEvents } from "../../registry/model-events.ts";
 import { beginWork } from "../../registry/begin-work.ts";
 import { type AuditFilter, auditHead, readAudit } from "../../registry/read-audit.ts";
 import { verifyAudit } from "../../registry/verify-audit.ts";
-import { invalid } from "../errors.ts";
+import { queryOf } from "../body.ts";
 import { jsonArray } from "../json-array.ts";
 import type { Ask, Door } from "../route.ts";
 
@@ -23,7 +23,7 @@ export function auditDoors(services: Needs): readonly Door[] {
 }
 
 async function list(services: Needs, c: Ask, caller: Caller): Promise<Response> {
-  const query = parseQuery(c);
+  const query: AuditQuery = queryOf(c, auditQuerySchema);
   const filter = filterFor(caller, query);
   const plain = caller.principal.kind === "service-token" && Object.keys(query).length === 0;
   if (plain) {
@@ -43,7 +43,7 @@ async function takeTurn({ limits }: Pick<Services, "limits">, c: Ask): Promise<v
 }
 
 async function prove(services: Pick<Services, "metadata">, c: Ask): Promise<Response> {
-  const query = parseQuery(c);
+  const query = queryOf(c, auditQuerySchema);
   const { checked, last, broken, next } = await verifyAudit(services, query.after ?? 0);
   const answer: AuditVerification = {
     intact: broken === undefined,
@@ -53,12 +53,6 @@ async function prove(services: Pick<Services, "metadata">, c: Ask): Promise<Resp
     broken: broken ?? null,
   };
   return c.json(answer);
-}
-
-function parseQuery(c: Ask): AuditQuery {
-  const query = auditQuerySchema.safeParse(c.req.query());
-  if (!query.success) throw invalid(query.error);
-  return query.data;
 }
 
 /** The service token reads what its predecessor's audit held: what happened to artifacts, and no logins or grants. */

@@ -10,7 +10,7 @@ import type { FreshCredential } from "../../registry/credential-rows.ts";
 import { endOf } from "../../registry/find-credential.ts";
 import { type CredentialCursor, type ListedCredential, listCredentials, withUse } from "../../registry/list-credentials.ts";
 import type { Services } from "../../registry/ports.ts";
-import { conform, jsonBody } from "../body.ts";
+import { jsonBody, queryOf } from "../body.ts";
 import type { Ask, Door } from "../route.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "newId" | "random" | "secretFor">;
@@ -25,7 +25,7 @@ export function credentialDoors(services: Needs): readonly Door[] {
       path: "/v1/credentials",
       action: "credential",
       handle: async (c, caller) => {
-        const { cursor, limit } = conform(listCredentialsRequest, c.req.query());
+        const { cursor, limit } = queryOf(c, listCredentialsRequest);
         const page = await listCredentials(services, caller, { limit, after: cursorFrom(cursor) });
         const last = page.length < limit ? undefined : page.at(-1)?.record;
         const next = last === undefined ? null : `${last.identity}/${last.id}`;

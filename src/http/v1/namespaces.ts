@@ -8,7 +8,7 @@ import {
 import { type Namespace, createNamespace, listNamespaces } from "../../registry/namespaces.ts";
 import { type HeldNamespace, setQuota, showNamespace } from "../../registry/namespace-quota.ts";
 import type { Services } from "../../registry/ports.ts";
-import { conform, jsonBody } from "../body.ts";
+import { jsonBody, queryOf } from "../body.ts";
 import type { Door } from "../route.ts";
 
 /** The doors to namespaces (interface.md §7). */
@@ -19,7 +19,7 @@ export function namespaceDoors(services: Pick<Services, "metadata" | "clock" | "
       path: "/v1/namespaces",
       action: "credential",
       handle: async (c, caller) => {
-        const { cursor, limit } = conform(listNamespacesRequest, c.req.query());
+        const { cursor, limit } = queryOf(c, listNamespacesRequest);
         const page = await listNamespaces(services, caller, { limit, after: cursor });
         return c.json({ namespaces: page.map(shown), next: page.length < limit ? null : (page.at(-1)?.name ?? null) });
       },

@@ -5,7 +5,7 @@ import { essenceOf } from "../../oci/media-types.ts";
 import { type Policy, type SentPolicy, deletePolicy, listPolicies, putPolicy, showPolicy } from "../../registry/policies.ts";
 import type { StatingServices } from "../../registry/registry-statements.ts";
 import { type ReplayServices, replayPolicy } from "../../registry/replay-policy.ts";
-import { conform, jsonBody, wholeBody } from "../body.ts";
+import { jsonBody, queryOf, wholeBody } from "../body.ts";
 import type { Ask, Door } from "../route.ts";
 
 /** More than the text of any policy that is taken: what is too long is told in the policy's own words. */
@@ -26,7 +26,7 @@ export function policyDoors(services: ReplayServices & StatingServices): readonl
       path: "/v1/policies/:name",
       action: "credential",
       handle: async (c) => {
-        const { version } = conform(showPolicyRequest, c.req.query());
+        const { version } = queryOf(c, showPolicyRequest);
         return c.json(shown(await showPolicy(services, nameIn(c), version)));
       },
     },

@@ -1,7 +1,7 @@
 import { type StatementView, statementView, statementsRequest } from "../../api/statements.ts";
 import type { Services } from "../../registry/ports.ts";
 import { type RegistryStatement, listRegistryStatements } from "../../registry/registry-statements.ts";
-import { conform } from "../body.ts";
+import { queryOf } from "../body.ts";
 import type { Door } from "../route.ts";
 
 /** The door to what the registry states of itself. */
@@ -12,7 +12,7 @@ export function statementDoors(services: Pick<Services, "metadata">): readonly D
       path: "/v1/statements",
       action: "credential",
       handle: async (c) => {
-        const { after, limit } = conform(statementsRequest, c.req.query());
+        const { after, limit } = queryOf(c, statementsRequest);
         // One more tells whether there is another page.
         const found = await listRegistryStatements(services, { after, limit: limit + 1 });
         const statements = found.slice(0, limit);

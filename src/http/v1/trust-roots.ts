@@ -4,7 +4,7 @@ import { endTrustRoots } from "../../registry/end-trust-root.ts";
 import type { StatingServices } from "../../registry/registry-statements.ts";
 import { type FetchedTrustRoot, type UpdatedRoot, listTrustRootUpdates, updateTrustRoot } from "../../registry/trust-root-updates.ts";
 import { type KnownTrustRoot, listTrustRoots, putTrustRoot, showTrustRoot } from "../../registry/trust-roots.ts";
-import { conform, jsonBody, wholeBody } from "../body.ts";
+import { jsonBody, queryOf, wholeBody } from "../body.ts";
 import type { Ask, Door } from "../route.ts";
 
 const MAX_DOCUMENT = 1_048_576;
@@ -28,7 +28,7 @@ export function trustRootDoors(services: StatingServices): readonly Door[] {
       path: ROOT,
       action: "credential",
       handle: async (c) => {
-        const { digest } = conform(showTrustRootRequest, c.req.query());
+        const { digest } = queryOf(c, showTrustRootRequest);
         return c.body(Uint8Array.from(await showTrustRoot(services, nameIn(c), digest)), 200, { "Content-Type": "application/json" });
       },
     },
@@ -44,7 +44,7 @@ export function trustRootDoors(services: StatingServices): readonly Door[] {
       action: CHANGE,
       handle: async (c, caller) => {
         const name = nameIn(c);
-        const { digest } = conform(endTrustRootRequest, c.req.query());
+        const { digest } = queryOf(c, endTrustRootRequest);
         return c.json({ name, digests: await endTrustRoots(services, caller, { name, digest }) });
       },
     },
