@@ -73,9 +73,7 @@ const SAME: Readonly<Record<string, readonly string[]>> = {
 const NEW_NAMESPACES = 0x7e020000;
 /** AF_UNIX, AF_INET, AF_INET6, and AF_NETLINK, by which glibc learns which addresses the machine has. */
 const FAMILIES: readonly number[] = [1, 2, 10, 16];
-/** PRIO_PROCESS, which Linux takes for a thread, and the lowest priority: what nobody waits for gives way. */
-const [PRIO_PROCESS, LOWEST] = [0, 19];
-const BY_ARGUMENT: ReadonlySet<string> = new Set(["clone", "setpriority", "socket"]);
+const BY_ARGUMENT: ReadonlySet<string> = new Set(["clone", "socket"]);
 
 /** The profile that allows these calls, as seen on any architecture, and what has the same effect. */
 export function profileOf(calls: readonly string[], unnamed: Pick<Profile, "defaultAction" | "defaultErrnoRet">): Profile {
@@ -98,15 +96,6 @@ export function profileOf(calls: readonly string[], unnamed: Pick<Profile, "defa
         action: "SCMP_ACT_ALLOW" as const,
         args: [{ index: 0, value: family, op: "SCMP_CMP_EQ" }],
       })),
-      {
-        comment: "threads that give way to all others",
-        names: ["setpriority"],
-        action: "SCMP_ACT_ALLOW",
-        args: [
-          { index: 0, value: PRIO_PROCESS, op: "SCMP_CMP_EQ" },
-          { index: 2, value: LOWEST, op: "SCMP_CMP_EQ" },
-        ],
-      },
       {
         comment: "what libraries do without: clone3, whose flags a filter cannot see, and io_uring",
         names: [...ABSENT],

@@ -6,6 +6,7 @@ import { die } from "./die.ts";
 import { TrustedProxies } from "./http/client-address.ts";
 import { Connections } from "./http/connections.ts";
 import { createRegistryApp } from "./http/doors.ts";
+import { Arrivals } from "./http/giving-way.ts";
 import { Limiter } from "./http/limits.ts";
 import { DEFAULT_BOUNDS, createHttpServer, drain } from "./http/server.ts";
 import { SlowBodies } from "./http/slow-bodies.ts";
@@ -120,12 +121,14 @@ async function begin({ config, listening }: Beginning, cues: Cues): Promise<Runn
   });
   try {
     const registry = await openRegistry(config, listening.port, log, cues.limits);
-    const server = await serverOf(registry, config, cues);
+    const arrivals = new Arrivals();
+    const server = await serverOf(registry, config, { ...cues, arrivals });
     await makeGoodBeforeServing(registry);
     report({ report: "prepared" });
     await cues.toListen;
     await listen(server, config.bind.host, listening);
-    const scheduler = startScheduler(registry, registryJobs(registry, { ...config.times, verifyRate: config.verifyRate }));
+    const times = { ...config.times, verifyRate: config.verifyRate, isAnswering: () => arrivals.areMany() };
+    const scheduler = startScheduler(registry, registryJobs(registry, times));
     report({ report: "ready" });
     return {
       stop: () => stopServing({ server, registry, scheduler }, config),
@@ -145,7 +148,7 @@ function report(message: Report, then: () => void = () => undefined): void {
   process.send?.(message, then);
 }
 
-async function serverOf(registry: Registry, config: Config, cues: Cues): Promise<Server> {
+async function serverOf(registry: Registry, config: Config, cues: Cues & { readonly arrivals: Arrivals }): Promise<Server> {
   const { newId, log, metrics } = registry;
   const connections = connectionsOf(registry, config, cues);
   const app = await appOf(registry, config, { ...cues, connections });
@@ -181,12 +184,13 @@ async function stopServing({ server, registry, scheduler }: Parts, { times }: Co
 
 interface AppCues extends Pick<Cues, "draining" | "limits"> {
   readonly connections: Connections;
+  readonly arrivals: Arrivals;
 }
 
 async function appOf(
   registry: Registry,
   config: Config,
-  { draining, limits, connections }: AppCues,
+  { draining, limits, connections, arrivals }: AppCues,
 ): Promise<ReturnType<typeof createRegistryApp>> {
   const pace = {
     bytesPerSecond: config.minUploadRate,
@@ -201,6 +205,7 @@ async function appOf(
     insecureDevMode,
     isLocal: isLocal(config),
     pace,
+    arrivals,
     proxies: new TrustedProxies(config.trustedProxies),
     connections,
     limiter: new Limiter(limits, config.limits.rates),

@@ -39,6 +39,8 @@ export interface Edges {
   readonly pace?: Pace;
   /** Who is believed whom it speaks for; nobody by default. */
   readonly proxies?: TrustedProxies;
+  /** The requests of this process, for whoever gives way to them. */
+  readonly arrivals?: Arrivals;
   /** Counts the requests of whoever comes through a proxy, and so has no connection of its own. */
   readonly connections?: Connections;
   /** Where requests are counted. */
@@ -82,7 +84,7 @@ class RequestEdge {
   readonly #edges: Edges;
   readonly #limiter: Limiter;
   readonly #pace: Pace;
-  readonly #arrivals = new Arrivals();
+  readonly #arrivals: Arrivals;
   readonly #proxies: TrustedProxies;
   readonly #secure: boolean;
 
@@ -90,6 +92,7 @@ class RequestEdge {
     this.#edges = edges;
     this.#limiter = edges.limiter ?? new Limiter(edges.services.limits);
     this.#pace = edges.pace ?? DEFAULT_PACE;
+    this.#arrivals = edges.arrivals ?? new Arrivals();
     this.#proxies = edges.proxies ?? new TrustedProxies([]);
     this.#secure = edges.services.settings.publicUrl.startsWith("https:");
   }

@@ -9,6 +9,7 @@ import { createGatekeeper } from "./authenticate.ts";
 import type { TrustedProxies } from "./client-address.ts";
 import type { Connections } from "./connections.ts";
 import { healthDoors } from "./health.ts";
+import type { Arrivals } from "./giving-way.ts";
 import type { Limiter } from "./limits.ts";
 import type { Pace } from "./progress.ts";
 import type { Door, Env } from "./route.ts";
@@ -58,6 +59,7 @@ export interface Serving {
   readonly proxies?: TrustedProxies;
   readonly connections?: Connections;
   readonly limiter?: Limiter;
+  readonly arrivals?: Arrivals;
   /** What the page of operations tells of this program. */
   readonly about?: About;
   /** Where requests are counted. */

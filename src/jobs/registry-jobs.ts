@@ -28,6 +28,8 @@ export interface JobTimes {
   readonly verifyInterval: number;
   /** Bytes a second of such a check; zero: any. */
   readonly verifyRate: number;
+  /** Does this process answer others just now? */
+  readonly isAnswering?: (() => boolean) | undefined;
 }
 
 /** A revocation everywhere is in force, and followed up, at once, and so are folders; what a crash left of that is made good within so long. */
@@ -41,7 +43,7 @@ const STOCK_INTERVAL = 600_000;
 
 /** Everything that the registry does without being asked. */
 export function registryJobs(services: Services & ResultServices, times: JobTimes): readonly Job[] {
-  const { collectInterval, uploadExpiry, verifyInterval, verifyRate } = times;
+  const { collectInterval, uploadExpiry, verifyInterval, verifyRate, isAnswering } = times;
   return [
     { name: "revoke-everywhere", every: REPAIR_INTERVAL, run: () => finishRevocationsEverywhere(services) },
     { name: "repair-runtime-tree", every: REPAIR_INTERVAL, run: () => repairRuntimeTree(services) },
@@ -61,7 +63,7 @@ export function registryJobs(services: Services & ResultServices, times: JobTime
     {
       name: VERIFY_ALL,
       every: VERIFY_INTERVAL,
-      run: (signal) => verifyAll(services, { interval: verifyInterval, rate: verifyRate }, signal),
+      run: (signal) => verifyAll(services, { interval: verifyInterval, rate: verifyRate, isAnswering }, signal),
       onAsked: (begin) => onJobAsked(services.metadata, VERIFY_ALL, begin),
     },
   ];

@@ -1,6 +1,5 @@
 import type { Readable, Writable } from "node:stream";
-import type { Digest, DigestAlgorithm } from "../oci/digest.ts";
-import type { HashedFile, MayGoOn } from "./file-hashing.ts";
+import type { Digest } from "../oci/digest.ts";
 
 /** Bytes `start` to `end`, both included. */
 export interface ByteRange {
@@ -15,11 +14,6 @@ export interface BlobStream extends Readable {
    * memory of a piece is used again as soon as its write was called back.
    */
   readonly copyTo?: (sink: Writable) => Promise<number>;
-  /**
-   * Instead of reading the stream, where a driver can: has all of it hashed when nobody else has use for the processor. Rejects with
-   * `HashingThreadError` where that does not work now, and else as reading does, or `mayGoOn`.
-   */
-  readonly hashAside?: (algorithm: DigestAlgorithm, mayGoOn: MayGoOn) => Promise<HashedFile>;
 }
 
 /** Somebody else is writing to this upload just now. */

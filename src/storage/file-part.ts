@@ -1,18 +1,13 @@
 import { closeSync, constants, openSync, read } from "node:fs";
 import { Readable, type Writable } from "node:stream";
 import { promisify } from "node:util";
-import type { DigestAlgorithm } from "../oci/digest.ts";
 import type { BlobStream, ByteRange } from "./blob-store.ts";
 import { copyFile } from "./copy-file.ts";
-import { type FileHashing, type HashedFile, type MayGoOn, createFileHashing } from "./file-hashing.ts";
 
 /** Larger reads are no faster, and each stream holds one of them (bytes). */
 const READ_SIZE = 512 * 1024;
 
 const readAt = promisify(read);
-
-/** One thread is enough for a process. */
-const ASIDE = createFileHashing();
 
 /**
  * A part of a file, to be read once. It is opened and closed without a thread, which would cost more processor time than a look-up and a
@@ -25,13 +20,9 @@ export class FilePart extends Readable implements BlobStream {
   #reads = 0;
   #closeWhenRead: (() => void) | undefined;
 
-  /** Of whole files. */
-  readonly hashAside?: NonNullable<BlobStream["hashAside"]>;
-
   /** Throws, with code ENOENT, when there is no such file. */
-  constructor(path: string, { start, end }: ByteRange, hashing: FileHashing = ASIDE) {
+  constructor(path: string, { start, end }: ByteRange) {
     super({ highWaterMark: READ_SIZE });
-    if (start === 0 && end === Infinity) this.hashAside = (algorithm, mayGoOn) => this.#hashBy(hashing, algorithm, mayGoOn);
     this.#fd = openSync(path, constants.O_RDONLY);
     this.#range = { start, end };
     this.#position = start;
@@ -40,14 +31,6 @@ export class FilePart extends Readable implements BlobStream {
   async copyTo(sink: Writable): Promise<number> {
     try {
       return await copyFile((piece, length, position) => this.#readAt(piece, length, position), sink, this.#range);
-    } finally {
-      this.destroy();
-    }
-  }
-
-  async #hashBy(hashing: FileHashing, algorithm: DigestAlgorithm, mayGoOn: MayGoOn): Promise<HashedFile> {
-    try {
-      return await this.#reading(() => hashing.hash(this.#fd, algorithm, mayGoOn));
     } finally {
       this.destroy();
     }
@@ -75,16 +58,12 @@ export class FilePart extends Readable implements BlobStream {
   }
 
   async #readAt(piece: Buffer, length: number, position: number): Promise<number> {
-    if (length <= 0) return 0;
-    return this.#reading(async () => (await readAt(this.#fd, piece, 0, length, position)).bytesRead);
-  }
-
-  async #reading<T>(action: () => Promise<T>): Promise<T> {
     // Its number may be another file's by now.
     if (this.destroyed) throw new Error("the file was closed");
+    if (length <= 0) return 0;
     this.#reads += 1;
     try {
-      return await action();
+      return (await readAt(this.#fd, piece, 0, length, position)).bytesRead;
     } finally {
       this.#reads -= 1;
       if (this.#reads === 0) this.#closeWhenRead?.();

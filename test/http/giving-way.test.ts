@@ -41,6 +41,26 @@ describe("a large body", () => {
     expect(turnsOf(turns).length).toBe(32);
   });
 
+  test("counts as many when ten come in a second, or came in the one before, and no more soon after", () => {
+    const arrivals = new Arrivals();
+    expect(arrivals.areMany()).toBe(false);
+    for (let asked = 1; asked <= 10; asked += 1) {
+      arrivals.note(plain);
+      expect(arrivals.areMany()).toBe(asked === 10);
+      vi.advanceTimersByTime(50);
+    }
+    vi.advanceTimersByTime(600);
+    arrivals.note(plain);
+    expect(arrivals.areMany()).toBe(true);
+    vi.advanceTimersByTime(1100);
+    expect(arrivals.areMany()).toBe(false);
+    for (let second = 0; second < 10; second += 1) {
+      for (let asked = 0; asked < 4; asked += 1) arrivals.note(plain);
+      expect(arrivals.areMany()).toBe(false);
+      vi.advanceTimersByTime(1000);
+    }
+  });
+
   test("is not given way to by another one", () => {
     const arrivals = new Arrivals();
     const turns = new Turns(arrivals);

@@ -424,6 +424,21 @@ describe("a check that nobody asked for", () => {
     expect((await verificationStatus(services)).last).toMatchObject({ by: null, status: "ok" });
   });
 
+  test("goes gently beside those who are answered, and is fast when there are none", async () => {
+    for (const size of [1_000_000, 999_999]) await registry.blob(publisher, AT, "x".repeat(size));
+    const took = async (isAnswering: () => boolean): Promise<number> => {
+      await startVerification(services, operator);
+      const began = performance.now();
+      await check({}, { ...ASKED, isAnswering });
+      return performance.now() - began;
+    };
+    let pieces = 0;
+    // Two megabytes at a hundred megabytes a second.
+    expect(await took(() => (pieces += 1) > 0)).toBeGreaterThanOrEqual(18);
+    expect(pieces).toBeGreaterThanOrEqual(10);
+    expect((await verificationStatus(services)).last).toMatchObject({ status: "ok", bytesChecked: 1_999_999 });
+  });
+
   test("goes slowly until somebody asks for it, who then gets it at full speed", async () => {
     const digest = await registry.blob(publisher, AT, "x".repeat(1_000_000));
     await check({ clock }, WEEKLY);

@@ -2,14 +2,11 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createLogger } from "../../src/log.ts";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { type Reading, readPublished } from "../../src/registry/verify-bytes.ts";
 import type { BlobStore } from "../../src/storage/blob-store.ts";
-import { type FileHashing, createFileHashing } from "../../src/storage/file-hashing.ts";
-import { FilePart } from "../../src/storage/file-part.ts";
 import { openFilesystem } from "../../src/storage/filesystem.ts";
 import { blobsWith } from "../support/blob-registry.ts";
 import { fileOf, overwrite } from "../support/damaged-bytes.ts";
@@ -38,11 +35,6 @@ const reading = (over: Partial<Reading> = {}): Reading => ({ signal: new AbortCo
 /** A store whose streams are no files. */
 function streaming(read: () => Readable): BlobStore {
   return blobsWith(blobs, { open: async () => read() });
-}
-
-/** A store whose files are hashed by somebody else. */
-function hashedBy(hashing: FileHashing): BlobStore {
-  return blobsWith(blobs, { open: async (digest) => new FilePart(fileOf(directory, digest), { start: 0, end: Infinity }, hashing) });
 }
 
 describe("reading a published blob", () => {
@@ -111,47 +103,6 @@ describe("reading a published blob", () => {
       await expect(readPublished({ blobs: watched, log }, digest, reading({ signal: ending.signal, pace }))).rejects.toBe(reason);
       await expect.poll(() => opened?.destroyed).toBe(true);
     }
-  });
-
-  test("has files hashed aside, and believes what is said of them", async () => {
-    const digest = await publish("abc");
-    const asked: string[] = [];
-    const said: FileHashing = {
-      hash: async (_fd, algorithm) => {
-        asked.push(algorithm);
-        return { digest: digestOf("other"), size: 5 };
-      },
-    };
-    const aside = hashedBy(said);
-    expect(await readPublished({ blobs: aside, log }, digest, reading())).toEqual({ found: "bytes", actual: digestOf("other"), size: 5 });
-    expect(asked).toEqual(["sha256"]);
-  });
-
-  test("says nothing of bytes that the thread could not read", async () => {
-    const digest = await publish("abc");
-    const failing = { hash: () => Promise.reject(Object.assign(new Error("EIO: secret/path"), { code: "EIO" })) };
-    const aside = hashedBy(failing);
-    expect(await readPublished({ blobs: aside, log }, digest, reading())).toEqual({ found: "unreadable", code: "EIO" });
-  });
-
-  test("reads bytes itself when the thread ends in the midst of them, and says so in the log", async () => {
-    const bytes = "weights".repeat(2_000_000);
-    const digest = await publish(bytes);
-    const lines: string[] = [];
-    const telling = createLogger("warn", { write: (line) => void lines.push(line) });
-    const ending = createFileHashing(fileURLToPath(new URL("../storage/process/hashing-thread-that-ends.ts", import.meta.url)));
-    const aside = hashedBy(ending);
-    const seen: number[] = [];
-    const pace = (read: number): number => (seen.push(read), 0);
-    expect(await readPublished({ blobs: aside, log: telling }, digest, reading({ pace }))).toEqual({
-      found: "bytes",
-      actual: digest,
-      size: bytes.length,
-    });
-    expect(seen.at(-1)).toBe(bytes.length);
-    expect(lines.map((line) => (JSON.parse(line) as { msg: string }).msg)).toEqual([
-      "the bytes of a blob are checked beside the requests, for want of a thread",
-    ]);
   });
 
   test("does not begin after the signal", async () => {

@@ -8,7 +8,6 @@ import { PassThrough, Writable } from "node:stream";
 import { buffer } from "node:stream/consumers";
 import * as fc from "fast-check";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { digestOf } from "../../src/oci/digest.ts";
 import { FilePart } from "../../src/storage/file-part.ts";
 
 const CONTENT = randomBytes(1_300_000);
@@ -96,26 +95,5 @@ describe("a published file", () => {
     await expect(buffer(folder)).rejects.toMatchObject({ code: "EISDIR" });
     const other = new FilePart(directory, WHOLE);
     await expect(other.copyTo(new PassThrough())).rejects.toMatchObject({ code: "EISDIR" });
-  });
-
-  test("is hashed aside as a whole, and closed only when nobody reads it any more", async () => {
-    const part = new FilePart(path, { start: 1, end: Infinity });
-    expect(part.hashAside).toBeUndefined();
-    part.destroy();
-    const gate = Promise.withResolvers<void>();
-    const whole = new FilePart(path, WHOLE);
-    const found = whole.hashAside?.("sha256", () => gate.promise);
-    whole.destroy();
-    expect(opened()).toBe(1);
-    gate.resolve();
-    expect(await found).toEqual({ digest: digestOf(CONTENT), size: CONTENT.length });
-    expect(opened()).toBe(0);
-    await expect(whole.hashAside?.("sha256", () => gate.promise)).rejects.toThrow(/closed/);
-  });
-
-  test("is closed when whoever has it hashed wants no more of it", async () => {
-    const reason = new Error("in vain");
-    await expect(new FilePart(path, WHOLE).hashAside?.("sha256", () => Promise.reject(reason))).rejects.toBe(reason);
-    expect(opened()).toBe(0);
   });
 });
