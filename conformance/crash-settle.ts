@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { algorithmOf, digestOf, isDigest } from "../src/oci/digest.ts";
 import { repositoryNameSchema } from "../src/oci/reference.ts";
+import { isAlive } from "../src/storage/claim.ts";
 import { keys, under } from "../src/storage/keys.ts";
 import { openLmdb } from "../src/storage/lmdb.ts";
 import type { MetadataStore } from "../src/storage/metadata-store.ts";
@@ -16,6 +17,7 @@ export const SPARING_NOTHING = { REGISTRY_GC_INTERVAL: "1s", REGISTRY_GC_GRACE: 
 const LIMIT_MS = 120_000;
 const POLL_MS = 250;
 const ALL = 1_000_000;
+const SPARE = "+folder.";
 /** What belongs to the data directory by itself. */
 const OWN =
   /^(?:credentials\/(?:operator|publisher|runtime|service-token|attestation-key-[0-9a-f]{32}\.pem)|metadata\/(?:data\.mdb|lock\.mdb|secret|in-use\.[0-9a-f]{16})|blobs\/removal\/removal(?:\..+)?|uploads\/\+folder\.[^/]+\/unused|integrity-last\.json)$/;
@@ -60,6 +62,7 @@ async function orphans(metadata: MetadataStore, root: string): Promise<readonly 
   return [
     ...files.filter((file) => !/^(?:blobs\/sha(?:256|512)|trusted)\//.test(file) && !OWN.test(file)),
     ...(await emptyFolders(root)),
+    ...(await keptByTheDead(root)),
     ...[...blobs].filter((digest) => !records.has(digest)).map((digest) => `the file of ${digest}, which has no record`),
     ...[...rows.keys()].filter((digest) => !records.has(digest)).map((digest) => `the bytes of ${digest}, which have no record`),
     ...[...rows].filter(([digest, value]) => !isOf(digest, value)).map(([digest]) => `the row of ${digest}, which holds other bytes`),
@@ -94,6 +97,13 @@ function digestAt(file: string): string {
 async function emptyFolders(root: string): Promise<readonly string[]> {
   const found = await Promise.all(["uploads", "trusted"].map(async (top) => emptyBelow(root, top)));
   return found.flat();
+}
+
+/** Folders for uploads to come of a process that has ended. */
+async function keptByTheDead(root: string): Promise<readonly string[]> {
+  const kept = (await readdir(join(root, "uploads"))).filter((name) => name.startsWith(SPARE));
+  const alive = await Promise.all(kept.map((name) => isAlive(name.slice(SPARE.length))));
+  return kept.filter((_, index) => alive[index] !== true).map((name) => `the folder ${name} of a process that has ended`);
 }
 
 async function emptyBelow(root: string, folder: string): Promise<readonly string[]> {

@@ -14,6 +14,7 @@ export const CHECKOUT = fileURLToPath(new URL("..", import.meta.url));
 const READY_LIMIT_MS = 60_000;
 const STOP_LIMIT_MS = 60_000;
 const POLL_MS = 50;
+const ANSWER_LIMIT_MS = 5_000;
 
 /** A registry that runs on loopback over a data directory of its own. */
 export interface RunningRegistry {
@@ -61,14 +62,21 @@ export async function untilAnswers(
   hasEnded = (): boolean => false,
 ): Promise<void> {
   const deadline = performance.now() + limitMs;
+  let last = "nothing";
   while (performance.now() < deadline) {
     if (hasEnded()) throw new Error(`the server ended at start:\n${output()}`);
-    const answer = await fetch(url).catch(() => undefined);
-    await answer?.body?.cancel();
-    if (answer?.status === 200) return;
+    try {
+      // A connection that is kept from before may lead nowhere: a network that went with its container closes none.
+      const answer = await fetch(url, { signal: AbortSignal.timeout(ANSWER_LIMIT_MS) });
+      await answer.body?.cancel();
+      if (answer.status === 200) return;
+      last = String(answer.status);
+    } catch (error) {
+      last = String(error);
+    }
     await sleep(POLL_MS);
   }
-  throw new Error(`${url} did not answer 200 within ${limitMs / 1000} s:\n${output()}`);
+  throw new Error(`${url} did not answer 200 within ${limitMs / 1000} s, but ${last}:\n${output()}`);
 }
 
 /** Waits until the URL answers 200, or throws with what the process has said. */

@@ -160,7 +160,7 @@ async function tryToken(token: Token): Promise<boolean> {
     const many = await Promise.all(Array.from({ length: 8 }, (_, n) => promote(registry, `many-${n}`)));
     results.push(
       told(
-        "promotions at once in several workers wait for the token",
+        `promotions at once in several workers wait for the token (${many.join(" ")})`,
         many.every((status) => status === 200),
       ),
     );

@@ -138,8 +138,11 @@ function stopSignals(): StopSignals {
     early.abort();
     (count === 1 ? first : second).resolve();
   };
-  // SIGHUP is a terminal that closes.
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, onSignal);
+  for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, onSignal);
+  // A terminal that closes, which the shell and the kernel may each tell: nobody asks twice by that.
+  process.on("SIGHUP", () => {
+    if (count === 0) onSignal();
+  });
   return { once: first.promise, twice: second.promise, signal: early.signal };
 }
 

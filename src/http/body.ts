@@ -31,9 +31,13 @@ export async function jsonBody<T>(c: Ask, schema: z.ZodType<T>, maxBytes = MAX_J
   return conform(schema, bytes.length === 0 ? {} : parse(bytes));
 }
 
-/** A request's query as its schema wants it. A parameter without a value is one that was left out, as forms and templates send it. */
-export function queryOf<T>(c: Ask, schema: z.ZodType<T>): T {
-  return conform(schema, Object.fromEntries(Object.entries(c.req.query()).filter(([, value]) => value !== "")));
+/**
+ * What a request asks for by its query, as its schema wants it. A parameter without a value is one that was left out, as forms and templates
+ * send it; so it is not where that would change more than was meant.
+ */
+export function queryOf<T>(c: Ask, schema: z.ZodType<T> & Pick<z.ZodObject, "shape">): T {
+  const given = Object.entries(c.req.query()).filter(([name, value]) => value !== "" || !(name in schema.shape));
+  return conform(schema, Object.fromEntries(given));
 }
 
 /** A value as its schema wants it; else a 400 that names the place and the rule, never the value. */

@@ -42,10 +42,12 @@ function countEvent(event: AuditEvent, meter: Meter): void {
   if (event.type === "blob.damage") meter.add("registry_integrity_failures_total");
 }
 
-/** A push of what is here already moves no state; what is denied is a promotion, whose event tells the state that stays. */
+/** What is pushed, promoted or revoked once more moves no state; what is denied is a promotion, whose event tells the state that stays. */
 function countTransition({ type, outcome, before, after }: AuditEvent, meter: Meter): void {
   const [from, to] = [stateSchema.safeParse(before?.["state"]).data, stateSchema.safeParse(after?.["state"]).data];
-  if (to === undefined || (type === "manifest.push" && from === to)) return;
+  if (to === undefined || (outcome === "allow" && from === to)) return;
+  // The event of what was looked at again and stays as it is has no state before.
+  if (type === "artifact.reevaluate" && from === undefined) return;
   meter.add("registry_transitions_total", { from: from ?? "none", to: outcome === "deny" ? "trusted" : to, outcome });
 }
 

@@ -68,6 +68,8 @@ class HashingSink extends Writable {
   readonly #algorithm: DigestAlgorithm;
   readonly #hash: ReturnType<typeof createHash>;
   readonly #pace: Pace;
+  /** When the last piece was due (performance.now()). */
+  #due = -Infinity;
   size = 0;
 
   constructor(algorithm: DigestAlgorithm, pace: Pace) {
@@ -78,16 +80,18 @@ class HashingSink extends Writable {
   }
 
   override _write(piece: Buffer, _: BufferEncoding, done: () => void): void {
-    const began = performance.now();
+    const from = Math.max(this.#due, performance.now());
     this.#hash.update(piece);
     this.size += piece.length;
-    this.#callWhenDue({ length: piece.length, began }, done);
+    this.#callWhenDue({ length: piece.length, from }, done);
   }
 
-  /** Of each piece by itself: what was read when more was allowed is nothing that the rest is kept waiting for. */
-  #callWhenDue(piece: { readonly length: number; readonly began: number }, done: () => void): void {
+  /** Counted on from the piece before: what was read when more was allowed is nothing that the rest is kept waiting for. */
+  #callWhenDue(piece: { readonly length: number; readonly from: number }, done: () => void): void {
     const rate = this.#pace(this.size);
-    const wait = rate > 0 ? (piece.length / rate) * 1000 - (performance.now() - piece.began) : 0;
+    const now = performance.now();
+    this.#due = rate > 0 ? piece.from + (piece.length / rate) * 1000 : now;
+    const wait = this.#due - now;
     if (wait < LEAST_WAIT || this.destroyed) done();
     else setTimeout(() => this.#callWhenDue(piece, done), Math.min(wait, MOST_WAIT));
   }

@@ -8,7 +8,7 @@ import { UploadBusyError } from "./blob-store.ts";
  * Exclusive use of a file, across processes and without a lock that could outlive its holder: whoever wants the file `name` renames it to
  * `name.<boot>.<pid>.<start>.<nonce>`, which only one can do, and back when done. The name says who holds it; when that process is gone
  * (another boot, no such process, or another one that got the same pid), the next one takes it over by the same rename.
- * Names are changed without a thread, which costs some twenty times the processor time of a rename.
+ * Names are changed without a thread: to hand it over would cost some twenty times the processor time of a rename.
  */
 export interface Claim {
   /** Where the file is while it is claimed. */
@@ -109,9 +109,13 @@ export async function isAlive(holder: string): Promise<boolean> {
   if (boot !== BOOT || !/^[1-9][0-9]*$/.test(pid)) return false;
   // Another copy of this module in this very process; `held` is its own affair.
   if (Number(pid) === process.pid && start === THIS_PROCESS.split(".")[2]) return nonce !== NONCE;
-  const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => undefined);
-  if (stat === undefined) return start === NO_PROC && hasProcess(Number(pid));
-  return startOf(stat) === start;
+  try {
+    return startOf(await readFile(`/proc/${pid}/stat`, "utf8")) === start;
+  } catch (error) {
+    // Whatever else keeps this process from looking says nothing of the other.
+    if (!hasCode(error, "ENOENT", "ESRCH")) return true;
+    return start === NO_PROC && hasProcess(Number(pid));
+  }
 }
 
 /** Without /proc (not on Linux) a pid that was given to another process cannot be told; the claim then waits for that one to end. */

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import type { Stats } from "node:fs";
 import { chmod, link, lstat, mkdir, open, readFile, rm, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { hasCode, noneWhenMissing } from "./claim.ts";
+import { hasCode } from "./claim.ts";
 import { faultOfUser } from "./owned-file.ts";
 import { InUseError, type ProcessLock, lockDirectory } from "./process-lock.ts";
 import { makeDurableFolder, syncPath } from "./sync.ts";
@@ -143,7 +143,11 @@ export async function isHalfRestored(path: string): Promise<boolean> {
 }
 
 async function isThere(path: string): Promise<boolean> {
-  return (await stat(path).catch(noneWhenMissing)) !== undefined;
+  const found = await stat(path).catch((error: unknown) => {
+    // What stands where a folder should is no folder that it could be in.
+    if (!hasCode(error, "ENOENT", "ENOTDIR")) throw error;
+  });
+  return found !== undefined;
 }
 
 /** A registry that began anew among what a restore left would look like the restored one that has lost everything. */

@@ -10,7 +10,7 @@ import { FilePart } from "./file-part.ts";
 import { release } from "./release.ts";
 import { makeRemovalToken, takeRemovalToken } from "./removal-token.ts";
 import { Room } from "./room.ts";
-import { DATA, StagingFolders } from "./staging-folders.ts";
+import { DATA, StagingFolders, UNUSED } from "./staging-folders.ts";
 import { syncPath } from "./sync.ts";
 import { type WritableFile, openWritable } from "./writable-file.ts";
 
@@ -174,7 +174,7 @@ class Filesystem implements BlobStore {
     // Nobody holds what still has its own name. What a process held that is gone has another one.
     if (!(await removed(join(folder, DATA)))) await claim(folder, DATA).then((held) => held.remove(), noneWhenMissing);
     if (removedIfEmpty(folder)) return;
-    await removed(join(folder, REPLACEMENT));
+    for (const left of [REPLACEMENT, UNUSED]) await removed(join(folder, left));
     removedIfEmpty(folder);
   }
 

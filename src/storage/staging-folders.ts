@@ -1,7 +1,6 @@
-import { constants, mkdirSync, readdirSync, renameSync, statSync, unlinkSync, utimesSync } from "node:fs";
+import { constants, existsSync, mkdirSync, readdirSync, renameSync, statSync, unlinkSync, utimesSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
-import { noneWhenMissing } from "./claim.ts";
 import { nameUnderWay, removeLeftovers } from "./under-way.ts";
 import type { openWritable } from "./writable-file.ts";
 
@@ -10,7 +9,7 @@ const PRIVATE_FILE = 0o600;
 /** The bytes of an upload, in its folder. */
 export const DATA = "data";
 /** An empty file that becomes `data`; whoever looks for an upload's bytes looks for none of this name. */
-const UNUSED = "unused";
+export const UNUSED = "unused";
 /** No upload has such an id. */
 const SPARE = "+folder.";
 /** How many a process keeps: as many as uploads may well end before others begin. */
@@ -23,8 +22,8 @@ interface Spare {
 
 /**
  * The folders of uploads, those that have ended kept for those to come, beside them and under names of this process, with the file where
- * nothing was written to it. To end a folder or a file and to make another is the dearest that a push does to a disk: ext4 passes over what
- * was freed in the last half minute when it looks for an inode.
+ * nothing was written to it. To end a folder or a file and to make another is the dearest that a push does to names, most of all on ext4
+ * without a journal, which passes over what was freed in the last half minute when it looks for an inode.
  */
 export class StagingFolders {
   readonly #uploads: string;
@@ -44,7 +43,7 @@ export class StagingFolders {
 
   /** Makes a folder of an empty upload, at once whole; an error with code ENOTEMPTY where there is one. */
   async begin(folder: string): Promise<void> {
-    const spare = this.#spare.pop() ?? this.#make();
+    const spare = this.#takeSpare() ?? this.#make();
     const data = join(spare.folder, DATA);
     try {
       if (spare.hasFile) {
@@ -61,7 +60,10 @@ export class StagingFolders {
     }
   }
 
-  /** Ends an upload that left nothing but a published file, or an empty one, and keeps its folder; false where it left more, or somebody writes to it. */
+  /**
+   * Ends an upload that left nothing but a published file, or an empty one, and keeps its folder. False where it left more, where somebody
+   * writes to it, and where that fails: what is left then is in nobody's way, and for the caller to remove.
+   */
   end(folder: string): boolean {
     if (this.#spare.length >= MAX_SPARE) return false;
     try {
@@ -71,10 +73,15 @@ export class StagingFolders {
       renameSync(folder, kept);
       this.#spare.push({ folder: kept, hasFile: left.length > 0 });
       return true;
-    } catch (error) {
-      noneWhenMissing(error);
+    } catch {
       return false;
     }
+  }
+
+  /** One that is still there: somebody may have tidied up by hand. */
+  #takeSpare(): Spare | undefined {
+    for (let spare = this.#spare.pop(); spare !== undefined; spare = this.#spare.pop()) if (existsSync(spare.folder)) return spare;
+    return undefined;
   }
 
   #make(): Spare {
@@ -89,8 +96,8 @@ export class StagingFolders {
 }
 
 /**
- * What the folder of an upload then holds: nothing, where its bytes were published, or the file, where it got none, under a name by which
- * nobody finds it. Undefined, and all as it was, where it has bytes of its own or somebody else has claimed it (`claim.ts`).
+ * What the folder of an upload is to hold then: nothing, where its bytes were published, or the file, where it got none, under a name by
+ * which nobody finds it. Undefined, and all as it was, where it has bytes of its own or somebody else has claimed it (`claim.ts`).
  */
 function putAside(folder: string): readonly string[] | undefined {
   const data = join(folder, DATA);
@@ -103,7 +110,8 @@ function putAside(folder: string): readonly string[] | undefined {
   const unused = join(folder, UNUSED);
   renameSync(data, unused);
   // Until the rename others could write to it.
-  if (statSync(unused).size === 0) return [UNUSED];
+  const now = statSync(unused);
+  if (now.size === 0 && now.nlink === 1) return [UNUSED];
   unlinkSync(unused);
   return [];
 }

@@ -94,7 +94,7 @@ async function othersBeside(asks: boolean): Promise<number> {
   };
   setImmediate(other);
   for await (const piece of givingWay(quickBody(), arrivals)) {
-    if (size === 0 && asks) arrivals.note(plain);
+    if (asks) arrivals.note(plain);
     size += piece.length;
   }
   isOver = true;

@@ -131,6 +131,9 @@ describe("a name of trust roots", () => {
     for (const root of [one, other])
       expect(await world.send("operator", "PUT /v1/trust-roots/ending", root)).toMatchObject({ status: 200 });
     await update({ name: "ending" });
+    // A script whose variable is empty means one document, and not all of them.
+    for (const query of ["digest=", `digest=&digest=${digestOf(other)}`])
+      expect(await world.send("operator", `DELETE /v1/trust-roots/ending?${query}`)).toMatchObject({ status: 400 });
     const single = await world.send("operator", `DELETE /v1/trust-roots/ending?digest=${digestOf(other)}`);
     expect(single).toMatchObject({ status: 200, json: { name: "ending", digests: [digestOf(other)] } });
     expect(await end("ending")).toMatchObject({ status: 200, json: { digests: [digestOf(one), world.root].toSorted() } });

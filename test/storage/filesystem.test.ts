@@ -112,6 +112,7 @@ describe("the folder of an upload that has ended", () => {
   test("is that of the next one, which is as new", async () => {
     await store.stage("u");
     await store.append("u", pieces("secret"), 0);
+    await store.publish("u", digestOf("secret"));
     const folder = await inodeOf("u");
     await store.discard("u");
     const began = Date.now();
@@ -157,6 +158,14 @@ describe("the folder of an upload that has ended", () => {
     await store.discard("u");
     await store.stage("v");
     expect(await readdir(join(root, "uploads/v"))).toEqual(["data"]);
+  });
+
+  test("is made anew where those that were kept are gone", async () => {
+    await store.stage("u");
+    await store.discard("u");
+    for (const name of await spareFolders()) await rm(join(root, "uploads", name), { recursive: true });
+    await store.stage("v");
+    expect(await readStaged(store, "v")).toBe("");
   });
 
   test("is one of a bounded number that are kept, and none is after its process", async () => {
@@ -279,6 +288,11 @@ describe("a process that is killed in the midst of an upload", () => {
     await store.discard("u");
     expect(await all(store.listStaged())).toEqual([]);
     expect(await store.touchedAt("u")).toBeUndefined();
+    // Its empty file was put aside, and the folder not yet.
+    await mkdir(join(root, "uploads/v"));
+    await writeFile(join(root, "uploads/v/unused"), "");
+    await store.discard("v");
+    expect(await all(store.listStaged())).toEqual([]);
   });
 });
 

@@ -4,7 +4,7 @@ import { endTrustRoots } from "../../registry/end-trust-root.ts";
 import type { StatingServices } from "../../registry/registry-statements.ts";
 import { type FetchedTrustRoot, type UpdatedRoot, listTrustRootUpdates, updateTrustRoot } from "../../registry/trust-root-updates.ts";
 import { type KnownTrustRoot, listTrustRoots, putTrustRoot, showTrustRoot } from "../../registry/trust-roots.ts";
-import { jsonBody, queryOf, wholeBody } from "../body.ts";
+import { conform, jsonBody, queryOf, wholeBody } from "../body.ts";
 import type { Ask, Door } from "../route.ts";
 
 const MAX_DOCUMENT = 1_048_576;
@@ -44,7 +44,8 @@ export function trustRootDoors(services: StatingServices): readonly Door[] {
       action: CHANGE,
       handle: async (c, caller) => {
         const name = nameIn(c);
-        const { digest } = queryOf(c, endTrustRootRequest);
+        // A digest without a value is none that was left out, which would end all.
+        const { digest } = conform(endTrustRootRequest, c.req.query());
         return c.json({ name, digests: await endTrustRoots(services, caller, { name, digest }) });
       },
     },
