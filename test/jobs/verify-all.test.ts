@@ -439,22 +439,22 @@ describe("a check that nobody asked for", () => {
   });
 });
 
-describe("a check beside those who are answered", () => {
-  /** How often it was asked whether others are, while two megabytes were checked. */
-  async function looks(isAnswering: boolean): Promise<number> {
-    let count = 0;
-    const options = {
-      ...ASKED,
-      isAnswering: () => {
-        count += 1;
-        return isAnswering;
-      },
-    };
-    await startVerification(services, operator);
-    await check({}, options);
-    return count;
-  }
+/** How often it was asked whether others are, while two megabytes were checked. */
+async function looks(isAnswering: boolean): Promise<number> {
+  let count = 0;
+  const options = {
+    ...ASKED,
+    isAnswering: () => {
+      count += 1;
+      return isAnswering;
+    },
+  };
+  await startVerification(services, operator);
+  await check({}, options);
+  return count;
+}
 
+describe("a check beside those who are answered", () => {
   test("takes a pause after each piece and looks again then, and takes none when there is nobody", async () => {
     for (const size of [1_000_000, 999_999]) await registry.blob(publisher, AT, "x".repeat(size));
     const without = await looks(false);
