@@ -1,4 +1,5 @@
 import { createHash, verify } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { type EndedProgram, runToEnd } from "./child-program.ts";
 import { derSignature } from "./ecdsa-signature.ts";
 import { type PublicSigningKey, givenKey, publicSigningKey } from "./given-key.ts";
@@ -26,6 +27,9 @@ const TIMEOUT = 10_000;
 const MAX_OUTPUT = 1024;
 /** Where the tool finds the PIN: a command line is there for everybody on the machine to read. */
 const PIN_VARIABLE = "AI_MODEL_REGISTRY_TOKEN_PIN";
+const MAX_TRIES = 3;
+/** Between two tries, in milliseconds. */
+const PAUSE = 100;
 /** No statement, whose encoding begins with DSSEv1: whoever sees the signature has no use for it. */
 const TRIAL = new TextEncoder().encode("does this key sign?");
 
@@ -62,7 +66,7 @@ function signerOf(key: TokenKey, { key: publicKey, named }: PublicSigningKey): S
         // Tokens lock themselves after a few wrong tries.
         if (locked !== undefined) throw locked;
         const input = createHash("sha256").update(bytes).digest();
-        const { end, output, said } = await runTool(key, ["--sign", "--mechanism", "ECDSA"], { withPin: true, input });
+        const { end, output, said } = await signPatiently(key, input);
         if (isAboutPin(said)) locked = failed(key, said, end);
         if (end !== 0) throw locked ?? failed(key, said, end);
         const signature = derSignature(output);
@@ -70,6 +74,15 @@ function signerOf(key: TokenKey, { key: publicKey, named }: PublicSigningKey): S
         throw new SigningError(`what ${WHAT} gave is no signature by its public key ${key.keyId}`);
       }),
   };
+}
+
+/** Other processes log in to the same token: SoftHSM, whose files they write meanwhile, then looks empty or broken for a moment. */
+async function signPatiently(key: TokenKey, input: Uint8Array): Promise<EndedProgram> {
+  for (let tries = 1; ; tries += 1) {
+    const ended = await runTool(key, ["--sign", "--mechanism", "ECDSA"], { withPin: true, input });
+    if (ended.end === 0 || isAboutPin(ended.said) || tries === MAX_TRIES) return ended;
+    await sleep(PAUSE);
+  }
 }
 
 function runTool(
@@ -85,7 +98,7 @@ function runTool(
 }
 
 function isAboutPin(said: string): boolean {
-  return /\bCKR_PIN_\w+|\bCKR_USER_PIN_NOT_INITIALIZED/.test(said);
+  return /\bCKR_PIN_\w+/.test(said);
 }
 
 /** What is wrong, in words; of what the tool says only the code that it has from the token. */

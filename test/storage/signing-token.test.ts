@@ -134,6 +134,23 @@ describe("a key in a token", () => {
     await expect((await Token.made()).open({ tool: join(folder, "none") })).rejects.toThrow("cannot be run");
   });
 
+  test.each(["rv = CKR_GENERAL_ERROR", "rv = CKR_USER_PIN_NOT_INITIALIZED"])(
+    "that fails for a moment (%s) is asked again, a bounded number of times",
+    async (said) => {
+      const token = await Token.made();
+      const { given } = await token.open();
+      const script = await readFile(token.tool, "utf8");
+      const before = (await token.calls()).length;
+      await writeFile(token.tool, script.replace("'{}'", `'${JSON.stringify({ sign: said })}'`));
+      await expect(given?.sign(BYTES)).rejects.toThrow(said.replace("rv = ", ""));
+      expect(await token.calls()).toHaveLength(before + 3);
+      const signing = given?.sign(BYTES);
+      await expect.poll(() => token.calls()).toHaveLength(before + 4);
+      await writeFile(token.tool, script);
+      expect(verify("sha256", BYTES, publicKey, (await signing) ?? Buffer.alloc(0))).toBe(true);
+    },
+  );
+
   test("whose PIN was refused is asked no more, since tokens lock themselves", async () => {
     const token = await Token.made();
     const { given } = await token.open();
