@@ -59,9 +59,9 @@ async function isIntact({ blobs }: Needs, { record }: BlobGrounds, digest: Diges
   return record?.damaged === false && (await blobs.stat(digest))?.size === size;
 }
 
-/** The row of the bytes; with the folders of `trusted/` that get them back where they were damaged, found or not (RULES 15). */
+/** The row of the bytes; with the folders of `trusted/` that get them back where they were damaged (RULES 15). */
 async function contentRows(needs: Needs, { record }: BlobGrounds, digest: Digest, bytes: Uint8Array): Promise<readonly Put[]> {
-  const folders = record === undefined ? [] : await orderedFoldersOf(needs, digest);
+  const folders = record?.damaged === true ? await orderedFoldersOf(needs, digest) : [];
   return [{ key: keys.blobContent(digest), value: bytes }, ...folders];
 }
 
