@@ -33,7 +33,7 @@ export async function jsonBody<T>(c: Ask, schema: z.ZodType<T>, maxBytes = MAX_J
 
 /**
  * What a request asks for by its query, as its schema wants it. A parameter without a value is one that was left out, as forms and templates
- * send it; so it is not where that would change more than was meant.
+ * send it. A door at which that would change more than was meant does not ask here.
  */
 export function queryOf<T>(c: Ask, schema: z.ZodType<T> & Pick<z.ZodObject, "shape">): T {
   const given = Object.entries(c.req.query()).filter(([name, value]) => value !== "" || !(name in schema.shape));

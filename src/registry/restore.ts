@@ -48,20 +48,25 @@ export async function checkBackup(folder: BackupFolder, passphrase: string): Pro
   const content = await folder.read(passphrase);
   const metadata = await folder.openMetadata(content.metadata.folder);
   try {
-    await soundContent(metadata, content);
-    const lost = new Set<string>(content.lost);
-    for await (const { digest } of keptBlobs(metadata)) {
-      if (!lost.has(digest) && !((await isSoundRow(metadata, digest)) ?? (await folder.holds(digest)))) throw wrongBytes(digest);
-    }
+    await soundContent(metadata, content, (digest) => folder.holds(digest));
     return content;
   } finally {
     await metadata.close();
   }
 }
 
-async function soundContent(metadata: MetadataStore, { audit }: BackupContent): Promise<void> {
+/** Proves the audit chain, and that every blob that was not lost has its bytes: as a row of the metadata, or as a file, of which `isSoundFile` is asked. */
+async function soundContent(
+  metadata: MetadataStore,
+  { audit, lost }: BackupContent,
+  isSoundFile: (digest: Digest) => Promise<boolean>,
+): Promise<void> {
   const head = await soundHead(metadata);
   if (head.hash !== audit.hash) throw new BackupError("the audit chain of the backup ends elsewhere than it did");
+  const isLost = new Set<Digest>(lost);
+  for await (const { digest } of keptBlobs(metadata)) {
+    if (!isLost.has(digest) && !((await isSoundRow(metadata, digest)) ?? (await isSoundFile(digest)))) throw wrongBytes(digest);
+  }
 }
 
 function wrongBytes(digest: Digest): BackupError {
@@ -79,12 +84,7 @@ function refuseOlder({ audit }: BackupContent, atLeast: number): void {
 
 async function takeContent(needs: Needs, directory: RestoredDirectory, content: BackupContent): Promise<void> {
   const services = { ...needs, ...directory.stores };
-  await soundContent(services.metadata, content);
-  const lost = new Set<string>(content.lost);
-  for await (const { digest } of keptBlobs(services.metadata)) {
-    if (!lost.has(digest) && !((await isSoundRow(services.metadata, digest)) ?? (await directory.takeBlob(digest))))
-      throw wrongBytes(digest);
-  }
+  await soundContent(services.metadata, content, (digest) => directory.takeBlob(digest));
   await recordRestore(services, content);
   // Out of service, as every damaged blob is, until somebody pushes the right bytes.
   for (const digest of content.lost) await verifyBlob(services, digest);
