@@ -19,13 +19,6 @@ export class AuditReader {
     return this.#head?.sequence ?? 0;
   }
 
-  /** Another one that goes on from here, for another state of the same registry. */
-  clone(): AuditReader {
-    const copy = new AuditReader();
-    copy.#head = this.#head;
-    return copy;
-  }
-
   /** Proves what was added, and tells of each repository what it says was done, as `<type> <digest or tag>`, sorted. */
   async readOn(wire: Wire): Promise<ReadonlyMap<string, readonly string[]>> {
     const events = new Map<string, string[]>();

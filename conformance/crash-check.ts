@@ -1,12 +1,13 @@
-import { createHash } from "node:crypto";
-import { readFile, readdir } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { stateSchema } from "../src/lifecycle/state.ts";
+import type { Digest } from "../src/oci/digest.ts";
 import type { AuditReader } from "./crash-audit.ts";
 import { readAsRuntime } from "./crash-client.ts";
 import { ACTORS, type RepositoryTruth, STATUS, type Seen, textOf } from "./crash-truth.ts";
 import { resume } from "./crash-uploads.ts";
+import { FileDigests } from "./file-digests.ts";
 import { must } from "./must.ts";
 import type { Wire } from "./wire.ts";
 
@@ -15,6 +16,20 @@ export interface Doubts {
   done: number;
   notDone: number;
   uploadsResumed: number;
+}
+
+/** What is known of a registry, and where its data are. */
+export interface Known {
+  readonly truths: readonly RepositoryTruth[];
+  readonly audit: AuditReader;
+  readonly folder: string;
+}
+
+/** How much is looked at: the states, tags and events of everything, all names of files, and of bytes and of what is served so much. */
+export interface Scope {
+  /** Artifacts of a repository that are read by their readers, whole. */
+  readonly artifacts: (truth: RepositoryTruth) => ReadonlySet<Digest>;
+  readonly digests: FileDigests;
 }
 
 const artifact = z.object({
@@ -28,23 +43,33 @@ const page = z.object({ artifacts: z.array(artifact), next: z.null() });
 const tagList = z.object({ tags: z.array(z.string()) });
 const catalog = z.object({ repositories: z.array(z.string()) });
 
+/** Looks at everything that is there, or that something was done to since this was looked at last. */
+export async function checkAll(known: Known, wire: Wire): Promise<Doubts> {
+  const doubts = await check(known, wire, {
+    artifacts: (truth) => new Set([...truth.touched, ...truth.present]),
+    digests: new FileDigests(),
+  });
+  for (const { touched, recent } of known.truths) for (const those of [touched, recent]) those.clear();
+  return doubts;
+}
+
 /** Throws unless a registry that was just started is as everything acknowledged says, with whatever a kill cut done or not done. */
-export async function checkAll(truths: readonly RepositoryTruth[], wire: Wire, audit: AuditReader, root: string): Promise<Doubts> {
+export async function check({ truths, audit, folder }: Known, wire: Wire, scope: Scope): Promise<Doubts> {
   const doubts: Doubts = { done: 0, notDone: 0, uploadsResumed: 0 };
   for (const truth of truths) await recognize(truth, wire, doubts);
   const events = await audit.readOn(wire);
   for (const truth of truths) {
-    const [wanted, got] = [truth.takeEvents(), events.get(truth.name) ?? []];
+    const [wanted, got] = [truth.takeEvents().toSorted(), events.get(truth.name) ?? []];
     must(wanted.join("\n") === got.join("\n"), `the audit of ${truth.name} tells\n${got.join("\n")}\ninstead of\n${wanted.join("\n")}`);
   }
-  await checkTrustedFolders(truths, root);
-  await checkBlobFiles(root);
+  await checkTrustedFolders(truths, folder, scope.digests);
+  await checkBlobFiles(truths, folder, scope.digests);
   await Promise.all(
     truths.map(async (truth) => {
-      await checkRuntimeView(truth, wire);
-      await checkContent(truth, wire);
+      const artifacts = scope.artifacts(truth);
+      await checkRuntimeView(truth, wire, artifacts);
+      await checkContent(truth, wire, artifacts);
       for (const upload of truth.uploads) if ((await resume(truth, wire, upload)) !== undefined) doubts.uploadsResumed += 1;
-      truth.touched.clear();
     }),
   );
   await checkCatalog(truths, wire);
@@ -70,11 +95,10 @@ async function see({ name }: RepositoryTruth, wire: Wire): Promise<Seen> {
   };
 }
 
-/** What a runtime gets of all artifacts that something was done to, and of those that are there, by digest and by tag. */
-async function checkRuntimeView(truth: RepositoryTruth, wire: Wire): Promise<void> {
+/** What a runtime gets of these artifacts by their digests, and of all by their tags. */
+async function checkRuntimeView(truth: RepositoryTruth, wire: Wire, artifacts: ReadonlySet<Digest>): Promise<void> {
   const { name, model, repository } = truth;
-  const there = repository.present.map(({ definition }) => definition.digest);
-  for (const digest of new Set([...truth.touched, ...there])) {
+  for (const digest of artifacts) {
     const known = truth.models.get(digest);
     if (known !== undefined) await readAsRuntime(truth, wire, known);
   }
@@ -93,13 +117,12 @@ async function checkRuntimeView(truth: RepositoryTruth, wire: Wire): Promise<voi
   must(tags.toSorted().join() === wanted.join(), `the runtime sees the tags ${tags.join()} in ${name} instead of ${wanted.join()}`);
 }
 
-/** Everything acknowledged that was not taken away is there for who may see it, with the right bytes. */
-async function checkContent(truth: RepositoryTruth, wire: Wire): Promise<void> {
-  const { name, repository } = truth;
-  for (const { definition } of repository.present) {
-    const { digest } = definition;
+/** Whatever of these artifacts was acknowledged and not taken away is there for who may see it, with the right bytes. */
+async function checkContent(truth: RepositoryTruth, wire: Wire, artifacts: ReadonlySet<Digest>): Promise<void> {
+  const { name } = truth;
+  for (const digest of truth.present) {
     const known = truth.models.get(digest);
-    if (known === undefined || !truth.touched.has(digest)) continue;
+    if (known === undefined || !artifacts.has(digest)) continue;
     const got = await wire.ask("operator", "GET", `/v2/${name}/manifests/${digest}`);
     must(got.status === 200 && got.body.toString() === known.manifest, `the manifest ${digest} of ${name} was answered by ${got.status}`);
     for (const blob of known.blobs) {
@@ -121,7 +144,11 @@ async function checkCatalog(truths: readonly RepositoryTruth[], wire: Wire): Pro
 }
 
 /** `trusted/` holds what is trusted, and nothing besides. */
-export async function checkTrustedFolders(truths: readonly RepositoryTruth[], root: string): Promise<void> {
+export async function checkTrustedFolders(
+  truths: readonly RepositoryTruth[],
+  root: string,
+  digests: FileDigests = new FileDigests(),
+): Promise<void> {
   const wanted = truths.flatMap((truth) =>
     truth.model.runtime(truth.repository).flatMap(({ definition }) => {
       const folder = `${truth.name}/${definition.digest.replace(":", "-")}`;
@@ -129,20 +156,26 @@ export async function checkTrustedFolders(truths: readonly RepositoryTruth[], ro
     }),
   );
   const got = await Promise.all(
-    (await filesBelow(join(root, "trusted"))).map(async (file) => `${file} ${await digestOfFile(join(root, "trusted", file))}`),
+    (await filesBelow(join(root, "trusted"))).map(async (file) => `${file} ${await digests.of(join(root, "trusted", file))}`),
   );
   const [more, less] = [got.filter((line) => !wanted.includes(line)), wanted.filter((line) => !got.includes(line))];
   must(more.length + less.length === 0, `trusted/ has ${more.join(", ") || "nothing"} too much, and lacks ${less.join(", ") || "nothing"}`);
 }
 
-/** No file stands under a digest that is not that of its bytes. */
-async function checkBlobFiles(root: string): Promise<void> {
+/** No file stands under a digest that is not that of its bytes, and all stand there that artifacts name. */
+async function checkBlobFiles(truths: readonly RepositoryTruth[], root: string, digests: FileDigests): Promise<void> {
+  const found = new Set<string>();
   for (const file of await filesBelow(join(root, "blobs"))) {
     const [algorithm, , encoded] = file.split("/");
     if (encoded === undefined) continue;
-    const digest = await digestOfFile(join(root, "blobs", file), algorithm);
+    const digest = await digests.of(join(root, "blobs", file), algorithm);
     // What is collected just now is gone by now.
     must(digest === undefined || digest === `${algorithm}:${encoded}`, `blobs/${file} holds the bytes of ${digest}`);
+    if (digest !== undefined) found.add(digest);
+  }
+  for (const { name, models, present } of truths) {
+    const lost = present.flatMap((digest) => models.get(digest)?.blobs ?? []).filter(({ digest }) => !found.has(digest));
+    must(lost.length === 0, `${name} has lost the bytes of ${lost.map(({ digest }) => digest).join(", ")}`);
   }
 }
 
@@ -154,9 +187,4 @@ export async function filesBelow(folder: string, below = ""): Promise<readonly s
     return entry.isDirectory() ? filesBelow(folder, path) : [path];
   });
   return (await Promise.all(found)).flat();
-}
-
-async function digestOfFile(path: string, algorithm = "sha256"): Promise<string | undefined> {
-  const bytes = await readFile(path).catch(() => undefined);
-  return bytes && `${algorithm}:${createHash(algorithm).update(bytes).digest("hex")}`;
 }

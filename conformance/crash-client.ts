@@ -22,7 +22,6 @@ interface Act extends Deed {
   readonly path: string;
   readonly asked?: WireRequest;
   readonly done: number;
-  readonly about?: Digest;
 }
 
 /** One client: it drives one repository, one request after the other, and writes down what was acknowledged. */
@@ -59,7 +58,7 @@ export class CrashClient {
   }
 
   async #push(wire: Wire, uploading: UploadingClient): Promise<void> {
-    if (this.truth.repository.present.length >= POPULATION) return this.#carryOut(wire, this.#deletion());
+    if (this.truth.present.length >= POPULATION) return this.#carryOut(wire, this.#deletion());
     const model = this.#model();
     for (const blob of model.blobs) await uploading.ensure(blob);
     this.truth.models.set(model.definition.digest, model);
@@ -107,7 +106,7 @@ export class CrashClient {
   }
 
   #anyAct(): Act | undefined {
-    const digest = this.#chance.pick(this.truth.repository.present.map(({ definition }) => definition.digest));
+    const digest = this.#chance.pick(this.truth.present);
     if (digest === undefined) return undefined;
     const acts = [
       () => this.#promotion(digest),
@@ -154,7 +153,7 @@ export class CrashClient {
   }
 
   #deletion(): Act | undefined {
-    const digest = this.#chance.pick(this.truth.repository.present.map(({ definition }) => definition.digest));
+    const digest = this.#chance.pick(this.truth.present);
     return (
       digest && {
         ...this.#native("DELETE", `${this.truth.name}@${digest}`),
@@ -205,7 +204,6 @@ export class CrashClient {
   /** What the model would not do is not asked for: what is refused is for other tests. */
   async #carryOut(wire: Wire, act: Act | undefined): Promise<void> {
     if (act === undefined || !this.truth.allows(act)) return;
-    if (act.about !== undefined) this.truth.touched.add(act.about);
     this.truth.begin(act);
     const answer = await wire.ask(act.who, act.method, act.path, act.asked);
     const isDone = answer.status === act.done;

@@ -1,10 +1,10 @@
 import { mkdir, rm } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AuditReader } from "./crash-audit.ts";
-import { type Doubts, checkAll, checkTrustedFolders } from "./crash-check.ts";
+import { type Doubts, type Known, checkAll, checkTrustedFolders } from "./crash-check.ts";
 import { CrashClient } from "./crash-client.ts";
 import { KillableServer, type Site, siteAt } from "./crash-server.ts";
-import { checkStateNow } from "./crash-state.ts";
+import { StateTrial } from "./crash-state.ts";
 import { SPARING_NOTHING, settle } from "./crash-settle.ts";
 import { RepositoryTruth } from "./crash-truth.ts";
 import type { Chance } from "./seeded-chance.ts";
@@ -13,6 +13,8 @@ import { Wire } from "./wire.ts";
 const CLIENTS = 6;
 /** Clients drive the server for so long (ms) before it is killed. */
 const [SHORTEST, LONGEST] = [20, 1000];
+/** And before it is stopped to look at a state: some answers to each client, since what they ask for spans the stop before. */
+const [BRIEFEST, BRIEF] = [5, 120];
 /** So often in a hundred a start is killed as well, within so long (ms). */
 const [KILLED_STARTS, START] = [10, 2500];
 /** Rounds after which it is waited until everything is collected that nobody needs. */
@@ -29,6 +31,13 @@ const PATIENT = {
   REGISTRY_WORKER_TIMEOUT: "1h",
 } as const;
 
+/** States of the stopped registry that are looked at before each kill. */
+interface StatesBetween {
+  readonly states: number;
+  /** The folder of their copies. */
+  readonly copies: string;
+}
+
 /** One data directory, from its first start on, and everything that was acknowledged about it. */
 export class CrashLife {
   readonly #folder: string;
@@ -36,16 +45,21 @@ export class CrashLife {
   readonly #chance: Chance;
   readonly #clients: readonly CrashClient[];
   readonly #audit = new AuditReader();
+  readonly #trial: StateTrial;
   readonly #counted = { kills: 0, killedStarts: 0, states: 0, starts: 0, done: 0, notDone: 0, uploadsResumed: 0, settled: 0 };
   readonly #took = { startMs: 0, checkMs: 0, stateMs: 0 };
   #site: Site | undefined;
 
-  /** `states` of the stopped registry are checked before each kill. */
-  constructor(folder: string, chance: Chance, states: number) {
+  constructor(folder: string, chance: Chance, { states, copies }: StatesBetween) {
     this.#folder = folder;
     this.#states = states;
     this.#chance = chance;
+    this.#trial = new StateTrial(folder, copies, chance.fork());
     this.#clients = Array.from({ length: CLIENTS }, (_, at) => new CrashClient(new RepositoryTruth(`models/crash-${at}`), chance.fork()));
+  }
+
+  get #known(): Known {
+    return { truths: this.#truths, audit: this.#audit, folder: this.#folder };
   }
 
   get #truths(): readonly RepositoryTruth[] {
@@ -89,6 +103,7 @@ export class CrashLife {
   /** The last check, and an end in order. */
   async end(): Promise<void> {
     if (this.kills % SETTLING > 0) await this.#settle();
+    this.#trial.end();
     await rm(this.#folder, { recursive: true, force: true });
   }
 
@@ -139,14 +154,14 @@ export class CrashLife {
   async #check(server: KillableServer): Promise<void> {
     const began = performance.now();
     const wire = new Wire(server.url, await server.keys());
-    this.#count(await checkAll(this.#truths, wire, this.#audit, this.#folder));
+    this.#count(await checkAll(this.#known, wire));
     wire.close();
     this.#took.checkMs += performance.now() - began;
   }
 
   async #checkState(server: KillableServer): Promise<void> {
     const began = performance.now();
-    this.#count(await checkStateNow(server, { truths: this.#truths, audit: this.#audit, folder: this.#folder }));
+    this.#count(await this.#trial.check(server, this.#known));
     this.#counted.states += 1;
     this.#took.stateMs += performance.now() - began;
   }
@@ -168,7 +183,8 @@ export class CrashLife {
     );
     try {
       for (let left = this.#states; ; left -= 1) {
-        const early = await Promise.race([sleep(this.#chance.between(SHORTEST, LONGEST)), failed]);
+        const forSoLong = left === 0 ? this.#chance.between(SHORTEST, LONGEST) : this.#chance.between(BRIEFEST, BRIEF);
+        const early = await Promise.race([sleep(forSoLong), failed]);
         if (left === 0 || early !== undefined) break;
         await this.#checkState(server);
       }

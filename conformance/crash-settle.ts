@@ -15,7 +15,8 @@ import type { RepositoryTruth } from "./crash-truth.ts";
 export const SPARING_NOTHING = { REGISTRY_GC_INTERVAL: "1s", REGISTRY_GC_GRACE: "1s", REGISTRY_UPLOAD_EXPIRY: "1s" } as const;
 
 const LIMIT_MS = 120_000;
-const POLL_MS = 250;
+/** It waits for so long before it looks again, or for so many times as long as a look took, so that waiting costs little. */
+const [POLL_MS, POLL_FACTOR] = [250, 10];
 const ALL = 1_000_000;
 const SPARE = "+folder.";
 /** What belongs to the data directory by itself. */
@@ -42,10 +43,11 @@ export async function settle(truths: readonly RepositoryTruth[], root: string): 
 async function untilNone(find: () => Promise<readonly string[]>): Promise<void> {
   const deadline = performance.now() + LIMIT_MS;
   for (;;) {
+    const began = performance.now();
     const left = await find();
     if (left.length === 0) return;
     if (performance.now() > deadline) throw new Error(`these outlive collections:\n${left.slice(0, 50).join("\n")}`);
-    await sleep(POLL_MS);
+    await sleep(Math.max(POLL_MS, POLL_FACTOR * (performance.now() - began)));
   }
 }
 

@@ -1,49 +1,73 @@
-import { rm } from "node:fs/promises";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
+import type { Digest } from "../src/oci/digest.ts";
 import { makeGoodAlone, makeGoodBeforeServing } from "../src/registry/make-good.ts";
 import type { RuntimeTree } from "../src/storage/runtime-tree.ts";
 import { type TestRegistry, startTestRegistry } from "../test/support/server.ts";
-import type { AuditReader } from "./crash-audit.ts";
-import { type Doubts, checkAll } from "./crash-check.ts";
+import { type Doubts, type Known, type Scope, check } from "./crash-check.ts";
+import { DirectoryCopier } from "./crash-copy.ts";
 import type { KillableServer } from "./crash-server.ts";
 import type { RepositoryTruth } from "./crash-truth.ts";
-import { mustRun } from "./run-program.ts";
+import { FileDigests } from "./file-digests.ts";
+import type { Chance } from "./seeded-chance.ts";
 import { Wire } from "./wire.ts";
 
-/** What is known of a registry, and where its data are. */
-export interface Known {
-  readonly truths: readonly RepositoryTruth[];
-  readonly audit: AuditReader;
-  readonly folder: string;
-}
+/** So many of a hundred artifacts that nothing was done to since the state before are looked at again. */
+const AGAIN = 25;
 
-/**
- * Stops the server for a while and holds the state that a kill would have left just then to what is known: a copy of its data, over which a
- * registry starts in this process, does not differ from it by anything acknowledged. The server goes on as if nothing had been.
- */
-export async function checkStateNow(server: KillableServer, { truths, audit, folder }: Known): Promise<Doubts> {
-  const copy = `${folder}-state`;
-  const doubts = await server.whileStopped(async () => {
-    // Whatever is acknowledged by now was before it was stopped; what clients ask for meanwhile is in doubt, and not done.
-    const known = truths.map((truth) => truth.clone());
-    await mustRun("cp", ["--archive", folder, copy]);
-    // It holds the locks of processes that are no more when they are killed; the next one to open it makes it anew.
-    await rm(join(copy, "metadata", "lock.mdb"));
-    return startAndCheck(known, audit.clone(), copy);
-  });
-  await rm(copy, { recursive: true, force: true });
-  return doubts;
-}
+/** Looks at states of one registry. */
+export class StateTrial {
+  readonly #copier: DirectoryCopier;
+  readonly #folder: string;
+  readonly #scope: Scope;
 
-async function startAndCheck(truths: readonly RepositoryTruth[], audit: AuditReader, directory: string): Promise<Doubts> {
-  const registry = await startTestRegistry({ directory });
-  const wire = new Wire(registry.url, { ...registry.credentials });
-  try {
-    await makeGood(registry);
-    return await checkAll(truths, wire, audit, directory);
-  } finally {
-    wire.close();
-    await registry.stop();
+  /** Copies of the data directory are made in a folder, which this makes. */
+  constructor(data: string, folder: string, chance: Chance) {
+    this.#folder = folder;
+    this.#copier = new DirectoryCopier(data, join(folder, "published"));
+    const artifacts = ({ recent, present }: RepositoryTruth): ReadonlySet<Digest> =>
+      new Set([...recent, ...present.filter(() => chance.inHundred(AGAIN))]);
+    this.#scope = { artifacts, digests: new FileDigests() };
+  }
+
+  /**
+   * Stops the server for a while and holds the state that a kill would have left just then to what is known: a copy of its data, over which a
+   * registry starts in this process, does not differ from it by anything acknowledged. The server goes on as if nothing had been.
+   */
+  async check(server: KillableServer, { truths, audit }: Known): Promise<Doubts> {
+    const copy = join(this.#folder, "state");
+    const doubts = await server.whileStopped(async () => {
+      // Whatever is acknowledged by now was before it was stopped; what clients ask for meanwhile is in doubt, and not done.
+      const known = truths.map((truth) => truth.forState());
+      this.#copier.copyTo(copy);
+      try {
+        const found = await this.#startAndCheck({ truths: known, audit, folder: copy });
+        for (const [at, state] of known.entries()) truths[at]?.learn(state);
+        return found;
+      } catch (error) {
+        // For who has to understand it: the copy is no longer what it was made as, and neither are soon the data.
+        this.#copier.copyTo(join(this.#folder, "failed"));
+        throw error;
+      }
+    });
+    rmSync(copy, { recursive: true });
+    return doubts;
+  }
+
+  end(): void {
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async #startAndCheck(known: Known): Promise<Doubts> {
+    const registry = await startTestRegistry({ directory: known.folder });
+    const wire = new Wire(registry.url, { ...registry.credentials });
+    try {
+      await makeGood(registry);
+      return await check(known, wire, this.#scope);
+    } finally {
+      wire.close();
+      await registry.stop();
+    }
   }
 }
 

@@ -16,7 +16,9 @@ export async function whileStopped<T>(group: number, happen: () => Promise<T>): 
   process.kill(-group, "SIGSTOP");
   try {
     const deadline = performance.now() + LIMIT_MS;
-    while (!threadsOf(group).every((state) => STILL.has(state))) {
+    // None of them makes another one any more: a fork that a signal meets begins anew when it goes on.
+    const processes = processesOf(group);
+    while (!processes.flatMap(threadsOf).every((state) => STILL.has(state))) {
       must(performance.now() < deadline, `the process group ${group} does not stop within ${LIMIT_MS / 1000} s`);
       await sleep(POLL_MS);
     }
@@ -26,12 +28,13 @@ export async function whileStopped<T>(group: number, happen: () => Promise<T>): 
   }
 }
 
-/** The state of each thread of a process group. */
-function threadsOf(group: number): readonly string[] {
-  const processes = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && statusOf(`/proc/${name}/stat`)?.group === group);
-  return processes.flatMap((pid) =>
-    entriesOf(`/proc/${pid}/task`).map((thread) => statusOf(`/proc/${pid}/task/${thread}/stat`)?.state ?? "X"),
-  );
+function processesOf(group: number): readonly string[] {
+  return readdirSync("/proc").filter((name) => /^\d+$/.test(name) && statusOf(`/proc/${name}/stat`)?.group === group);
+}
+
+/** The state of each thread of a process. */
+function threadsOf(pid: string): readonly string[] {
+  return entriesOf(`/proc/${pid}/task`).map((thread) => statusOf(`/proc/${pid}/task/${thread}/stat`)?.state ?? "X");
 }
 
 /** What comes after the name, which may hold anything. */

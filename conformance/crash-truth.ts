@@ -2,6 +2,7 @@ import type { Digest } from "../src/oci/digest.ts";
 import { MAINTAINER, OPERATOR, READER } from "../test/support/actors.ts";
 import { type Actor, type ModelRepository, type Outcome, ReferenceModel } from "../test/support/reference-model.ts";
 import type { Content, Model } from "./crash-content.ts";
+import { must } from "./must.ts";
 
 /** What the identities of the first start may do in the namespace that `publisher` owns. */
 export const ACTORS = {
@@ -23,6 +24,8 @@ interface World {
 /** A change as the model makes it: what comes of it, and the event that the audit then holds. */
 export interface Deed {
   readonly event: string;
+  /** The artifact that it is done to. */
+  readonly about?: Digest;
   readonly apply: (model: ReferenceModel, repository: ModelRepository) => Outcome;
 }
 
@@ -53,10 +56,15 @@ export interface OpenUpload {
 export class RepositoryTruth {
   readonly name: string;
   readonly models = new Map<Digest, Model>();
-  /** Artifacts that something was done to since they were looked at last. */
+  /** Artifacts that something was done to since everything was looked at last. */
   readonly touched = new Set<Digest>();
+  /** Those since a state was. */
+  readonly recent = new Set<Digest>();
   uploads: readonly OpenUpload[] = [];
   #worlds: readonly World[] = [{ model: new ReferenceModel(), events: [] }];
+  /** What was asked for last, until it is known to be done or not. */
+  #asked: Digest | undefined;
+  #told: readonly string[] = [];
 
   constructor(name: string) {
     this.name = name;
@@ -71,14 +79,29 @@ export class RepositoryTruth {
     return this.#only.model;
   }
 
-  /** The same once more: what another state of the registry decides is decided there alone. */
-  clone(): RepositoryTruth {
+  /** The same once more, to look at a state by: what is in doubt is decided there alone, and what follows is for the next one. */
+  forState(): RepositoryTruth {
     const copy = new RepositoryTruth(this.name);
     for (const [digest, known] of this.models) copy.models.set(digest, known);
-    for (const digest of this.touched) copy.touched.add(digest);
+    for (const digest of this.recent) copy.recent.add(digest);
     copy.uploads = this.uploads;
     copy.#worlds = this.#worlds.map(({ model, events }) => ({ model: model.clone(), events }));
+    this.recent.clear();
+    if (this.#asked !== undefined) this.recent.add(this.#asked);
     return copy;
+  }
+
+  /** Takes over what the audit has told in a state that was looked at by the other one: it is known, and not told again. */
+  learn(state: RepositoryTruth): void {
+    const told = state.#told;
+    const possible = this.#worlds.filter(({ events }) => told.every((event, at) => events[at] === event));
+    must(possible.length > 0, `the audit of ${this.name} told of what was refused: ${told.join(", ")}`);
+    this.#worlds = possible.map(({ model, events }) => ({ model, events: events.slice(told.length) }));
+  }
+
+  /** Artifacts that are there, when nothing is in doubt. */
+  get present(): readonly Digest[] {
+    return this.repository.present.map(({ definition }) => definition.digest);
   }
 
   get isInDoubt(): boolean {
@@ -98,11 +121,13 @@ export class RepositoryTruth {
   }
 
   /** Something is asked for, and is in doubt until it is known to be done or not. */
-  begin({ event, apply }: Deed): void {
+  begin({ event, about, apply }: Deed): void {
     const { model, events } = this.#only;
     const after = model.clone();
     const isDone = apply(after, after.at(this.name)) === "done";
     if (!isDone) throw new Error(`the model does not do ${event} in ${this.name}`);
+    this.#asked = about;
+    if (about !== undefined) for (const those of [this.touched, this.recent]) those.add(about);
     this.#worlds = [
       { model, events },
       { model: after, events: event === "" ? events : [...events, event] },
@@ -113,6 +138,7 @@ export class RepositoryTruth {
   end(isDone: boolean): void {
     const world = this.#worlds[isDone ? 1 : 0];
     if (world !== undefined) this.#worlds = [world];
+    this.#asked = undefined;
   }
 
   /** Decides the doubt by what is seen; undefined when that is none of the ways in which it may be. */
@@ -122,6 +148,7 @@ export class RepositoryTruth {
     const world = this.#worlds[at];
     if (world === undefined) return undefined;
     this.#worlds = [world];
+    this.#asked = undefined;
     if (!was) return "as known";
     return at === 0 ? "not done" : "done";
   }
@@ -131,11 +158,12 @@ export class RepositoryTruth {
     return this.#worlds.map(({ model }) => textOf(seenOf(model.at(this.name)))).join("\n  or\n");
   }
 
-  /** What the audit has to tell since this was asked last, sorted. */
+  /** What the audit has to tell since this was asked last. */
   takeEvents(): readonly string[] {
     const { model, events } = this.#only;
     this.#worlds = [{ model, events: [] }];
-    return events.toSorted();
+    this.#told = events;
+    return events;
   }
 }
 

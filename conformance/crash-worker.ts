@@ -44,7 +44,7 @@ export async function killWorkers(folder: string, chance: Chance, kills: number)
       result.cut += cut;
       result.undisturbed += clients.length - cut;
       const wire = new Wire(server.url, keys);
-      await checkAll(truths, wire, audit, folder);
+      await checkAll({ truths, audit, folder }, wire);
       wire.close();
     }
     await server.stop();
