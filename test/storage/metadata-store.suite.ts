@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import * as fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { linkSchema, verify } from "../../src/audit/chain.ts";
@@ -477,6 +478,18 @@ export function describeMetadataStore(name: string, makePlace: () => Promise<Met
         expect(await keysIn(store, ["m"], ["n"])).toEqual([["m"], ["m", 1], ["m", ""], ["m", "b"], ["m", "b", "c"], ["mb"]]);
         const [entry] = await store.list({ start: ["m", "b"], end: ["mb"], limit: 1 });
         expect(entry).toEqual(await store.get(["m", "b"]));
+      });
+
+      test("gives rows of any sizes, none of which another one, or a later read, shines through", async () => {
+        const values = [3, 40_000, 1, 5_000_000, 2, 70_000].flatMap((size, at) => [
+          new Uint8Array(size).fill(at),
+          { text: "ü".repeat(size) },
+        ]);
+        await commit({ put: values.map((value, at) => ({ key: ["blob", at], value })) });
+        const rows = await store.list({ start: ["blob"], end: ["blob", "a"], limit: 100 });
+        await store.list({ start: ["m"], end: ["n"], limit: 100 });
+        expect(rows.map(({ key }) => key)).toEqual(values.map((_value, at) => ["blob", at]));
+        expect(rows.map(({ value }, at) => isDeepStrictEqual(value, values[at]))).toEqual(values.map(() => true));
       });
 
       test("answers from the end in reverse, over the same range", async () => {
