@@ -3,7 +3,8 @@ import cluster from "node:cluster";
 import { parseArgs } from "node:util";
 import { isBackupCommand, runBackupCommand } from "./backup-command.ts";
 import { type Config, loadConfig } from "./config.ts";
-import { createLogger } from "./log.ts";
+import { LineOutput } from "./line-output.ts";
+import { createLogger, logOn } from "./log.ts";
 import { takePassedSockets } from "./passed-sockets.ts";
 import { runPrimary } from "./primary.ts";
 import { recoverOperator } from "./registry/recover.ts";
@@ -16,8 +17,8 @@ import { packageVersion } from "./version.ts";
 
 const HELP = `Usage: ai-model-registry [recover | backup FOLDER | check-backup FOLDER | restore FOLDER]
 
-Serves the registry in the foreground until SIGTERM, SIGINT or SIGHUP. It is configured by the environment and by the YAML file that
-REGISTRY_CONFIG names; docs/settings.md lists every setting.
+Serves the registry in the foreground until SIGTERM, SIGINT or the end of its terminal. It is configured by the environment and by
+the YAML file that REGISTRY_CONFIG names; docs/settings.md lists every setting.
 
 Commands:
   recover              make a new key for the operator, for who is on this machine and has lost the old one; the server may be running
@@ -56,9 +57,15 @@ async function main(): Promise<number> {
   if (folder !== undefined || ![undefined, "recover"].includes(command)) return complain(HELP, EXIT_USAGE);
   const config = loadConfig();
   if (command === "recover") return recover(config);
-  const log = createLogger(config.logLevel);
+  const output = new LineOutput(1);
+  const log = createLogger(config.logLevel, logOn(output));
   const sockets = takePassedSockets(process.env, process.pid);
-  await runPrimary(config, { log, sockets, manager: openServiceManager(takeNotification(process.env, process.pid), log) });
+  await runPrimary(config, {
+    log,
+    lostLines: () => output.lost,
+    sockets,
+    manager: openServiceManager(takeNotification(process.env, process.pid), log),
+  });
   return 0;
 }
 

@@ -1,10 +1,12 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import type { Config } from "./config.ts";
+import { onEndSignal } from "./end-signals.ts";
 import { readCertificate } from "./http/tls.ts";
+import { LineOutput } from "./line-output.ts";
 import type { Logger } from "./log.ts";
 import { type MetricsListener, listenForMetrics } from "./metrics-listener.ts";
-import { MetricSet, type Snapshot } from "./metrics/metric-set.ts";
+import { MetricSet, type Snapshot, sumOf } from "./metrics/metric-set.ts";
 import { nextSteps } from "./next-steps.ts";
 import { registerFirstModels } from "./registry/first-models.ts";
 import { type FirstStart, firstStart } from "./registry/first-start.ts";
@@ -22,12 +24,14 @@ import { Workers } from "./workers.ts";
 /** What the program was started with besides its configuration. */
 export interface Surroundings {
   readonly log: Logger;
+  /** How many lines the log has lost. */
+  readonly lostLines: () => number;
   readonly sockets: PassedSockets;
   readonly manager: ServiceManager;
 }
 
 /** Runs the registry until it is told to stop: holds the data directory, starts workers and keeps them alive. It serves nobody itself. */
-export async function runPrimary(config: Config, { log, sockets, manager }: Surroundings): Promise<void> {
+export async function runPrimary(config: Config, { log, lostLines, sockets, manager }: Surroundings): Promise<void> {
   const told = stopSignals();
   const directory = await openDataDirectory(config.dataDirectory);
   if (directory.isOpenToOthers) {
@@ -39,7 +43,7 @@ export async function runPrimary(config: Config, { log, sockets, manager }: Surr
   try {
     const reserved = sockets.http === undefined ? await reservePort(config.bind) : passedPort(config.bind, sockets.http);
     try {
-      await serve(config, { directory, reserved, told, manager, metricsSocket: sockets.metrics }, log);
+      await serve(config, { directory, reserved, told, manager, lostLines, metricsSocket: sockets.metrics }, log);
     } finally {
       await reserved.free();
     }
@@ -49,7 +53,7 @@ export async function runPrimary(config: Config, { log, sockets, manager }: Surr
   log.info("stopped");
 }
 
-interface Held {
+interface Held extends Pick<Surroundings, "lostLines"> {
   readonly directory: DataDirectory;
   readonly reserved: ReservedPort;
   readonly told: StopSignals;
@@ -59,7 +63,7 @@ interface Held {
 }
 
 async function serve(config: Config, held: Held, log: Logger): Promise<void> {
-  const { reserved, told, manager, metricsSocket } = held;
+  const { reserved, told, manager, lostLines, metricsSocket } = held;
   const prepared = await prepare(config, held, log);
   if (prepared === undefined) return log.info("stopping before all first models are registered; the next start goes on");
   const listening = { port: reserved.port, descriptor: reserved.descriptor };
@@ -67,7 +71,7 @@ async function serve(config: Config, held: Held, log: Logger): Promise<void> {
   const watching = new AbortController();
   let metrics: MetricsListener | undefined;
   try {
-    metrics = await openMetrics(config, { workers, descriptor: metricsSocket }, log);
+    metrics = await openMetrics(config, { workers, lostLines, descriptor: metricsSocket }, log);
     const started = await Promise.race([workers.start().then(() => true), told.once.then(() => false)]);
     if (started) {
       announce(config, reserved.port, prepared.first, log);
@@ -86,13 +90,17 @@ async function serve(config: Config, held: Held, log: Logger): Promise<void> {
   }
 }
 
-interface Measured {
+interface Measured extends Pick<Surroundings, "lostLines"> {
   readonly workers: Workers;
   readonly descriptor: number | undefined;
 }
 
 /** The listener for metrics, where one is configured. */
-async function openMetrics({ metrics }: Config, { workers, descriptor }: Measured, log: Logger): Promise<MetricsListener | undefined> {
+async function openMetrics(
+  { metrics }: Config,
+  { workers, lostLines, descriptor }: Measured,
+  log: Logger,
+): Promise<MetricsListener | undefined> {
   if (metrics === undefined) {
     if (descriptor === undefined) return undefined;
     throw new StartError("REGISTRY_METRICS_ADDR: must be the address of the socket for metrics that was passed");
@@ -105,7 +113,8 @@ async function openMetrics({ metrics }: Config, { workers, descriptor }: Measure
     const own = new MetricSet();
     own.set("registry_build_info", { version, node: process.versions.node }, 1);
     own.set("registry_workers", {}, workers.serving);
-    return { ...(await workers.measure()), ...own.snapshot() };
+    own.set("registry_log_lines_lost_total", {}, lostLines());
+    return sumOf([await workers.measure(), own.snapshot()]);
   };
   try {
     const listener = await listenForMetrics({ address, descriptor, token: token?.secret, collect, log });
@@ -133,15 +142,12 @@ function stopSignals(): StopSignals {
   const [first, second] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   const early = new AbortController();
   let count = 0;
-  const onSignal = (): void => {
+  onEndSignal((signal) => {
+    // A terminal that closes, which the shell and the kernel may each tell: nobody asks twice by that.
+    if (signal === "SIGHUP" && count > 0) return;
     count += 1;
     early.abort();
     (count === 1 ? first : second).resolve();
-  };
-  for (const signal of ["SIGTERM", "SIGINT"]) process.on(signal, onSignal);
-  // A terminal that closes, which the shell and the kernel may each tell: nobody asks twice by that.
-  process.on("SIGHUP", () => {
-    if (count === 0) onSignal();
   });
   return { once: first.promise, twice: second.promise, signal: early.signal };
 }
@@ -229,5 +235,5 @@ function announce(config: Config, port: number, first: FirstStart | undefined, l
   });
   log.info({ url, address: config.bind.host, port, workers: config.workers }, "listening");
   // Standard output is for log lines that programs read; this is for people.
-  if (first !== undefined) process.stderr.write(nextSteps({ url, ...first }));
+  if (first !== undefined) new LineOutput(2).write(nextSteps({ url, ...first }));
 }

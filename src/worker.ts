@@ -3,6 +3,7 @@ import { Server as SecureServer } from "node:https";
 import { z } from "zod";
 import { type Config, configRows, isLocal } from "./config.ts";
 import { die } from "./die.ts";
+import { onEndSignal } from "./end-signals.ts";
 import { TrustedProxies } from "./http/client-address.ts";
 import { Connections } from "./http/connections.ts";
 import { createRegistryApp } from "./http/doors.ts";
@@ -16,7 +17,8 @@ import { type Scheduler, startScheduler } from "./jobs/scheduler.ts";
 import { type Listening, listen } from "./listening.ts";
 import { ownLimits, sharedBounds } from "./limits/keeper.ts";
 import { type Answer, type Question, answerSchema } from "./limits/question.ts";
-import { type Logger, createLogger } from "./log.ts";
+import { LineOutput } from "./line-output.ts";
+import { type Logger, createLogger, logOn } from "./log.ts";
 import type { Snapshot } from "./metrics/metric-set.ts";
 import { PrimaryLimits } from "./primary-limits.ts";
 import { makeGoodBeforeServing } from "./registry/make-good.ts";
@@ -76,13 +78,14 @@ export function runWorker(): void {
   // The primary is gone. Node's own listener, which comes after this one, would exit.
   process.prependListener("disconnect", die);
   // A terminal and a service manager signal the whole group; alone, a signal has the primary start another worker.
-  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"]) process.on(signal, () => void end());
+  onEndSignal(() => void end());
   process.on("message", (message) => {
     const order = orderSchema.parse(message);
     if (order.order === "prepare") {
-      const log = createLogger(order.config.logLevel);
+      const output = new LineOutput(1);
+      const log = createLogger(order.config.logLevel, logOn(output));
       limits = limitsOf(order.config, log);
-      running = begin(order, { log, limits, draining: () => stopping, toListen: toListen.promise });
+      running = begin(order, { log, lostLines: () => output.lost, limits, draining: () => stopping, toListen: toListen.promise });
     } else if (order.order === "limits") limits?.answered(order.number, order.answer);
     else if (order.order === "listen") toListen.resolve();
     else if (order.order === "ping") report({ report: "alive" });
@@ -93,6 +96,8 @@ export function runWorker(): void {
 
 interface Cues {
   readonly log: Logger;
+  /** How many lines the log of this process has lost. */
+  readonly lostLines: () => number;
   readonly limits: PrimaryLimits;
   readonly draining: () => boolean;
   /** When the primary says that the port is free. */
@@ -133,6 +138,7 @@ async function begin({ config, listening }: Beginning, cues: Cues): Promise<Runn
     return {
       stop: () => stopServing({ server, registry, scheduler }, config),
       measure: async ({ number, isForAll }) => {
+        registry.metrics.set("registry_log_lines_lost_total", {}, cues.lostLines());
         if (isForAll) await measure(registry, registry.metrics);
         report({ report: "measured", number, snapshot: registry.metrics.snapshot() });
       },

@@ -10,7 +10,9 @@ const FOLDERS = [...PURE, ...OUTSIDE, ...USE_CASES, ...DELIVERY];
 
 /** Folder or root file → what it may import besides itself. A row names only earlier rows, so folder cycles cannot exist. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  log: [],
+  "end-signals": [],
+  "line-output": [],
+  log: ["line-output"],
   metrics: [],
   limits: [],
   oci: [],
@@ -43,7 +45,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   version: [],
   "metrics-listener": ["metrics", "listening", "log", "settings"],
   "primary-limits": ["limits", "log"],
-  worker: [...FOLDERS, "config", "die", "services", "listening", "primary-limits", "version", "log"],
+  worker: [...FOLDERS, "config", "die", "services", "listening", "primary-limits", "version", "log", "line-output", "end-signals"],
   "untaken-connections": [],
   workers: ["config", "listening", "worker", "start-error", "log", "metrics", "limits", "untaken-connections"],
   primary: [
@@ -59,6 +61,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "metrics-listener",
     "version",
     "log",
+    "line-output",
+    "end-signals",
   ],
   refusal: ["registry", "storage", "config", "start-error"],
   "backup-command": ["registry", "storage", "config", "start-error", "log"],
@@ -75,6 +79,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     "version",
     "worker",
     "log",
+    "line-output",
   ],
 };
 /** What pure folders may take from Node, and what they must not touch: clocks, chance, the process, the network. */

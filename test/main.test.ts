@@ -249,22 +249,18 @@ async function hammer(url: string, answers: { status: number; close: boolean }[]
 }
 
 describe("SIGTERM", () => {
-  // A shell and the kernel both tell of a terminal that closes.
-  test.each([["SIGTERM"], ["SIGINT"], ["SIGHUP", "SIGHUP"]] as const)(
-    "(%s) loses no request of clients under load, and ends with 0",
-    async (...signals) => {
-      const program = start({ WORKERS: "2" });
-      const url = await urlOf(program);
-      const answers: { status: number; close: boolean }[] = [];
-      const clients = Array.from({ length: 8 }, () => hammer(url, answers));
-      await vi.waitUntil(() => answers.length > 200, PATIENT);
-      for (const signal of signals) program.process.kill(signal);
-      await Promise.all(clients);
-      expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
-      expect(answers.filter(({ close }) => close)).toHaveLength(8);
-      expect(await program.ended).toBe(0);
-    },
-  );
+  test.each(["SIGTERM", "SIGINT"] as const)("(%s) loses no request of clients under load, and ends with 0", async (signal) => {
+    const program = start({ WORKERS: "2" });
+    const url = await urlOf(program);
+    const answers: { status: number; close: boolean }[] = [];
+    const clients = Array.from({ length: 8 }, () => hammer(url, answers));
+    await vi.waitUntil(() => answers.length > 200, PATIENT);
+    program.process.kill(signal);
+    await Promise.all(clients);
+    expect(answers.filter(({ status }) => status !== 200)).toEqual([]);
+    expect(answers.filter(({ close }) => close)).toHaveLength(8);
+    expect(await program.ended).toBe(0);
+  });
 
   test("lets an upload end that is under way, says so by /readyz, and takes no new connection", async () => {
     const program = start();

@@ -85,6 +85,11 @@ export const METRICS = {
     help: "Changed TLS files that could not be used, so that the ones before are; each process that serves counts.",
     labels: [],
   },
+  registry_log_lines_lost_total: {
+    kind: "counter",
+    help: "Lines of the log that were lost, since standard output failed or nobody read it.",
+    labels: [],
+  },
   registry_build_info: { kind: "gauge", help: "Always 1; the versions are its labels.", labels: ["version", "node"] },
   registry_workers: { kind: "gauge", help: "Processes that serve.", labels: [] },
 } as const satisfies Readonly<Record<string, Definition>>;

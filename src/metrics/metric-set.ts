@@ -34,7 +34,7 @@ export class MetricSet {
     if (series !== undefined) series.value += amount;
   }
 
-  /** Sets a gauge. */
+  /** Sets a gauge, or a counter that somebody else keeps. */
   set(name: MetricName, labels: Labels, value: number): void {
     const series = this.#seriesOf(name, labels);
     if (series !== undefined) series.value = value;

@@ -33,6 +33,21 @@ export function runProgram(env: Readonly<Record<string, string>>, args: readonly
   return follow(spawn(process.execPath, [MAIN, ...args], { env: { ...TALKATIVE, ...env }, stdio: ["ignore", "pipe", "pipe"] }), env);
 }
 
+/** Starts the program with a descriptor of the caller's as standard output. */
+export function runInto(output: number, env: Readonly<Record<string, string>>): Program {
+  return follow(spawn(process.execPath, [MAIN], { env: { ...TALKATIVE, ...env }, stdio: ["ignore", output, "pipe"] }), env);
+}
+
+/**
+ * Starts the program in a terminal of its own by `script`, which is what the process is and whose end closes the terminal; what it writes
+ * comes as standard output. `command` is what runs in there, where "$0" "$@" is the program.
+ */
+export function runInTerminal(env: Readonly<Record<string, string>>, command: string): Program {
+  const quoted = ["sh", "-c", command, process.execPath, MAIN].map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
+  const child = spawn("script", ["--quiet", "--command", `exec ${quoted}`, "/dev/null"], { env: { ...TALKATIVE, ...env }, stdio: "pipe" });
+  return follow(child, env);
+}
+
 /** Starts the program as a service manager does that listens for it: the descriptors come as 3, 4, … and are said to be for this process. */
 export function runActivated(env: Readonly<Record<string, string>>, descriptors: readonly number[]): Program {
   const told = { LISTEN_FDS: String(descriptors.length), ...TALKATIVE, ...env };
