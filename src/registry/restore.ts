@@ -90,7 +90,7 @@ async function takeContent(needs: Needs, directory: RestoredDirectory, content: 
   for (const digest of content.lost) await verifyBlob(services, digest);
 }
 
-type Restored = Needs & Pick<Services, "metadata" | "tree">;
+type Restored = Needs & Pick<Services, "metadata">;
 
 async function recordRestore(services: Restored, { takenAt, audit, lost }: BackupContent): Promise<void> {
   const event = auditEvent(services, SYSTEM, {

@@ -7,10 +7,10 @@ import { auditEvent } from "./audit-event.ts";
 import { credentialsOf } from "./credential-rows.ts";
 import { rowsOf } from "./ordered-rows.ts";
 import type { Services } from "./ports.ts";
-import { pendingFolder } from "./runtime-folders.ts";
+import { orderedFolder } from "./runtime-folders.ts";
 import { SYSTEM } from "./system-actor.ts";
 
-type Needs = Pick<Services, "metadata" | "tree" | "clock" | "newId">;
+type Needs = Pick<Services, "metadata" | "clock" | "newId">;
 
 const PAGE = 100;
 
@@ -60,7 +60,7 @@ export async function orderFolders(services: Needs): Promise<void> {
     if (contentKindSchema.parse(kind) !== "manifest" || name === last) continue;
     last = name;
     const folder = { repository: repositoryNameSchema.parse(repository), manifest: digestSchema.parse(digest) };
-    puts.push(pendingFolder(services, folder, services.newId()));
+    puts.push(orderedFolder(services, folder, services.newId()));
     if (puts.length >= PAGE) await write();
   }
   await write();

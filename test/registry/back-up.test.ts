@@ -14,6 +14,8 @@ import { BackupFolder } from "../../src/storage/backup-folder.ts";
 import { openDataDirectory } from "../../src/storage/data-directory.ts";
 import { blobPath } from "../../src/storage/filesystem.ts";
 import { keys, under } from "../../src/storage/keys.ts";
+import { openLmdb } from "../../src/storage/lmdb.ts";
+import { treePendingRecord } from "../../src/storage/records.ts";
 import { RestoredDirectory } from "../../src/storage/restored-directory.ts";
 import { callerWith } from "../support/callers.ts";
 import { overwriteRow } from "../support/blob-rows.ts";
@@ -87,6 +89,16 @@ test("a second backup into the same folder copies what is new alone, and drops w
   await expect(stat(bytesOf(digestOf("{}")))).rejects.toThrow("ENOENT");
   expect(await readdir(join(folder, "backup", "metadata-copies"))).toHaveLength(2);
   await checkBackup(backup, PASSPHRASE);
+});
+
+test("a restored registry has its folders of trusted/ ordered, and held by nobody: whoever made it is not waited for", async () => {
+  await backUp(registry.services, backup, PASSPHRASE);
+  await restoring();
+  const metadata = await openLmdb(join(into(), "metadata"));
+  const pending = await metadata.list(under(keys.treesPending(), 10));
+  await metadata.close();
+  expect(pending.map(({ key }) => key[2])).toContain(digestIn(MODEL));
+  expect(new Set(pending.map(({ value }) => treePendingRecord.parse(value).process))).toEqual(new Set([""]));
 });
 
 test("what a backup that was killed had half copied goes with the next one", async () => {
