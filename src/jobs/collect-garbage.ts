@@ -129,10 +129,9 @@ class Collection {
     const { metadata, blobs } = this.#services;
     if ((await metadata.get(keys.blob(digest))) !== undefined) return false;
     const use = await metadata.get(keys.blobUse(digest));
-    const publishedAt = await blobs.publishedAt(digest);
-    if (publishedAt === undefined || publishedAt > this.#before) return false;
-    const size = (await blobs.stat(digest))?.size ?? 0;
-    return condemn(this.#services, digest, { record: undefined, use, size });
+    const file = await blobs.published(digest);
+    if (file === undefined || file.at > this.#before) return false;
+    return condemn(this.#services, digest, { record: undefined, use, size: file.size });
   }
 
   /** Look-ups in memory wait for nothing: requests get their turn between two steps. */

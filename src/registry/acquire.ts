@@ -140,7 +140,7 @@ interface Described {
   readonly digest: Digest;
 }
 
-/** The file's header is read once, by a process of its own, when its bytes stand under their digest. */
+/** The file's header is read once, by a process of its own, from the copy that was hashed: what is kept under the digest may be damaged. */
 function describeOnce(services: AcquireServices, acquisition: Acquisition, copy: TakenFile | AbsentFile): () => Promise<Described> {
   let described: Promise<Described> | undefined;
   return () => (described ??= describe(services, acquisition, copy));
@@ -151,7 +151,7 @@ async function describe(
   { name, path, format, source }: Acquisition,
   copy: TakenFile | AbsentFile,
 ): Promise<Described> {
-  const facts = copy.upload === undefined ? undefined : await blobs.inFile(copy.digest, (file) => factsOf(inspector, file, path));
+  const facts = copy.upload === undefined ? undefined : await blobs.inStagedFile(copy.upload, (file) => factsOf(inspector, file, path));
   const config = modelPackConfig({ name, format, facts, diffId: copy.digest });
   const bytes = modelPackManifest({
     config: { digest: digestOf(config), size: config.byteLength },

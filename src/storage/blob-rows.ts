@@ -48,7 +48,8 @@ export async function openBlobs(root: string, rows: BlobRows): Promise<BlobStore
       const row = await rowOf(rows, digest);
       return row === undefined ? files.inFile(digest, use) : lend(join(uploads, nameUnderWay(LENT)), row, use);
     },
-    publishedAt: (digest) => files.publishedAt(digest),
+    inStagedFile: (upload, use) => files.inStagedFile(upload, use),
+    published: (digest) => files.published(digest),
     stage: (upload) => files.stage(upload),
     staged: (upload) => files.staged(upload),
     touchedAt: (upload) => files.touchedAt(upload),

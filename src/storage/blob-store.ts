@@ -37,8 +37,8 @@ export class StorageFullError extends Error {
 export interface BlobStore {
   /** Size in bytes of a published blob. */
   stat(digest: Digest): Promise<{ readonly size: number } | undefined>;
-  /** Since when a blob that `list` tells of has been there as it is (epoch, ms). */
-  publishedAt(digest: Digest): Promise<number | undefined>;
+  /** Since when a blob that `list` tells of has been there as it is (epoch, ms), and its size in bytes. */
+  published(digest: Digest): Promise<{ readonly at: number; readonly size: number } | undefined>;
   /** The bytes of a published blob, or a part of them; rejects with code ENOENT when there is none. */
   open(digest: Digest, range?: ByteRange): Promise<BlobStream>;
   /** Begins an empty upload under an id that the caller chose (letters, digits, `-`, `_`, `.`, at most 128). */
@@ -62,6 +62,8 @@ export interface BlobStore {
   clone(upload: string, fd: number): Promise<boolean>;
   /** Lends a file that has the bytes of a published blob, for a program that reads files; it may be gone as soon as `use` is done. */
   inFile<T>(digest: Digest, use: (path: string) => Promise<T>): Promise<T>;
+  /** The same for the bytes of an upload, published or not; rejects with code ENOENT when there is none (any more). */
+  inStagedFile<T>(upload: string, use: (path: string) => Promise<T>): Promise<T>;
   /**
    * Shows an upload's bytes under their digest: fsync, link, fsync of the folder. The upload itself stays until `discard`, so that
    * a crash before the metadata is committed loses nothing. With `replace` an existing (damaged) blob is atomically replaced,

@@ -77,9 +77,10 @@ class Filesystem implements BlobStore {
     return found && { size: found.size };
   }
 
-  async publishedAt(digest: Digest): Promise<number | undefined> {
+  async published(digest: Digest): Promise<{ readonly at: number; readonly size: number } | undefined> {
+    const found = lookAt(this.#pathOf(digest));
     // Not mtime, which is older than the publishing of bytes that were staged a while ago.
-    return lookAt(this.#pathOf(digest))?.ctimeMs;
+    return found && { at: found.ctimeMs, size: found.size };
   }
 
   async open(digest: Digest, range: ByteRange = WHOLE): Promise<BlobStream> {
@@ -104,7 +105,7 @@ class Filesystem implements BlobStore {
 
   async openStaged(upload: string, start: number): Promise<Readable> {
     const stream = await withCurrentName(this.#folderOf(upload), DATA, async (path) => new FilePart(path, { start, end: Infinity }));
-    if (stream === undefined) throw Object.assign(new Error("no such upload"), { code: "ENOENT" });
+    if (stream === undefined) throw noUpload();
     return stream;
   }
 
@@ -146,6 +147,12 @@ class Filesystem implements BlobStore {
 
   async inFile<T>(digest: Digest, use: (path: string) => Promise<T>): Promise<T> {
     return use(this.#pathOf(digest));
+  }
+
+  async inStagedFile<T>(upload: string, use: (path: string) => Promise<T>): Promise<T> {
+    const used = await withCurrentName(this.#folderOf(upload), DATA, async (path) => ({ result: await use(path) }));
+    if (used === undefined) throw noUpload();
+    return used.result;
   }
 
   async publish(
@@ -232,6 +239,10 @@ class Filesystem implements BlobStore {
     await this.#sync(dirname(folder));
     this.#durable.add(folder);
   }
+}
+
+function noUpload(): Error {
+  return Object.assign(new Error("no such upload"), { code: "ENOENT" });
 }
 
 /**

@@ -15,6 +15,7 @@ import { verifyBlob } from "../../src/registry/verify-blob.ts";
 import { MAX_BLOB_ROW } from "../../src/storage/blob-rows.ts";
 import { keys, under } from "../../src/storage/keys.ts";
 import { blobRecord } from "../../src/storage/records.ts";
+import { buildGguf, named } from "../formats/build-gguf.ts";
 import { TOKEN_HOLDER, acquisitionOf, putFile, quick } from "../support/acquisitions.ts";
 import { makeFiles, overwriteRow } from "../support/blob-rows.ts";
 import { callerWith } from "../support/callers.ts";
@@ -181,6 +182,37 @@ describe("damage of small bytes", () => {
       await registry.stop();
     }
   });
+});
+
+describe("a file that is acquired is described by its own bytes", () => {
+  test.each(CASES.filter(({ how, healer }) => how === "changed" && healer === "a push"))(
+    "where those of its digest that $by had made are damaged, $known",
+    async ({ by, known }) => {
+      const model = buildGguf({ metadata: named("llama") }).toString();
+      const digest = digestOf(model);
+      const damaged = model.replace("llama", "gemma");
+      if (by === "a push") {
+        await at.blob(alice, HERE, model);
+        await overwrite(at.directory, digest, damaged);
+      } else {
+        await write(model);
+        await overwriteRow(at.services.metadata, digest, damaged);
+      }
+      const found = known === "found" ? (await verifyBlob(at.services, digest)).outcome : "nobody looked";
+      expect(found).toBe(known === "found" ? "damaged" : "nobody looked");
+      const elsewhere = await Transitions.start();
+      try {
+        const taken = [at, elsewhere].map(async ({ directory, services }) => {
+          await putFile(directory, "m.gguf", model);
+          return (await acquire(quick(services), TOKEN_HOLDER, acquisitionOf("m", "m.gguf"))).record.digest;
+        });
+        const [here, there] = await Promise.all(taken);
+        expect(here).toBe(there);
+      } finally {
+        await elsewhere[Symbol.asyncDispose]();
+      }
+    },
+  );
 });
 
 test("a file that a row has healed goes with it, and so does a row that a file has healed", async () => {

@@ -76,7 +76,7 @@ describe("a blob that is a row", () => {
   test("is no file, and in no list of those", async () => {
     await put(Buffer.from("content"));
     expect(await all(blobs.list())).toEqual([]);
-    expect(await blobs.publishedAt(DIGEST)).toBeUndefined();
+    expect(await blobs.published(DIGEST)).toBeUndefined();
     await blobs.remove(DIGEST, async () => true);
     expect(await read(blobs, DIGEST)).toBe("content");
   });

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { buffer } from "node:stream/consumers";
 import * as fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -223,6 +224,7 @@ export function describeBlobStore(name: string, makePlace: () => Promise<BlobPla
         expect(await store.staged("u")).toBeUndefined();
         await expect(store.append("u", pieces("x"), 3)).rejects.toMatchObject(MISSING);
         await expect(store.openStaged("u", 0)).rejects.toMatchObject(MISSING);
+        await expect(store.inStagedFile("u", (path) => readFile(path))).rejects.toMatchObject(MISSING);
         await expect(store.publish("u", digestOf("abc"))).rejects.toMatchObject(MISSING);
         await store.discard("u");
         await store.stage("u");
@@ -282,10 +284,11 @@ export function describeBlobStore(name: string, makePlace: () => Promise<BlobPla
 
       test("tells since when it has been there, however long ago its bytes were staged", async () => {
         const digest = await publish(store, "content");
-        const publishedAt = await store.publishedAt(digest);
-        expect(publishedAt).toBeGreaterThan(Date.now() - 60_000);
-        expect(publishedAt).toBeLessThan(Date.now() + 2000);
-        expect(await store.publishedAt(digestOf("nothing"))).toBeUndefined();
+        const published = await store.published(digest);
+        expect(published?.at).toBeGreaterThan(Date.now() - 60_000);
+        expect(published?.at).toBeLessThan(Date.now() + 2000);
+        expect(published?.size).toBe(7);
+        expect(await store.published(digestOf("nothing"))).toBeUndefined();
       });
 
       test("may be empty", async () => {
@@ -306,6 +309,8 @@ export function describeBlobStore(name: string, makePlace: () => Promise<BlobPla
       test("leaves its upload as it is, so that a crash before the metadata is committed loses nothing", async () => {
         const digest = await publish(store, "content", "u");
         expect(await readStaged(store, "u")).toBe("content");
+        expect(await store.inStagedFile("u", (path) => readFile(path, "utf8"))).toBe("content");
+        expect(await store.inStagedFile("u", async () => undefined)).toBeUndefined();
         await store.publish("u", digest);
         await store.publish("u", digest, { replace: true });
         expect(await read(store, digest)).toBe("content");

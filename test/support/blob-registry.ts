@@ -235,7 +235,7 @@ const ROOT = digestOf("a root");
 export function blobsWith(blobs: BlobStore, changed: Partial<BlobStore>): BlobStore {
   return {
     stat: (digest) => blobs.stat(digest),
-    publishedAt: (digest) => blobs.publishedAt(digest),
+    published: (digest) => blobs.published(digest),
     open: (digest, range) => blobs.open(digest, range),
     stage: (upload) => blobs.stage(upload),
     staged: (upload) => blobs.staged(upload),
@@ -244,6 +244,7 @@ export function blobsWith(blobs: BlobStore, changed: Partial<BlobStore>): BlobSt
     append: (upload, bytes, offset, options) => blobs.append(upload, bytes, offset, options),
     clone: (upload, fd) => blobs.clone(upload, fd),
     inFile: (digest, use) => blobs.inFile(digest, use),
+    inStagedFile: (upload, use) => blobs.inStagedFile(upload, use),
     publish: (upload, digest, options) => blobs.publish(upload, digest, options),
     discard: (upload) => blobs.discard(upload),
     remove: (digest, still) => blobs.remove(digest, still),
