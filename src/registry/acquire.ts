@@ -234,7 +234,7 @@ async function linkCopy(
 }
 
 function verifiedCopy(repository: RepositoryName, { upload, size, digest }: TakenFile): Verified {
-  return { upload: { id: upload, algorithm: "sha256" }, size, repository, digest, sha256: digest };
+  return { upload: { id: upload, algorithm: "sha256" }, size, repository, digest, sha256: digest, isWritten: true };
 }
 
 function pushOf(repository: RepositoryName, { bytes, manifest, digest }: Described): CheckedPush {

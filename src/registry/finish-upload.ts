@@ -40,6 +40,8 @@ interface Claimed {
 /** The same once the digest was found right. */
 export interface Verified extends Claimed {
   readonly sha256: Digest;
+  /** Is it the upload that has these bytes? Others may be in one whose body proved itself and was not written. */
+  readonly isWritten: boolean;
 }
 
 /** Takes a blob in one request (distribution-spec end-4b): nobody learns where its upload is, so that it ends with the request. */
@@ -69,18 +71,19 @@ export async function finishUpload(services: Needs, caller: Caller, status: Uplo
   const size = proven?.size ?? (await appendUpload(services, owner, { upload, size: status.size }, chunk));
   try {
     const names = proven ?? (await services.hashes.names(upload, size));
-    const verified = await verify(services, { upload, size, repository, digest }, names);
+    const sha256 = await verify(services, { upload, size, repository, digest }, names);
+    const verified = { upload, size, repository, digest, sha256, isWritten: proven === undefined };
     const folders = await decideAndCommit(services, () => linkVerified(services, caller, verified));
     if (folders !== undefined) await syncFolders(services, folders);
   } catch (error) {
-    throw await explainUpload(services, owner, { upload, size }, error);
+    throw await explainUpload(services, owner, { upload, size: proven === undefined ? size : "none" }, error);
   }
   await discard(services, upload);
 }
 
-async function verify(services: Needs, claimed: Claimed, { digest: actual, sha256 }: ContentNames): Promise<Verified> {
-  const { upload, size, digest } = claimed;
-  if (actual === digest) return { ...claimed, sha256 };
+/** What the registry knows the bytes by. */
+async function verify(services: Needs, { upload, size, digest }: Claimed, { digest: actual, sha256 }: ContentNames): Promise<Digest> {
+  if (actual === digest) return sha256;
   await discard(services, upload);
   throw new RegistryError("DIGEST_INVALID", "the uploaded bytes do not have this digest; the upload is discarded, push them again", {
     detail: { digest, actual, size },
@@ -137,10 +140,15 @@ function nameRows({ digest, sha256 }: Verified): readonly Put[] {
  * Puts the bytes in their place unless they are there already. True when they have replaced damaged, cut or lost ones of a blob that has a
  * record (RULES 15), which then has to change, so that nobody who read those calls the blob damaged.
  */
-async function publish({ blobs }: Pick<Needs, "blobs">, { upload, digest, size }: Verified, { record }: BlobGrounds): Promise<boolean> {
+async function publish(
+  { blobs }: Pick<Needs, "blobs">,
+  { upload, digest, size, isWritten }: Verified,
+  { record }: BlobGrounds,
+): Promise<boolean> {
   const there = await blobs.stat(digest);
   const replace = record?.damaged === true || (there !== undefined && there.size !== size);
   const isNeeded = there === undefined || replace || record === undefined;
+  if (isNeeded && !isWritten) throw new RangeError("the upload has none of these bytes");
   if (isNeeded) await whenFree(() => blobs.publish(upload.id, digest, { replace, size }));
   return isNeeded && record !== undefined;
 }

@@ -30,7 +30,7 @@ export interface ProvenContent extends ContentNames {
  * Hashes the whole body of an upload whose blob is there already, instead of writing it once more: all that is left to do is to see that
  * the client has it. Undefined, with nothing read, when the body has to be written; so it is when the caller may read the blob nowhere, since
  * the offset after a broken connection, or the time, would tell that it exists. Should the blob be gone or damaged when it is linked, the
- * upload is as empty as before, and the answer tells where it goes on.
+ * upload has none of these bytes, whatever another request wrote to it meanwhile, and the answer tells where it goes on.
  */
 export async function proveUpload(
   services: Needs,

@@ -17,13 +17,14 @@ export async function readUpload(needs: Pick<Services, "blobs" | "secretFor">, o
 }
 
 /**
- * What a failure while an upload was written or closed means, given what was known of it before. Another request of the same owner may
- * have come between: it has written (the same answer as to a chunk out of order), closed the upload, or cancelled it.
+ * What a failure while an upload was written or closed means, given what was known of it before: how many bytes it had, or that it had none
+ * of those that were to be published, which have to be sent again. Another request of the same owner may have come between: it has written
+ * (the same answer as to a chunk out of order), closed the upload, or cancelled it.
  */
 export async function explainUpload(
   needs: Pick<Services, "blobs" | "secretFor">,
   owner: UploadOwner,
-  { upload, size }: UploadStatus,
+  { upload, size }: Pick<UploadStatus, "upload"> & { readonly size: number | "none" },
   error: unknown,
 ): Promise<unknown> {
   const code = error instanceof Error && "code" in error ? error.code : undefined;

@@ -96,6 +96,32 @@ test("when the blob is lost while the body arrives, the upload goes on from its 
   expect((await ask(registry, "GET", `/v2/team/second/blobs/${DIGEST}`)).body.toString()).toBe(CONTENT.toString());
 });
 
+test.each([
+  ["lost", () => rm(fileOf(registry.directory, DIGEST))],
+  [
+    "found damaged",
+    async () => {
+      // Only once the body has proven itself: what is damaged before is written.
+      meanwhile = async () => {
+        const entry = await registry.metadata.get(keys.blob(DIGEST));
+        await registry.change({ put: [{ key: keys.blob(DIGEST), value: { ...(entry?.value as object), damaged: true } }] });
+      };
+    },
+  ],
+] as const)("when the blob is %s, other bytes that came to the upload beside its body never get its digest", async (_how, happens) => {
+  await pushBlob(registry, "team/first", CONTENT);
+  const location = await beginUpload(registry, "team/second");
+  meanwhile = async () => {
+    expect((await ask(registry, "PATCH", location, { body: Buffer.from(CONTENT).fill("x") })).status).toBe(202);
+    await happens();
+  };
+  const answer = await close(location, DIGEST, CONTENT);
+  expect([answer.status, answer.headers.range]).toEqual([416, `0-${CONTENT.length - 1}`]);
+  expect(await registry.metadata.get(keys.link(nameOf("team/second"), DIGEST))).toBeUndefined();
+  await pushBlob(registry, "team/first", CONTENT);
+  expect((await ask(registry, "GET", `/v2/team/first/blobs/${DIGEST}`)).body.toString()).toBe(CONTENT.toString());
+});
+
 test("a blob that the caller may read nowhere is written like any other, so that a broken connection does not tell that it exists", async () => {
   await pushBlob(registry, "team/first", CONTENT);
   const location = await beginUpload(registry, "other/guess", "carl");
