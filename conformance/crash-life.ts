@@ -22,8 +22,11 @@ const SETTLING = 25;
 /** Garbage of earlier rounds is collected while clients drive; what they are about to name is younger than the grace. */
 const COLLECTING = { REGISTRY_GC_INTERVAL: "1s", REGISTRY_GC_GRACE: "60s", REGISTRY_UPLOAD_EXPIRY: "10m" } as const;
 
-/** While the server is stopped, its clients are as slow as it takes to check a state. */
+/** While the server is stopped, its clients are as slow as it takes to check a state: also from pushing a blob to naming it. */
 const PATIENT = {
+  ...COLLECTING,
+  REGISTRY_GC_GRACE: "1h",
+  REGISTRY_UPLOAD_EXPIRY: "1h",
   REGISTRY_UPLOAD_WINDOW: "1h",
   REGISTRY_HEADERS_TIMEOUT: "1h",
   REGISTRY_KEEP_ALIVE_TIMEOUT: "1h",
@@ -83,10 +86,14 @@ export class CrashLife {
     return this.#counted.kills + this.#counted.states;
   }
 
+  get #settings(): typeof COLLECTING | typeof PATIENT {
+    return this.#states === 0 ? COLLECTING : PATIENT;
+  }
+
   /** Starts, checks what was acknowledged before, drives, kills. */
   async round(): Promise<void> {
     if (this.#chance.inHundred(KILLED_STARTS)) await this.#killedStart();
-    const server = await this.#start(this.#states === 0 ? COLLECTING : { ...COLLECTING, ...PATIENT });
+    const server = await this.#start(this.#settings);
     try {
       await this.#check(server);
       await this.#drive(server);
@@ -145,7 +152,7 @@ export class CrashLife {
   }
 
   async #killedStart(): Promise<void> {
-    const server = this.#startServer(COLLECTING);
+    const server = this.#startServer(this.#settings);
     await sleep(this.#chance.between(0, START));
     await server.kill();
     this.#counted.killedStarts += 1;
