@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { stateSchema } from "../src/lifecycle/state.ts";
 import type { Digest } from "../src/oci/digest.ts";
+import { blobRowsIn } from "./blob-rows.ts";
 import type { AuditReader } from "./crash-audit.ts";
 import { readAsRuntime } from "./crash-client.ts";
 import { ACTORS, type RepositoryTruth, STATUS, type Seen, textOf } from "./crash-truth.ts";
@@ -63,7 +64,7 @@ export async function check({ truths, audit, folder }: Known, wire: Wire, scope:
     must(wanted.join("\n") === got.join("\n"), `the audit of ${truth.name} tells\n${got.join("\n")}\ninstead of\n${wanted.join("\n")}`);
   }
   await checkTrustedFolders(truths, folder, scope.digests);
-  await checkBlobFiles(truths, folder, scope.digests);
+  await checkBlobs(truths, folder, scope.digests);
   await Promise.all(
     truths.map(async (truth) => {
       const artifacts = scope.artifacts(truth);
@@ -162,9 +163,13 @@ export async function checkTrustedFolders(
   must(more.length + less.length === 0, `trusted/ has ${more.join(", ") || "nothing"} too much, and lacks ${less.join(", ") || "nothing"}`);
 }
 
-/** No file stands under a digest that is not that of its bytes, and all stand there that artifacts name. */
-async function checkBlobFiles(truths: readonly RepositoryTruth[], root: string, digests: FileDigests): Promise<void> {
+/** No file or row stands under a digest that is not that of its bytes, and all stand there that artifacts name. */
+async function checkBlobs(truths: readonly RepositoryTruth[], root: string, digests: FileDigests): Promise<void> {
   const found = new Set<string>();
+  for (const [digest, isRight] of await blobRowsIn(root)) {
+    must(isRight, `the row of ${digest} holds other bytes`);
+    found.add(digest);
+  }
   for (const file of await filesBelow(join(root, "blobs"))) {
     const [algorithm, , encoded] = file.split("/");
     if (encoded === undefined) continue;

@@ -1,13 +1,13 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { algorithmOf, digestOf, isDigest } from "../src/oci/digest.ts";
 import { repositoryNameSchema } from "../src/oci/reference.ts";
 import { isAlive } from "../src/storage/claim.ts";
 import { keys, under } from "../src/storage/keys.ts";
 import { openLmdb } from "../src/storage/lmdb.ts";
 import type { MetadataStore } from "../src/storage/metadata-store.ts";
 import { faultsOf } from "../test/support/invariants.ts";
+import { blobRows } from "./blob-rows.ts";
 import { filesBelow } from "./crash-check.ts";
 import type { RepositoryTruth } from "./crash-truth.ts";
 
@@ -59,7 +59,7 @@ async function orphans(metadata: MetadataStore, root: string): Promise<readonly 
   const records = new Set((await metadata.list(under(keys.blobs(), ALL))).map(({ key }) => String(key[1])));
   const files = await filesBelow(root);
   const blobs = new Set(files.filter((file) => /^blobs\/sha(?:256|512)\//.test(file)).map(digestAt));
-  const rows = new Map((await metadata.list(under(keys.blobContents(), ALL))).map(({ key, value }) => [String(key[1]), value]));
+  const rows = await blobRows(metadata);
   const pending = [...(await metadata.list(under(keys.treesPending(), ALL))), ...(await metadata.list(under(["model-file-removal"], ALL)))];
   return [
     ...files.filter((file) => !/^(?:blobs\/sha(?:256|512)|trusted)\//.test(file) && !OWN.test(file)),
@@ -67,7 +67,7 @@ async function orphans(metadata: MetadataStore, root: string): Promise<readonly 
     ...(await keptByTheDead(root)),
     ...[...blobs].filter((digest) => !records.has(digest)).map((digest) => `the file of ${digest}, which has no record`),
     ...[...rows.keys()].filter((digest) => !records.has(digest)).map((digest) => `the bytes of ${digest}, which have no record`),
-    ...[...rows].filter(([digest, value]) => !isOf(digest, value)).map(([digest]) => `the row of ${digest}, which holds other bytes`),
+    ...[...rows].filter(([, isRight]) => !isRight).map(([digest]) => `the row of ${digest}, which holds other bytes`),
     ...[...records]
       .filter((digest) => !blobs.has(digest) && !rows.has(digest))
       .map((digest) => `the record of ${digest}, which has no bytes`),
@@ -78,10 +78,6 @@ async function orphans(metadata: MetadataStore, root: string): Promise<readonly 
       .map((link) => `the link ${link}`),
     ...pending.map(({ key }) => `the row ${key.join(" ")}`),
   ];
-}
-
-function isOf(digest: string, bytes: unknown): boolean {
-  return bytes instanceof Uint8Array && isDigest(digest) && digestOf(bytes, algorithmOf(digest)) === digest;
 }
 
 /** Blobs that manifests name, as `<repository> <digest>`. */

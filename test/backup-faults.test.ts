@@ -74,6 +74,7 @@ beforeAll(async () => {
   for (const content of CONTENTS.slice(0, 2)) await transitions.blob(publisher, HERE, content);
   await run("backup", earlier);
   for (const content of CONTENTS.slice(2)) await transitions.blob(publisher, HERE, content);
+  await transitions.saidBlob(publisher, HERE, "a row");
   await transitions.manifest(publisher, HERE, imageOf(["weights"]), "v1");
   await transitions.promote(operator, HERE, digestIn(imageOf(["weights"])));
   await registry.stop();

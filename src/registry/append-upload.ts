@@ -24,17 +24,30 @@ const BUSY_WAIT = 50;
 export async function appendUpload(
   needs: Needs & { readonly hashes: UploadHashes },
   owner: UploadOwner,
-  { upload, size }: UploadStatus,
+  status: UploadStatus,
   chunk: IncomingChunk,
 ): Promise<number> {
-  const bytes = acceptChunk(owner, { upload, size }, chunk);
-  if (bytes === undefined) return size;
+  const { upload, size } = status;
+  const write = (body: AsyncIterable<Uint8Array>): Promise<number> => whenFree(() => needs.hashes.append(upload, body, size));
+  return (await takeChunk(needs, owner, { status, chunk }, write)) ?? size;
+}
+
+/** Takes a body for an upload, while there is room for it; undefined when it has none. */
+export async function takeChunk<T>(
+  needs: Needs,
+  owner: UploadOwner,
+  { status, chunk }: { readonly status: UploadStatus; readonly chunk: IncomingChunk },
+  take: (body: AsyncIterable<Uint8Array>) => Promise<T>,
+): Promise<T | undefined> {
+  const bytes = acceptChunk(owner, status, chunk);
+  if (bytes === undefined) return undefined;
+  const { upload, size } = status;
   try {
     const kept = whileRoom(needs, bytes);
     const incoming = { owner, upload: upload.id, bytes: size + (chunk.contentLength ?? 0), length: chunk.contentLength, body: kept };
-    return await whileArriving(needs, incoming, (body) => whenFree(() => needs.hashes.append(upload, body, size)));
+    return await whileArriving(needs, incoming, take);
   } catch (error) {
-    throw await explainUpload(needs, owner, { upload, size }, error);
+    throw await explainUpload(needs, owner, status, error);
   }
 }
 

@@ -5,8 +5,10 @@ import { keys } from "../storage/keys.ts";
 import type { Change, Key, Put } from "../storage/metadata-store.ts";
 import { type IncomingChunk, appendUpload, whenFree } from "./append-upload.ts";
 import { auditEvent } from "./audit-event.ts";
+import { bytesRow, isIntact } from "./blob-bytes.ts";
 import { type BlobFolders, foldersOf, syncFolders } from "./blob-folders.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
+import { gatherUpload } from "./gather-upload.ts";
 import { linkChange } from "./link-blob.ts";
 import { renewLink } from "./link-use.ts";
 import type { Caller, Services } from "./ports.ts";
@@ -42,6 +44,8 @@ export interface Verified extends Claimed {
   readonly sha256: Digest;
   /** Is it the upload that has these bytes? Others may be in one whose body proved itself and was not written. */
   readonly isWritten: boolean;
+  /** The bytes themselves, where they are few and were not written. */
+  readonly bytes?: Uint8Array | undefined;
 }
 
 /** Takes a blob in one request (distribution-spec end-4b): nobody learns where its upload is, so that it ends with the request. */
@@ -60,19 +64,20 @@ export async function uploadAtOnce(services: Starting, caller: Caller, closing: 
 }
 
 /**
- * Takes the last bytes of an upload, verifies the digest and makes the blob one of the repository's (distribution-spec end-6). The bytes
- * are published before the commit that links them: what a crash leaves between the two is garbage that nobody can see.
+ * Takes the last bytes of an upload, verifies the digest and makes the blob one of the repository's (distribution-spec end-6). Few bytes come
+ * with the commit that links them; others are published before: what a crash leaves between the two is garbage that nobody can see.
  */
 export async function finishUpload(services: Needs, caller: Caller, status: UploadStatus, closing: Closing): Promise<void> {
   const { repository, digest, chunk } = closing;
   const upload = { ...status.upload, algorithm: algorithmOf(digest) };
   const owner = { repository, identity: caller.principal.name };
-  const proven = await proveUpload(services, caller, { upload, size: status.size }, closing);
+  const gathered = await gatherUpload(services, owner, { upload, size: status.size }, chunk);
+  const proven = gathered ?? (await proveUpload(services, caller, { upload, size: status.size }, closing));
   const size = proven?.size ?? (await appendUpload(services, owner, { upload, size: status.size }, chunk));
   try {
     const names = proven ?? (await services.hashes.names(upload, size));
     const sha256 = await verify(services, { upload, size, repository, digest }, names);
-    const verified = { upload, size, repository, digest, sha256, isWritten: proven === undefined };
+    const verified = { upload, size, repository, digest, sha256, isWritten: proven === undefined, bytes: gathered?.bytes };
     const folders = await decideAndCommit(services, () => linkVerified(services, caller, verified));
     if (folders !== undefined) await syncFolders(services, folders);
   } catch (error) {
@@ -98,7 +103,7 @@ export async function linkVerified(
 ): Promise<Decided<BlobFolders | undefined>> {
   const { repository, digest, size } = verified;
   const grounds = await blobGrounds(services, digest);
-  const heals = await publish(services, verified, grounds);
+  const { heals, content } = await publish(services, verified, grounds);
   const isThere = grounds.record !== undefined && !heals;
   const folders = heals ? await foldersOf(services, digest) : undefined;
   const renewed = await renewLink(services, repository, digest);
@@ -113,19 +118,14 @@ export async function linkVerified(
     change: {
       ...change,
       expect: [...change.expect, ...expect],
-      put: [...change.put, ...put, ...nameRows(verified), ...(folders?.put ?? [])],
-      remove: [...change.remove, ...replacedRows(digest, heals)],
+      put: [...change.put, ...put, ...nameRows(verified), ...(folders?.put ?? []), ...content.put],
+      remove: [...change.remove, ...content.remove],
     },
     result: folders,
   };
 }
 
 const NOTHING = { expect: [], put: [] } as const;
-
-/** The file is what was found right; a row of the same digest would go before it. */
-function replacedRows(digest: Digest, heals: boolean): readonly Key[] {
-  return heals ? [keys.blobContent(digest)] : [];
-}
 
 /** What was pushed by sha512 is known by both of its names from now on, so that revoked content is known again under either (RULES 13). */
 function nameRows({ digest, sha256 }: Verified): readonly Put[] {
@@ -136,21 +136,27 @@ function nameRows({ digest, sha256 }: Verified): readonly Put[] {
   ];
 }
 
-/**
- * Puts the bytes in their place unless they are there already. True when they have replaced damaged, cut or lost ones of a blob that has a
- * record (RULES 15), which then has to change, so that nobody who read those calls the blob damaged.
- */
-async function publish(
-  { blobs }: Pick<Needs, "blobs">,
-  { upload, digest, size, isWritten }: Verified,
-  { record }: BlobGrounds,
-): Promise<boolean> {
-  const there = await blobs.stat(digest);
-  const replace = record?.damaged === true || (there !== undefined && there.size !== size);
-  const isNeeded = there === undefined || replace || record === undefined;
-  if (isNeeded && !isWritten) throw new RangeError("the upload has none of these bytes");
-  if (isNeeded) await whenFree(() => blobs.publish(upload.id, digest, { replace, size }));
-  return isNeeded && record !== undefined;
+/** What became of bytes that were found right. */
+interface Published {
+  /**
+   * Do they replace damaged, cut or lost ones of a blob that has a record (RULES 15)? It has to change then, so that nobody who read those
+   * calls the blob damaged.
+   */
+  readonly heals: boolean;
+  /** What the change that links them writes and removes of the bytes. */
+  readonly content: { readonly put: readonly Put[]; readonly remove: readonly Key[] };
+}
+
+/** Puts the bytes in their place unless they are there already: few of them by the change itself, others in a file. */
+async function publish({ blobs }: Pick<Needs, "blobs">, verified: Verified, grounds: BlobGrounds): Promise<Published> {
+  const { upload, digest, size, bytes, isWritten } = verified;
+  if (await isIntact({ blobs }, grounds, verified)) return { heals: false, content: { put: [], remove: [] } };
+  const heals = grounds.record !== undefined;
+  if (bytes !== undefined) return { heals, content: { put: [bytesRow(digest, bytes)], remove: [] } };
+  if (!isWritten) throw new RangeError("the upload has none of these bytes");
+  await whenFree(() => blobs.publish(upload.id, digest, { replace: heals, size }));
+  // The file is what was found right; a row of the same digest would go before it.
+  return { heals, content: { put: [], remove: heals ? [keys.blobContent(digest)] : [] } };
 }
 
 /** The right bytes have replaced damaged ones of a blob that the repository holds already. */

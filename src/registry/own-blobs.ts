@@ -1,10 +1,9 @@
 import { type Digest, digestOf } from "../oci/digest.ts";
-import { RegistryError } from "../oci/errors.ts";
 import type { RepositoryName } from "../oci/reference.ts";
-import { MAX_BLOB_ROW } from "../storage/blob-rows.ts";
 import { keys } from "../storage/keys.ts";
 import type { Entry, Expectation, Put } from "../storage/metadata-store.ts";
 import { linkRecord } from "../storage/records.ts";
+import { bytesRow, isIntact } from "./blob-bytes.ts";
 import { orderedFoldersOf } from "./blob-folders.ts";
 import { linkRows } from "./link-blob.ts";
 import type { Services } from "./ports.ts";
@@ -43,9 +42,8 @@ async function publishOwnBlob(
   repository: RepositoryName,
   { digest, bytes, by }: { readonly digest: Digest; readonly bytes: Uint8Array; readonly by: string },
 ): Promise<OwnBlobs> {
-  if (bytes.byteLength > MAX_BLOB_ROW) throw new RegistryError("INTERNAL");
   const grounds = await blobGrounds(needs, digest);
-  const isThere = await isIntact(needs, grounds, digest, bytes.byteLength);
+  const isThere = await isIntact(needs, grounds, { digest, size: bytes.byteLength });
   const link = await needs.metadata.get(keys.link(repository, digest));
   const linked = { key: keys.link(repository, digest), version: link?.version ?? ("absent" as const) };
   if (isThere && isHeldFor(by, link)) return { expect: [linked], put: [] };
@@ -54,15 +52,10 @@ async function publishOwnBlob(
   return { expect: [linked, ...grounds.expect], put };
 }
 
-/** Is there a blob that is neither damaged, as far as is known, nor cut or lost? */
-async function isIntact({ blobs }: Needs, { record }: BlobGrounds, digest: Digest, size: number): Promise<boolean> {
-  return record?.damaged === false && (await blobs.stat(digest))?.size === size;
-}
-
 /** The row of the bytes; with the folders of `trusted/` that get them back where they were damaged (RULES 15). */
 async function contentRows(needs: Needs, { record }: BlobGrounds, digest: Digest, bytes: Uint8Array): Promise<readonly Put[]> {
   const folders = record?.damaged === true ? await orderedFoldersOf(needs, digest) : [];
-  return [{ key: keys.blobContent(digest), value: bytes }, ...folders];
+  return [bytesRow(digest, bytes), ...folders];
 }
 
 /** Is there a link that need not change: any, or for the registry itself its own? */

@@ -21,8 +21,8 @@ export interface BlobGrounds {
 
 /**
  * Loads what a link to a blob rests on. The order that keeps linked blobs safe from the collector: load the grounds, publish the bytes
- * unless they are there, then commit the link together with the blob's record, or with its use where it was there already, expecting the
- * grounds; on a conflict begin again.
+ * unless they are there or come with the link, then commit the link together with the blob's record, or with its use where it was there
+ * already, expecting the grounds; on a conflict begin again.
  * A removal that is under way is finished first. A record that is absent has no version that would tell of a whole collection between
  * our look and our commit, so that the last removal decided nearby belongs to the grounds.
  */

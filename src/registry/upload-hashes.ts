@@ -139,7 +139,7 @@ export class UploadHashes {
 /** What bytes that nobody keeps are called, by an algorithm and by sha256, and how many they are. */
 export async function hashAll(
   algorithm: DigestAlgorithm,
-  bytes: AsyncIterable<Uint8Array>,
+  bytes: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
 ): Promise<ContentNames & { readonly size: number }> {
   const prefix = newPrefix(algorithm);
   for await (const chunk of bytes) advance(prefix, chunk);

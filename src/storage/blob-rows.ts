@@ -1,8 +1,9 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { Readable } from "node:stream";
+import { Readable, type Writable } from "node:stream";
 import type { Digest } from "../oci/digest.ts";
-import type { BlobStore } from "./blob-store.ts";
+import type { BlobStore, BlobStream, ByteRange } from "./blob-store.ts";
+import { writePiece } from "./copy-file.ts";
 import { openFilesystem } from "./filesystem.ts";
 import { keys } from "./keys.ts";
 import type { MetadataStore } from "./metadata-store.ts";
@@ -17,6 +18,7 @@ export const MAX_BLOB_ROW = 1024 * 1024;
 /** Rows that are lent as files, in `uploads`; no upload has such an id. */
 const LENT = "+blob.";
 const PRIVATE_FILE = 0o400;
+const WHOLE: ByteRange = { start: 0, end: Infinity };
 
 /** The bytes of a blob that is a row of the metadata, whatever they are by now; undefined for one that is a file, and for none. */
 export async function rowOf(rows: BlobRows, digest: Digest): Promise<Uint8Array | undefined> {
@@ -27,9 +29,9 @@ export async function rowOf(rows: BlobRows, digest: Digest): Promise<Uint8Array 
 }
 
 /**
- * Blobs in a data directory: small ones that the registry itself writes are rows of the metadata (`keys.blobContent`), put and removed by
- * the changes of the blob's record, and all others are files. Where there is a row it is the blob, whatever file there is: one that healed
- * a damaged file counts as soon as it is committed, and a file that heals a damaged row as soon as the row is removed.
+ * Blobs in a data directory: small ones that come with the change that links them are rows of the metadata (`keys.blobContent`), put and
+ * removed by the changes of the blob's record, and all others are files. Where there is a row it is the blob, whatever file there is: one
+ * that healed a damaged file counts as soon as it is committed, and a file that heals a damaged row as soon as the row is removed.
  */
 export async function openBlobs(root: string, rows: BlobRows): Promise<BlobStore> {
   const files = await openFilesystem(root);
@@ -42,7 +44,7 @@ export async function openBlobs(root: string, rows: BlobRows): Promise<BlobStore
     },
     open: async (digest, range) => {
       const row = await rowOf(rows, digest);
-      return row === undefined ? files.open(digest, range) : streamOf(row, range);
+      return row === undefined ? files.open(digest, range) : new RowPart(row, range);
     },
     inFile: async (digest, use) => {
       const row = await rowOf(rows, digest);
@@ -65,9 +67,28 @@ export async function openBlobs(root: string, rows: BlobRows): Promise<BlobStore
   };
 }
 
-function streamOf({ buffer, byteOffset, byteLength }: Uint8Array, range: Parameters<BlobStore["open"]>[1]): Readable {
-  const { start, end } = range ?? { start: 0, end: byteLength - 1 };
-  return Readable.from([Buffer.from(buffer, byteOffset, byteLength).subarray(start, end + 1)], { objectMode: false });
+/** A part of a row, to be read once. */
+class RowPart extends Readable implements BlobStream {
+  readonly #bytes: Uint8Array;
+
+  constructor({ buffer, byteOffset, byteLength }: Uint8Array, { start, end }: ByteRange = WHOLE) {
+    super();
+    this.#bytes = Buffer.from(buffer, byteOffset, byteLength).subarray(start, end + 1);
+  }
+
+  async copyTo(sink: Writable): Promise<number> {
+    try {
+      await writePiece(sink, this.#bytes);
+      return this.#bytes.byteLength;
+    } finally {
+      this.destroy();
+    }
+  }
+
+  override _read(): void {
+    this.push(this.#bytes);
+    this.push(null);
+  }
 }
 
 async function lend<T>(path: string, bytes: Uint8Array, use: (path: string) => Promise<T>): Promise<T> {

@@ -27,8 +27,8 @@ export class StorageFullError extends Error {
 }
 
 /**
- * Where blob bytes live. A driver holds no policy and never shows a blob before `publish`, or before the change that links it where the
- * registry itself wrote it (`blob-rows.ts`).
+ * Where blob bytes live. A driver holds no policy and never shows a blob before `publish`, or before the change that links it where its
+ * bytes come with that (`blob-rows.ts`).
  *
  * An upload is a staged file that only ever grows: nothing rewrites or cuts its bytes, so a hash of a prefix stays right.
  * One writer at a time: `append` claims the upload and throws `UploadBusyError` when another holds it; the claim of a

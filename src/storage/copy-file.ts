@@ -40,6 +40,16 @@ export async function copyFile(read: ReadAt, sink: Writable, { start, end }: Byt
   return position - start;
 }
 
+/** Writes bytes to a sink, which stays open, in one piece. */
+export async function writePiece(sink: Writable, bytes: Uint8Array): Promise<void> {
+  const writer = new PieceWriter(sink);
+  try {
+    await writer.write(bytes);
+  } finally {
+    writer.release();
+  }
+}
+
 function takeBuffer(): Buffer {
   return free.pop() ?? Buffer.allocUnsafeSlow(PIECE);
 }

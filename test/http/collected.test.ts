@@ -5,13 +5,15 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { collectGarbage } from "../../src/jobs/collect-garbage.ts";
 import { digestOf, encodedOf } from "../../src/oci/digest.ts";
 import { OCI_IMAGE } from "../../src/oci/media-types.ts";
-import { under } from "../../src/storage/keys.ts";
+import { keys, under } from "../../src/storage/keys.ts";
+import { openLmdb } from "../../src/storage/lmdb.ts";
 import { basicOf, runProgram, urlOf } from "../support/program.ts";
 import { type TestRegistry, startTestRegistry } from "../support/server.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
-const [CONFIG, WEIGHTS] = ["{}", "the weights"];
+/** A row, and too many bytes for one. */
+const [CONFIG, WEIGHTS] = ["{}", "the weights".repeat(2000)];
 const [config, weights] = [digestOf(CONFIG), digestOf(WEIGHTS)];
 const MANIFEST = JSON.stringify({
   schemaVersion: 2,
@@ -34,6 +36,17 @@ const DAY = 24 * 60 * 60 * 1000;
 async function filesOf(folder: string, ...digests: readonly (typeof weights)[]): Promise<string[]> {
   const files = await readdir(folder, { recursive: true });
   return files.filter((file) => digests.some((digest) => file.endsWith(encodedOf(digest))));
+}
+
+/** What a data directory holds of the bytes of those digests. */
+async function bytesIn(directory: string, ...digests: readonly (typeof weights)[]): Promise<readonly string[]> {
+  const metadata = await openLmdb(join(directory, "metadata"));
+  const rows = await Promise.all(digests.map((digest) => metadata.get(keys.blobContent(digest))));
+  await metadata.close();
+  return [
+    ...(await filesOf(join(directory, "blobs"), ...digests)),
+    ...rows.flatMap((row) => (row === undefined ? [] : String(row.key[1]))),
+  ];
 }
 
 describe("an artifact that was deleted", () => {
@@ -72,7 +85,7 @@ describe("an artifact that was deleted", () => {
     expect(await collect()).toBe(0);
     expect(await asked("operator", `/v2/models/m/manifests/${DIGEST}`, { method: "DELETE" })).toBe(202);
     expect(await collect()).toBe(2);
-    expect(await filesOf(join(registry.directory, "blobs"), config, weights)).toEqual([]);
+    expect(await bytesIn(registry.directory, config, weights)).toEqual([]);
     expect(await filesOf(join(registry.directory, "trusted"), config, weights)).toEqual([]);
     for (const who of ["publisher", "operator", "runtime"] as const) {
       for (const path of [`blobs/${weights}`, `manifests/${DIGEST}`, "manifests/v1"]) {
@@ -94,7 +107,7 @@ describe("an artifact that was deleted", () => {
     await collect();
     expect(await asked("publisher", `/v2/models/m/blobs/${weights}`)).toBe(404);
     expect(await asked("publisher", `/v2/models/n/blobs/${weights}`)).toBe(200);
-    expect(await filesOf(join(registry.directory, "blobs"), config, weights)).toHaveLength(2);
+    expect(await bytesIn(registry.directory, config, weights)).toHaveLength(2);
   });
 
   test("keeps its bytes for who asks by HEAD whether they have to be uploaded again; other reads say nothing", async () => {
@@ -133,9 +146,9 @@ describe("the program", () => {
       }
       const promotion = { method: "POST", body: "{}", headers: { ...operator, "Content-Type": "application/json" } };
       expect(await ask(`/v1/artifacts/models/m@${DIGEST}/promote`, promotion)).toBe(200);
-      expect(await filesOf(join(directory, "blobs"), config, weights)).toHaveLength(2);
+      expect(await bytesIn(directory, config, weights)).toHaveLength(2);
       expect(await ask(`/v2/models/m/manifests/${DIGEST}`, { method: "DELETE", headers: operator })).toBe(202);
-      await vi.waitFor(async () => expect(await filesOf(join(directory, "blobs"), config, weights)).toEqual([]), { timeout: 30_000 });
+      await vi.waitFor(async () => expect(await bytesIn(directory, config, weights)).toEqual([]), { timeout: 30_000 });
       expect(await ask(`/v2/models/m/blobs/${weights}`, { headers: publisher })).toBe(404);
     } finally {
       await program.stop();

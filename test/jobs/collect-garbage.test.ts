@@ -27,6 +27,7 @@ import {
   openWorld,
   orphan,
   push,
+  pushFew,
   pushUnnamed,
   repository,
   sparing,
@@ -374,6 +375,7 @@ describe("pushes, deletions and collections at once", () => {
     absent: async () => {},
     orphan: async (content: string) => orphan(stores, content),
     linked: async (content: string) => push(stores, A, content),
+    "linked with its bytes": async (content: string) => pushFew(stores, A, content),
     written: async (content: string) => writeOwn(stores, A, content),
     "written and unlinked": async (content: string) => unlink(stores, A, await writeOwn(stores, A, content)),
     uploaded: async (content: string) => pushUnnamed(stores, A, content),
@@ -389,6 +391,8 @@ describe("pushes, deletions and collections at once", () => {
   const ACTORS = {
     push: async (on: Stores, content: string) => push(on, A, content),
     "push elsewhere": async (on: Stores, content: string) => push(on, B, content),
+    "push few bytes": async (on: Stores, content: string) => pushFew(on, A, content),
+    "push few bytes elsewhere": async (on: Stores, content: string) => pushFew(on, B, content),
     write: async (on: Stores, content: string) => writeOwn(on, A, content),
     upload: async (on: Stores, content: string) => pushUnnamed(on, A, content),
     name: async (on: Stores, content: string) => beginToName(sparing(on, -HOUR), A, digestOf(content)),
@@ -438,7 +442,8 @@ describe("pushes, deletions and collections at once", () => {
     const pusher = async (at: ReturnType<typeof repository>, seed: number): Promise<void> => {
       for (let round = 0; round < 40; round += 1) {
         const content = few[(round * seed) % few.length] ?? "";
-        const digest = await (round % 5 === 0 ? pushUnnamed(stores, at, content) : push(stores, at, content));
+        const way = round % 5 === 0 ? pushUnnamed : round % 2 === 0 ? push : pushFew;
+        const digest = await way(stores, at, content);
         broken.push(...(await brokenLinks(stores)), ...(await lostLinks(stores)));
         if (round % 3 !== 0) await unlink(stores, at, digest);
       }

@@ -6,6 +6,7 @@ import { collectGarbage } from "../../src/jobs/collect-garbage.ts";
 import { createLogger } from "../../src/log.ts";
 import { type Digest, digestOf, digestSchema } from "../../src/oci/digest.ts";
 import { type RepositoryName, repositoryNameSchema } from "../../src/oci/reference.ts";
+import { bytesRow, isIntact } from "../../src/registry/blob-bytes.ts";
 import { decideAndCommit } from "../../src/registry/commit.ts";
 import { linkKeys, linkRows } from "../../src/registry/link-blob.ts";
 import { publishOwnBlobs } from "../../src/registry/own-blobs.ts";
@@ -127,6 +128,19 @@ async function pushWith(stores: Stores, name: RepositoryName, content: string, a
     };
   });
   await stores.blobs.discard(upload);
+  return digest;
+}
+
+/** The same of few bytes, which come with the rows. */
+export async function pushFew(stores: Stores, name: RepositoryName, content: string): Promise<Digest> {
+  const [digest, size] = [digestOf(content), Buffer.byteLength(content)];
+  await decideAndCommit(stores, async () => {
+    const grounds = await blobGrounds(stores, digest);
+    const isThere = await isIntact(stores, grounds, { digest, size });
+    const rows = linkRows(name, digest, { size, by: "tester", at: stores.clock(), isThere });
+    const put = [...rows, ...(isThere ? [] : [bytesRow(digest, Buffer.from(content))]), naming(name, digest)];
+    return { change: { expect: grounds.expect, put, remove: [], audit: [eventOf("blob.push")] }, result: undefined };
+  });
   return digest;
 }
 

@@ -51,6 +51,7 @@ async function write(content = CONTENT, by?: string): Promise<void> {
 }
 
 const push = (): Promise<Digest> => at.blob(alice, HERE, CONTENT);
+const pushFew = (): Promise<Digest> => at.saidBlob(alice, HERE, CONTENT);
 const isRow = async (digest = DIGEST): Promise<boolean> => (await at.services.metadata.get(keys.blobContent(digest))) !== undefined;
 const isFile = async (digest = DIGEST): Promise<boolean> =>
   stat(fileOf(at.directory, digest)).then(
@@ -122,10 +123,12 @@ describe("bytes that both a client pushes and the registry writes", () => {
   });
 });
 
-type Maker = "a push" | "the registry";
-const make = async (by: Maker): Promise<unknown> => (by === "a push" ? push() : write());
+const MAKERS = { "a push": push, "a small push": pushFew, "the registry": async () => write() } as const;
+type Maker = keyof typeof MAKERS;
+const EACH = Object.keys(MAKERS) as Maker[];
+const make = async (by: Maker): Promise<unknown> => MAKERS[by]();
 
-/** Of the same size, of another size, or nothing at all; only what was made by a push can be lost. */
+/** Of the same size, of another size, or nothing at all; only a file can be lost. */
 async function spoil(by: Maker, how: "changed" | "cut" | "lost"): Promise<void> {
   const wrong = how === "changed" ? CONTENT.toUpperCase() : CONTENT.slice(1);
   if (how === "lost") await rm(fileOf(at.directory, DIGEST));
@@ -133,23 +136,21 @@ async function spoil(by: Maker, how: "changed" | "cut" | "lost"): Promise<void> 
   else await overwriteRow(at.services.metadata, DIGEST, wrong);
 }
 
-const CASES = (["a push", "the registry"] as const).flatMap((by) =>
+const CASES = EACH.flatMap((by) =>
   (["changed", "cut", "lost"] as const).flatMap((how) =>
-    ([true, false] as const).flatMap((known) =>
-      (["a push", "the registry"] as const).map((healer) => ({ by, how, known: known ? "found" : "not found yet", healer })),
-    ),
+    ([true, false] as const).flatMap((known) => EACH.map((healer) => ({ by, how, known: known ? "found" : "not found yet", healer }))),
   ),
 );
 
 describe("damage of small bytes", () => {
-  test.each(CASES.filter(({ by, how, known }) => !(by === "the registry" && how === "lost") && (how !== "changed" || known === "found")))(
+  test.each(CASES.filter(({ by, how, known }) => (by === "a push" || how !== "lost") && (how !== "changed" || known === "found")))(
     "that $by had made, $how and $known, is healed by $healer, whoever comes afterwards",
     async ({ by, how, known, healer }) => {
       await make(by);
       await spoil(by, how);
       const found = known === "found" ? (await verifyBlob(at.services, DIGEST)).outcome : "nobody looked";
       expect(found).toBe(known === "found" ? (how === "lost" ? "missing" : "damaged") : "nobody looked");
-      for (const next of [healer, "a push", "the registry"] as const) {
+      for (const next of [healer, ...EACH]) {
         await make(next);
         expect([await bytes(), await record()]).toEqual([CONTENT, expect.objectContaining({ damaged: false, size: CONTENT.length })]);
         expect(await verifyBlob(at.services, DIGEST)).toEqual({ outcome: "intact", size: CONTENT.length });
@@ -219,12 +220,14 @@ test("a file that a row has healed goes with it, and so does a row that a file h
   for (const [by, healer] of [
     ["a push", "the registry"],
     ["the registry", "a push"],
+    ["a push", "a small push"],
+    ["a small push", "a push"],
   ] as const) {
     await make(by);
     await spoil(by, "cut");
     await verifyBlob(at.services, DIGEST);
     await make(healer);
-    expect([await isFile(), await isRow()]).toEqual([true, healer === "the registry"]);
+    expect([await isFile(), await isRow()]).toEqual([true, healer !== "a push"]);
     const links = await at.services.metadata.list(under(keys.links(HERE), 10));
     await at.services.metadata.commit({
       expect: [],
@@ -250,17 +253,24 @@ describe("an artifact with a file whose bytes the registry wrote", () => {
   });
   const file = (): string => join(at.directory, "trusted", HERE, digestIn(MODEL).replace(":", "-"), "config.json");
 
-  test("has it in trusted/ like any other, without it while it is damaged, and again when it is healed", async () => {
-    await write(CONTENT, "alice");
-    await trusted(MODEL);
-    expect([await readFile(file(), "utf8"), (await stat(file())).mode & 0o777]).toEqual([CONTENT, 0o444]);
-    expect(await faultsOf(at.services.metadata, HERE, at.directory)).toEqual([]);
-    await overwriteRow(at.services.metadata, DIGEST, CONTENT.toUpperCase());
-    await verifyBlob(at.services, DIGEST);
-    await expect(stat(file())).rejects.toThrow("ENOENT");
-    await push();
-    expect(await readFile(file(), "utf8")).toBe(CONTENT);
-  });
+  test.each(EACH.filter((by) => by !== "a push"))(
+    "has it in trusted/ like any other, made by %s, without it while it is damaged, and again when it is healed",
+    async (by) => {
+      await (by === "the registry" ? write(CONTENT, "alice") : make(by));
+      await trusted(MODEL);
+      const { mode, nlink } = await stat(file());
+      expect([await readFile(file(), "utf8"), mode & 0o777, nlink, await isFile()]).toEqual([CONTENT, 0o444, 1, false]);
+      expect(await faultsOf(at.services.metadata, HERE, at.directory)).toEqual([]);
+      for (const healer of ["a small push", "the registry", "a push"] as const) {
+        await overwriteRow(at.services.metadata, DIGEST, CONTENT.toUpperCase());
+        await verifyBlob(at.services, DIGEST);
+        await expect(stat(file())).rejects.toThrow("ENOENT");
+        await make(healer);
+        await repairRuntimeTree(at.services);
+        expect(await readFile(file(), "utf8")).toBe(CONTENT);
+      }
+    },
+  );
 
   test("has it in trusted/ again soon after the registry has written it anew", async () => {
     await push();

@@ -125,8 +125,9 @@ describe.runIf(HAS_DESCRIPTORS)("a power cut that takes back all that was not fl
     }
   }
 
-  async function pushModel(content: string, tag: string): Promise<Digest> {
-    for (const bytes of ["{}", content]) await at.blob(publisher, HERE, bytes);
+  /** With its length said, a small blob is a row; else it is a file. */
+  async function pushModel(content: string, tag: string, { saysLength = false } = {}): Promise<Digest> {
+    for (const bytes of ["{}", content]) await (saysLength ? at.saidBlob(publisher, HERE, bytes) : at.blob(publisher, HERE, bytes));
     return at.manifest(publisher, HERE, modelOf(content), tag);
   }
 
@@ -141,12 +142,15 @@ describe.runIf(HAS_DESCRIPTORS)("a power cut that takes back all that was not fl
     await rm(folder, { recursive: true, force: true });
   });
 
-  test("keeps the keys of the first start, blobs, models and what was decided of them", async () => {
+  test.each([
+    ["are files", false],
+    ["are rows", true],
+  ])("keeps the keys of the first start, blobs that %s, models and what was decided of them", async (_, saysLength) => {
     await begin();
     expect(await lost([])).toEqual([]);
     const holds: Acknowledged[] = [];
     for (const content of ["first", "second"]) {
-      const digest = await pushModel(content, "v1");
+      const digest = await pushModel(content, "v1", { saysLength });
       holds.push(isServed("publisher", content));
       expect(await lost([...holds, isNotServed(digest)])).toEqual([]);
       await at.promote(operator, HERE, digest);
@@ -169,6 +173,10 @@ describe.runIf(HAS_DESCRIPTORS)("a power cut that takes back all that was not fl
     expect(await collectGarbage(sparing)).toBe(1);
     await at.blob(publisher, HERE, "content");
     expect(await lost([isServed("publisher", "content")])).toEqual([]);
+    await at.saidBlob(publisher, HERE, "few bytes");
+    expect(await collectGarbage(sparing)).toBe(2);
+    await at.saidBlob(publisher, HERE, "few bytes");
+    expect(await lost([isServed("publisher", "few bytes")])).toEqual([]);
   });
 
   test("keeps a new signing key: what is decided afterwards is signed", async () => {

@@ -91,6 +91,11 @@ async function pushModel({ name, content, manifest }: Place): Promise<void> {
   await at.manifest(publisher, name, JSON.parse(manifest) as object, "v1");
 }
 
+async function pushSmallModel({ name, content, manifest }: Place): Promise<void> {
+  for (const bytes of ["{}", content]) await at.saidBlob(publisher, name, bytes);
+  await at.manifest(publisher, name, JSON.parse(manifest) as object, "v1");
+}
+
 async function promoteModel(place: Place): Promise<void> {
   await pushModel(place);
   await at.promote(operator, place.name, place.digest);
@@ -156,6 +161,16 @@ const USE_CASES: Readonly<Record<string, UseCase>> = {
     done: 201,
     isDone: async (place) => (await offsetOf(place)) === undefined && isThere(place, extra(place)),
   },
+  "the end of an upload whose bytes are staged": {
+    prepare: async (place) => {
+      await beginUpload(place);
+      await ask("publisher", "PATCH", locations.get(place.name) ?? "", extra(place));
+      await offsetOf(place);
+    },
+    act: async (place) => ask("publisher", "PUT", `${locations.get(place.name) ?? ""}&digest=${digestOf(extra(place))}`),
+    done: 201,
+    isDone: async (place) => (await offsetOf(place)) === undefined && isThere(place, extra(place)),
+  },
   "a blob in one request": {
     act: (place) => ask("publisher", "POST", `/v2/${place.name}/blobs/uploads/?digest=${digestOf(extra(place))}`, extra(place)),
     done: 201,
@@ -175,6 +190,12 @@ const USE_CASES: Readonly<Record<string, UseCase>> = {
   },
   "a promotion": {
     prepare: pushModel,
+    act: act((place) => `${artifact(place)}/promote`),
+    done: 200,
+    isDone: async (place) => (await stateOf(place)) === "trusted",
+  },
+  "a promotion of what are rows": {
+    prepare: pushSmallModel,
     act: act((place) => `${artifact(place)}/promote`),
     done: 200,
     isDone: async (place) => (await stateOf(place)) === "trusted",

@@ -1,11 +1,13 @@
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { PassThrough } from "node:stream";
+import { buffer } from "node:stream/consumers";
 import * as fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { digestOf } from "../../src/oci/digest.ts";
+import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { openBlobs } from "../../src/storage/blob-rows.ts";
-import type { BlobStore } from "../../src/storage/blob-store.ts";
+import type { BlobStore, ByteRange } from "../../src/storage/blob-store.ts";
 import { keys } from "../../src/storage/keys.ts";
 import { openLmdb } from "../../src/storage/lmdb.ts";
 import type { MetadataStore } from "../../src/storage/metadata-store.ts";
@@ -44,6 +46,14 @@ describe("a blob that is a row", () => {
 
   const put = (value: unknown, digest = DIGEST): Promise<unknown> => putRows(metadata, [{ key: keys.blobContent(digest), value }]);
 
+  /** What a sink gets that stays open, and how much that is said to be. */
+  async function copied(digest: Digest, range?: ByteRange): Promise<unknown> {
+    const sink = new PassThrough();
+    const length = await (await blobs.open(digest, range)).copyTo?.(sink);
+    expect(sink.writableEnded).toBe(false);
+    return [length, (await buffer(sink.end())).toString("hex")];
+  }
+
   test("is read as one that is a file, whole and in parts", async () => {
     const part = fc.tuple(fc.nat(40), fc.nat(40)).map(([start, length]) => ({ start, end: start + length }));
     await fc.assert(
@@ -55,9 +65,17 @@ describe("a blob that is a row", () => {
         await blobs.publish("u", file);
         await blobs.discard("u");
         expect([await blobs.stat(row), await read(blobs, row, range)]).toEqual([await blobs.stat(file), await read(blobs, file, range)]);
+        expect(await copied(row, range)).toEqual(await copied(file, range));
       }),
       { numRuns: 60 },
     );
+  });
+
+  test("is not copied to a sink that is closed", async () => {
+    await put(Buffer.from("content"));
+    const sink = new PassThrough();
+    sink.destroy();
+    await expect((await blobs.open(DIGEST)).copyTo?.(sink)).rejects.toThrow("closed");
   });
 
   test("goes before a file of its digest, and the file is there when the row is gone", async () => {

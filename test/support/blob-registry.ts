@@ -3,7 +3,7 @@ import { type IncomingHttpHeaders, Agent, request } from "node:http";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Readable } from "node:stream";
+import { Readable } from "node:stream";
 import type { AuditEvent } from "../../src/audit/event.ts";
 import type { Gatekeeper } from "../../src/http/app.ts";
 import { blobDoors } from "../../src/http/v2/blobs.ts";
@@ -211,11 +211,23 @@ export function visible({ status, headers, body }: Answer): unknown {
 
 /** Pushes a blob in one request; its digest. */
 export async function pushBlob(at: Served, repository: string, bytes: Uint8Array | string, as = "alice"): Promise<Digest> {
-  const body = Buffer.from(bytes);
-  const digest = digestOf(body);
-  const answer = await ask(at, "POST", `/v2/${repository}/blobs/uploads/?digest=${digest}`, { as, body });
+  return push(at, repository, digestOf(bytes), { as, body: Buffer.from(bytes) });
+}
+
+/** The same for one that becomes a file, however small it is. */
+export async function pushFile(at: Served, repository: string, bytes: Uint8Array | string): Promise<Digest> {
+  return push(at, repository, digestOf(bytes), { body: unsaid(bytes) });
+}
+
+async function push(at: Served, repository: string, digest: Digest, asked: Asked): Promise<Digest> {
+  const answer = await ask(at, "POST", `/v2/${repository}/blobs/uploads/?digest=${digest}`, asked);
   if (answer.status !== 201) throw new Error(`push was answered by ${answer.status} ${answer.message ?? ""}`);
   return digest;
+}
+
+/** A body that does not say beforehand how long it is. */
+export function unsaid(bytes: Uint8Array | string): Readable {
+  return Readable.from([Buffer.from(bytes)], { objectMode: false });
 }
 
 /** Begins an upload; its location. */

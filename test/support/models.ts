@@ -73,14 +73,15 @@ export class Models implements AsyncDisposable {
 
   async ask(method: string, path: string, { as = "serviceToken", body, headers = {}, chunked = false }: Asked = {}): Promise<Answer> {
     const sent = bytesOf(body);
-    const length = sent === undefined || chunked ? {} : { "Content-Length": String(Buffer.byteLength(sent)) };
+    const said = chunked ? { "Transfer-Encoding": "chunked" } : { "Content-Length": String(Buffer.byteLength(sent ?? "")) };
+    const length = sent === undefined ? {} : said;
     const authorization = this.authorization(as);
     const who = authorization === undefined ? {} : { Authorization: authorization };
     return new Promise((resolve, reject) => {
       const outgoing = request(this.registry.url + path, { method, agent: this.#agent, headers: { ...who, ...length, ...headers } });
       outgoing.once("error", reject);
       outgoing.once("response", (incoming) => {
-        buffer(incoming).then((said) => resolve(answerOf(incoming.statusCode ?? 0, incoming.headers, said)), reject);
+        buffer(incoming).then((bytes) => resolve(answerOf(incoming.statusCode ?? 0, incoming.headers, bytes)), reject);
       });
       outgoing.end(sent);
     });

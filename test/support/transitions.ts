@@ -72,15 +72,23 @@ export class Transitions implements AsyncDisposable {
     await rm(this.directory, { recursive: true, force: true });
   }
 
+  /** Pushes a blob without saying how long it is, so that it becomes a file. */
   async blob(caller: Caller, at: string, bytes: string | Uint8Array, algorithm: "sha256" | "sha512" = "sha256"): Promise<Digest> {
+    return this.#push(caller, at, { bytes, algorithm, contentLength: undefined });
+  }
+
+  /** Pushes a blob and says how long it is, so that a small one becomes a row. */
+  async saidBlob(caller: Caller, at: string, bytes: string | Uint8Array, algorithm: "sha256" | "sha512" = "sha256"): Promise<Digest> {
+    return this.#push(caller, at, { bytes, algorithm, contentLength: Buffer.byteLength(bytes) });
+  }
+
+  async #push(
+    caller: Caller,
+    at: string,
+    { bytes, algorithm, contentLength }: { bytes: string | Uint8Array; algorithm: "sha256" | "sha512"; contentLength: number | undefined },
+  ): Promise<Digest> {
     const digest = digestOf(bytes, algorithm);
-    const chunk = {
-      bytes: oneChunk(Buffer.from(bytes)),
-      contentRange: undefined,
-      contentLength: undefined,
-      stateOffset: undefined,
-      closing: true,
-    };
+    const chunk = { bytes: oneChunk(Buffer.from(bytes)), contentRange: undefined, contentLength, stateOffset: undefined, closing: true };
     const hashes = new UploadHashes(this.services.blobs);
     await uploadAtOnce({ ...this.services, hashes }, caller, { repository: repository(at), digest, chunk });
     return digest;

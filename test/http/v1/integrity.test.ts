@@ -10,6 +10,7 @@ import { OCI_IMAGE } from "../../../src/oci/media-types.ts";
 import { streamAudit } from "../../../src/registry/read-audit.ts";
 import type { BlobStore } from "../../../src/storage/blob-store.ts";
 import { blobsWith } from "../../support/blob-registry.ts";
+import { overwriteRow } from "../../support/blob-rows.ts";
 import { fileOf, overwrite } from "../../support/damaged-bytes.ts";
 import { inspectorHere } from "../../support/inspector.ts";
 import { Models, inJson, plainly, sha256Of } from "../../support/models.ts";
@@ -50,9 +51,9 @@ function runChecks(): void {
 }
 
 /** Pushes an image of these layers and promotes it; its name in the predecessor's API. */
-async function pushed(layers: readonly string[], { promote = true, tag = "v1" } = {}): Promise<string> {
+async function pushed(layers: readonly string[], { promote = true, tag = "v1", asRows = false } = {}): Promise<string> {
   const described = layers.map((layer) => ({ mediaType: "application/x.test", digest: digestOf(layer), size: layer.length }));
-  for (const layer of ["{}", ...layers]) await push(layer);
+  for (const layer of ["{}", ...layers]) await push(layer, asRows);
   const body = JSON.stringify({
     schemaVersion: 2,
     mediaType: OCI_IMAGE,
@@ -68,9 +69,10 @@ async function pushed(layers: readonly string[], { promote = true, tag = "v1" } 
   return `models/m:${tag}`;
 }
 
-async function push(bytes: string): Promise<void> {
+/** Few bytes whose length is not said beforehand are a file, and else a row. */
+async function push(bytes: string, asRow = false): Promise<void> {
   const path = `/v2/models/m/blobs/uploads/?digest=${digestOf(bytes)}`;
-  expect((await models.ask("POST", path, { as: "publisher", body: bytes })).status).toBe(201);
+  expect((await models.ask("POST", path, { as: "publisher", body: bytes, chunked: !asRow })).status).toBe(201);
 }
 
 async function runtimeFiles(): Promise<string[]> {
@@ -131,14 +133,18 @@ describe("POST /v1/model/verify", () => {
     });
   });
 
-  test("takes damaged bytes out of service at every door before it answers, until the right ones are pushed", async () => {
+  test.each([
+    ["files", false],
+    ["rows", true],
+  ])("takes damaged bytes of %s out of service at every door before it answers, until the right ones are pushed", async (_, asRows) => {
     const weights = "the right weights";
-    const name = await pushed([weights]);
+    const name = await pushed([weights], { asRows });
     const digest = digestOf(weights);
     const [file = ""] = await runtimeFiles();
     const located = await models.byName("GET", "/v1/model/path", name, { as: "runtime" });
     expect(located.json()).toMatchObject({ path: file });
-    await overwrite(models.registry.directory, digest, "the wrong weights");
+    if (asRows) await overwriteRow(models.registry.services.metadata, digest, "the wrong weights");
+    else await overwrite(models.registry.directory, digest, "the wrong weights");
     const [expected, actual] = [hex(digest), sha256Of("the wrong weights")];
     const failed = await models.byName("POST", "/v1/model/verify", name, { as: "runtime" });
     expect(failed).toMatchObject(
@@ -164,7 +170,7 @@ describe("POST /v1/model/verify", () => {
       }),
     ]);
     for (const path of ["/health", "/v1/stats"]) expect((await models.ask("GET", path)).json()).toMatchObject({ damaged_count: 1 });
-    await push(weights);
+    await push(weights, asRows);
     expect(await runtimeFiles()).toEqual([file]);
     expect((await models.ask("GET", `/v2/models/m/blobs/${digest}`, { as: "runtime" })).text).toBe(weights);
     expect((await models.byName("POST", "/v1/model/verify", name, { as: "runtime" })).json()).toMatchObject({ safe_to_use: "true" });

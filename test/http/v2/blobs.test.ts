@@ -14,6 +14,7 @@ import {
   blobsWith,
   nameOf,
   pushBlob,
+  pushFile,
   revokedRows,
   startBlobRegistry,
   trustedRows,
@@ -129,7 +130,7 @@ describe("GET of a blob", () => {
   });
 
   test("whose file is missing is a failure of ours, and never a part that looks whole", async () => {
-    const digest = await pushBlob(registry, "team/m", CONTENT);
+    const digest = await pushFile(registry, "team/m", CONTENT);
     await registry.blobs.remove(digest, async () => true);
     const got = await blob(digest, "alice");
     expect(got.status).toBe(500);
@@ -139,7 +140,7 @@ describe("GET of a blob", () => {
   });
 
   test("whose file is shorter than it was breaks the connection", async () => {
-    const digest = await pushBlob(registry, "team/m", CONTENT);
+    const digest = await pushFile(registry, "team/m", CONTENT);
     await chmod(fileOf(digest), 0o600);
     await truncate(fileOf(digest), 1000);
     await expect(blob(digest, "alice")).rejects.toThrow(BROKEN);
@@ -390,7 +391,7 @@ describe("a download under way", () => {
   });
 
   test("over a store whose streams are files or anything else gives the same bytes", async () => {
-    const digest = await pushBlob(registry, "team/m", CONTENT);
+    const digest = await pushFile(registry, "team/m", CONTENT);
     const other = await startBlobRegistry({
       directory: registry.directory,
       around: (blobs) => blobsWith(blobs, { open: async (_, range) => createReadStream(fileOf(digest), { ...range, highWaterMark: 7 }) }),
