@@ -8,9 +8,10 @@ import type { RepositoryName } from "../oci/reference.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { Entry, Key } from "../storage/metadata-store.ts";
 import { referrerRecord } from "../storage/records.ts";
-import { merge, rowsOf } from "./ordered-rows.ts";
+import { withoutEmptyFamilies } from "./empty-families.ts";
+import { MAX_BATCH, merge, rowsOf } from "./ordered-rows.ts";
 import type { Caller, Services } from "./ports.ts";
-import { findManifest, readerFor, serveManifest } from "./serving.ts";
+import { findManifest, readerFor, serveManifest, serveNamed } from "./serving.ts";
 
 type Needs = Pick<Services, "metadata">;
 
@@ -44,10 +45,13 @@ export async function listReferrers(needs: Needs, { principal }: Caller, query: 
   const after = page.last === undefined ? undefined : parseCursor(page.last);
   const reader = readerFor(principal, repository);
   const collected = new ReferrerCollector(page.n);
+  let [looked, served] = [0, needs];
   for await (const row of await referrersOf(needs, reader, { ...query, after })) {
+    if (looked % MAX_BATCH === 0) served = { metadata: withoutEmptyFamilies(needs.metadata, repository) };
+    looked += 1;
     const { descriptor } = referrerRecord.parse(row.value);
     const wanted = artifactType === undefined || descriptor.artifactType === artifactType;
-    const shown = wanted && (await isServed(needs, reader, repository, row));
+    const shown = wanted && (await isServed(served, reader, repository, row));
     if (!collected.take(row, shown ? descriptor : undefined)) break;
   }
   return collected.page();
@@ -75,8 +79,7 @@ async function referrersOf(
 }
 
 async function isServed(needs: Needs, reader: Reader, repository: RepositoryName, row: Entry): Promise<boolean> {
-  const found = await findManifest(needs, repository, digestSchema.parse(row.key[4]));
-  return (await serveManifest(needs, reader, repository, found?.record)).effect === "allow";
+  return (await serveNamed(needs, reader, repository, digestSchema.parse(row.key[4]))).effect === "allow";
 }
 
 interface Place {

@@ -3,22 +3,27 @@ import type { Entry, KeyRange } from "../storage/metadata-store.ts";
 import type { Services } from "./ports.ts";
 
 /** Rows that are read at once: what is asked of each of them takes tens of microseconds. */
-const MAX_BATCH = 256;
+export const MAX_BATCH = 256;
+
+/** The rows of ranges, one range after the other, for as long as the caller wants more. */
+export async function* rowsOf(needs: Pick<Services, "metadata">, ranges: readonly KeyRange[]): AsyncGenerator<Entry, void, undefined> {
+  for await (const batch of batchesOf(needs, ranges)) yield* batch;
+}
 
 /**
- * The rows of ranges, one range after the other, for as long as the caller wants more. They are read in batches of each range's limit, at
- * most 256, and others get their turn between batches: an embedded store answers without ever giving it up by itself.
+ * The same in batches of each range's limit, at most 256. Others get their turn between batches: an embedded store answers without ever
+ * giving it up by itself.
  */
-export async function* rowsOf(
+export async function* batchesOf(
   { metadata }: Pick<Services, "metadata">,
   ranges: readonly KeyRange[],
-): AsyncGenerator<Entry, void, undefined> {
+): AsyncGenerator<readonly Entry[], void, undefined> {
   for (const range of ranges) {
     let { start } = range;
     const limit = Math.min(range.limit, MAX_BATCH);
     for (;;) {
       const batch = await metadata.list({ ...range, start, limit });
-      yield* batch;
+      yield batch;
       const last = batch.at(-1);
       if (last === undefined || batch.length < limit) break;
       // The least key after the last one.

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { liveRightsOn, rightsOn } from "../identity/authorize.ts";
 import type { Rights } from "../identity/permission.ts";
 import type { Principal } from "../identity/principal.ts";
@@ -61,35 +62,49 @@ async function canonicalName({ metadata }: Needs, repository: RepositoryName, di
   return entry === undefined ? MISSING.digest : digestSchema.parse(entry.value);
 }
 
-/** What the facts of a manifest are found by. */
-type Known = Pick<ManifestRecord, "digest" | "state" | "statement" | "onceTrusted" | "revocation">;
+const { shape } = manifestRecord;
+/** What the facts of a manifest are found by: of its record, far less than the whole. */
+const knownManifest = z.object({
+  digest: shape.digest,
+  state: shape.state,
+  statement: shape.statement,
+  onceTrusted: shape.onceTrusted,
+  revocation: shape.revocation,
+});
+type Known = z.infer<typeof knownManifest>;
 
 /** What is looked for in the place of a manifest that is not there. No bytes is no manifest, so that none has this digest. */
 const MISSING: Known = { digest: digestOf(""), state: "deleted", statement: false, onceTrusted: false, revocation: null };
 
 /** May this reader see this manifest of this repository? What is hidden takes the same reads as what is missing (protocol.md §3). */
-export async function serveManifest(
-  needs: Needs,
-  reader: Reader,
-  repository: RepositoryName,
-  record: ManifestRecord | undefined,
-): Promise<Serving> {
-  const facts = await manifestFacts(needs, repository, record ?? MISSING);
+export async function serveManifest(needs: Needs, reader: Reader, repository: RepositoryName, record: Known | undefined): Promise<Serving> {
+  const facts = await manifestFacts(needs, repository, record ?? MISSING, reader.pull || reader.pullAny);
   return serve(reader, record && facts);
 }
 
-/** What the serving decision needs to know of a manifest. */
-export async function manifestFacts(needs: Needs, repository: RepositoryName, record: Known): Promise<ManifestFacts> {
+/** The same by either of its names, for who shows no more of it than that it is there. */
+export async function serveNamed(needs: Needs, reader: Reader, repository: RepositoryName, name: Digest): Promise<Serving> {
+  const entry = await needs.metadata.get(keys.manifest(repository, await canonicalName(needs, repository, name)));
+  return serveManifest(needs, reader, repository, entry && knownManifest.parse(entry.value));
+}
+
+/**
+ * What the serving decision needs to know of a manifest. What is trusted and not revoked is shown to whoever reads there at all (`reads`), so
+ * that no other root is looked up for them: by itself it is reached in any case.
+ */
+export async function manifestFacts(needs: Needs, repository: RepositoryName, record: Known, reads = false): Promise<ManifestFacts> {
   // What this registry itself wrote stays readable though a copy of it was pushed elsewhere and revoked.
   const everywhere = record.statement ? undefined : await revokedEverywhere(needs, record.digest);
   const here = record.state === "revoked" ? (record.revocation?.reason ?? "no reason recorded") : undefined;
+  const revokedBecause = here ?? everywhere;
+  const isShown = reads && record.state === "trusted" && revokedBecause === undefined;
   return {
     kind: "manifest",
     state: record.state,
     onceTrusted: record.onceTrusted,
-    revokedBecause: here ?? everywhere,
+    revokedBecause,
     statement: record.statement,
-    reach: await reachOf(needs, repository, { kind: "manifest", digest: record.digest }),
+    reach: isShown ? { by: "trusted" } : await reachOf(needs, repository, { kind: "manifest", digest: record.digest }),
   };
 }
 

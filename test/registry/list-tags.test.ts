@@ -10,6 +10,7 @@ import type { MetadataStore } from "../../src/storage/metadata-store.ts";
 import { callerWith } from "../support/callers.ts";
 import { manifestRows, putRows, recordOf, repositoryRows, tagRows } from "../support/rows.ts";
 import { temporaryMetadata } from "../support/temporary-metadata.ts";
+import { watchedReads } from "../support/watched-reads.ts";
 
 const publisher = callerWith(["publisher@models"]);
 const reader = callerWith(["reader@*"]);
@@ -157,5 +158,48 @@ describe("listTags", () => {
     const hidden = Array.from({ length: 20_001 }, (_, at) => ({ tag: `h${String(at).padStart(5, "0")}`, content: "five" }));
     const repository = await repositoryWith([...hidden, { tag: "z", content: "one" }]);
     expect(await everyPage(publisher, repository, 10)).toEqual([[], ["z"]]);
+  });
+});
+
+const tagOf = (at: number): Tag => `t${String(at).padStart(3, "0")}` as Tag;
+
+describe("a list of more tags than are read at once", () => {
+  const contents = Array.from({ length: 300 }, (_, at) => `content ${at}`);
+  const page = { n: 1000, last: undefined };
+  const fill = async (): Promise<RepositoryName> => {
+    const repository = newRepository();
+    const rows = contents.flatMap((content, at) => [
+      ...manifestRows(repository, recordOf(content, { state: "acquired" })),
+      ...tagRows(repository, tagOf(at), digestOf(content), { listed: false }),
+    ]);
+    await putRows(metadata, [...repositoryRows(repository, false), ...rows]);
+    return repository;
+  };
+
+  test("asks once for each batch whether anything is trusted or revoked there", async () => {
+    const repository = await fill();
+    const watched = watchedReads(metadata);
+    expect((await listTags(watched, publisher, repository, page)).tags).toHaveLength(contents.length);
+    const asked = ["list tag-pushed", "list reach", "list denied"];
+    expect(watched.reads.filter((read) => read.startsWith("list ")).filter((read) => asked.includes(read))).toEqual([...asked, ...asked]);
+  });
+
+  test("hides what is revoked while it is read from there on", async () => {
+    const repository = await fill();
+    const last = contents.length - 1;
+    const denied = keys.denied(repository, { kind: "manifest", digest: digestOf(`content ${last}`) }, digestOf("root"));
+    let batches = 0;
+    const revoking: MetadataStore = {
+      ...watchedReads(metadata).metadata,
+      list: async (range) => {
+        if (range.start[0] === "tag-pushed" && (batches += 1) === 2) {
+          await putRows(metadata, [{ key: denied, value: { v: 1, via: [], statement: false } }]);
+        }
+        return metadata.list(range);
+      },
+    };
+    const { tags } = await listTags({ metadata: revoking }, publisher, repository, page);
+    expect(batches).toBe(2);
+    expect(tags).toEqual(contents.slice(0, last).map((_content, at) => tagOf(at)));
   });
 });

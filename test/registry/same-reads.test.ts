@@ -78,3 +78,27 @@ describe("a hidden manifest takes the same reads as a missing one when it is", (
     }
   });
 });
+
+describe("a trusted manifest takes as many reads as a missing one, for who has no right there, when it is", () => {
+  const stranger = callerWith(["publisher@elsewhere"], { name: "stranger" });
+  const operator = callerWith(["operator@*"], { name: "operator" });
+  const THERE = repository("models/there");
+  const trusted = imageOf(["weights"]);
+
+  beforeAll(async () => {
+    for (const content of ["{}", "weights"]) await at.blob(publisher, THERE, content);
+    await at.promote(operator, THERE, await at.manifest(publisher, THERE, trusted, "v1"));
+  });
+
+  test.each(digests)("pulled by its %s", async (algorithm) => {
+    const asking =
+      (bytes: Buffer): Ask =>
+      (needs, place) =>
+        pullManifest(needs, stranger, place, { digest: digestOf(bytes, algorithm) });
+    const reads = await readsOf(asking(Buffer.from(JSON.stringify(trusted))), THERE);
+    expect(reads).toContain("list reach");
+    expect(reads.at(-1)).toContain("manifest unknown");
+    const missing = await readsOf(asking(MISSING), THERE);
+    expect({ reads: missing.length, end: missing.at(-1) }).toEqual({ reads: reads.length, end: reads.at(-1) });
+  });
+});
