@@ -14,7 +14,7 @@ export interface BlobFolders {
   readonly pending: string;
 }
 
-/** No layer of a model is in more; only small blobs that all artifacts share could be, and those are no files of `trusted/`. */
+/** No layer of trusted models is in more; only small blobs that all artifacts share could be, and those are no files of `trusted/`. */
 const MAX_FOLDERS = 10_000;
 const PAGE = 256;
 
@@ -31,15 +31,19 @@ export async function orderedFoldersOf(services: Pick<Services, "metadata" | "cl
   return (await foldersWith(services, digest)).map((folder) => orderedFolder(services, folder, id));
 }
 
+/** Those of what trusted roots reach first: others have no folder yet, and publishers may have pushed any number of them. */
 async function foldersWith(services: Pick<Services, "metadata">, digest: Digest): Promise<readonly RuntimeFolder[]> {
-  const folders: RuntimeFolder[] = [];
+  const [reached, others]: [RuntimeFolder[], RuntimeFolder[]] = [[], []];
   for await (const { key } of rowsOf(services, [under(keys.blobRepositories(digest), PAGE)])) {
     const repository = repositoryNameSchema.parse(key[2]);
     for await (const edge of rowsOf(services, [under(keys.edges(repository, { kind: "blob", digest }), PAGE)])) {
-      if (folders.length < MAX_FOLDERS) folders.push({ repository, manifest: digestSchema.parse(edge.key.at(-1)) });
+      const manifest = digestSchema.parse(edge.key.at(-1));
+      const reach = await services.metadata.list(under(keys.reaches(repository, { kind: "manifest", digest: manifest }), 1));
+      const some = reach.length > 0 ? reached : others;
+      if (some.length < MAX_FOLDERS) some.push({ repository, manifest });
     }
   }
-  return folders;
+  return [...reached, ...others].slice(0, MAX_FOLDERS);
 }
 
 /** Makes the folders what the serving decision and the damage say now. */

@@ -3,6 +3,7 @@ import { join, relative } from "node:path";
 import { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
+import { foldersOf } from "../../src/registry/blob-folders.ts";
 import { servingEpoch } from "../../src/registry/open-downloads.ts";
 import { blobGrounds, condemn, finishRemoval } from "../../src/registry/remove-blob.ts";
 import { type BlobVerification, type VerifyServices, verifyBlob } from "../../src/registry/verify-blob.ts";
@@ -13,6 +14,7 @@ import { eventOf, foundBlob } from "../jobs/garbage.ts";
 import { blobRecord } from "../../src/storage/records.ts";
 import { blobsWith } from "../support/blob-registry.ts";
 import { callerWith } from "../support/callers.ts";
+import { repository } from "../support/principal.ts";
 import { fileOf, overwrite, restore } from "../support/damaged-bytes.ts";
 import { Transitions, digestIn, imageOf } from "../support/transitions.ts";
 
@@ -98,6 +100,25 @@ describe("intact bytes", () => {
     await overwrite(registry.directory, digest, "wrong..");
     expect(await verifyBlob(services, digest)).toEqual({ ...damaged, actual: digestOf("wrong..", "sha512") });
   });
+});
+
+test("the folders of a blob begin with those of what is trusted, however many other manifests name it", async () => {
+  await promoted(AT);
+  await promoted("models/other");
+  const junk = repository("models/a");
+  const named = Array.from({ length: 10_000 }, (_, at) => digestOf(String(at)));
+  await services.metadata.commit({
+    expect: [],
+    put: [
+      { key: keys.blobRepository(BLOB, junk), value: {} },
+      ...named.map((manifest) => ({ key: keys.edge(junk, { kind: "blob", digest: BLOB }, manifest), value: {} })),
+    ],
+    remove: [],
+    audit: [eventOf("blob.push")],
+  });
+  const { folders: found } = await foldersOf(services, BLOB);
+  const own = [AT, "models/other"].map((at) => ({ repository: at, manifest: digestIn(MODEL) }));
+  expect([found.slice(0, 2), found.length]).toEqual([own, 10_000]);
 });
 
 describe("damaged bytes", () => {
