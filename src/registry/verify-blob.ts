@@ -112,6 +112,8 @@ async function conclude(
   const folders = await foldersOf(services, digest);
   if (isIntact === now.record.damaged) {
     if (now.version !== before.version) return undefined;
+    // Whoever put them there may not have.
+    if (isIntact) await services.blobs.flush(digest);
     const change = isIntact ? healing(services, asked, now.record, folders) : damage(services, asked, now.record, { found, folders });
     const expect: Expectation[] = [{ key: keys.blob(digest), version: now.version }, expected(keys.blobUse(digest), use)];
     if ((await services.metadata.commit({ ...change, expect })) === "conflict") return undefined;

@@ -59,6 +59,10 @@ export async function openBlobs(root: string, rows: BlobRows): Promise<BlobStore
     append: (upload, bytes, offset, options) => files.append(upload, bytes, offset, options),
     clone: (upload, fd) => files.clone(upload, fd),
     publish: (upload, digest, options) => files.publish(upload, digest, options),
+    // A row is durable since the commit that put it there.
+    flush: async (digest) => {
+      if ((await rowOf(rows, digest)) === undefined) await files.flush(digest);
+    },
     discard: (upload) => files.discard(upload),
     remove: (digest, still) => files.remove(digest, still),
     room: () => files.room(),

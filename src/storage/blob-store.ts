@@ -71,6 +71,8 @@ export interface BlobStore {
    * now, it is a `RangeError` and nothing is shown.
    */
   publish(upload: string, digest: Digest, options?: { readonly replace?: boolean; readonly size?: number }): Promise<void>;
+  /** Makes what somebody else has put in the place of a published blob as durable as `publish` leaves it. */
+  flush(digest: Digest): Promise<void>;
   /** Forgets an upload; one that does not exist is fine. Throws `UploadBusyError` while somebody writes to it. */
   discard(upload: string): Promise<void>;
   /**

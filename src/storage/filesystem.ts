@@ -174,6 +174,13 @@ class Filesystem implements BlobStore {
     );
   }
 
+  async flush(digest: Digest): Promise<void> {
+    const path = this.#pathOf(digest);
+    await this.#sync(path);
+    // All folders, whatever is known of them: these may be others by now.
+    for (let folder = dirname(path); folder.length >= this.#blobs.length; folder = dirname(folder)) await this.#sync(folder);
+  }
+
   async discard(upload: string): Promise<void> {
     const folder = this.#folderOf(upload);
     // Every push ends here, and hardly one of them has left anything else.

@@ -10,7 +10,9 @@ import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { backUp } from "../../src/registry/back-up.ts";
 import { restore } from "../../src/registry/restore.ts";
 import { repairRuntimeTree } from "../../src/registry/runtime-folders.ts";
+import { verifyBlob } from "../../src/registry/verify-blob.ts";
 import { BackupFolder } from "../../src/storage/backup-folder.ts";
+import { overwrite, restore as putBack } from "../support/damaged-bytes.ts";
 import { HAS_DESCRIPTORS, PowerCut } from "../support/power-cut.ts";
 import { type TestRegistry, startTestRegistry } from "../support/server.ts";
 import { callerWith } from "../support/callers.ts";
@@ -177,6 +179,18 @@ describe.runIf(HAS_DESCRIPTORS)("a power cut that takes back all that was not fl
     expect(await collectGarbage(sparing)).toBe(2);
     await at.saidBlob(publisher, HERE, "few bytes");
     expect(await lost([isServed("publisher", "few bytes")])).toEqual([]);
+  });
+
+  test("keeps what somebody put in the place of damaged bytes, once it is back in service", async () => {
+    await begin();
+    const digest = await pushModel("content", "v1");
+    await at.promote(operator, HERE, digest);
+    const blob = digestOf("content");
+    await overwrite(registry.directory, blob, "damaged");
+    expect(await verifyBlob(registry.services, blob)).toMatchObject({ outcome: "damaged" });
+    await putBack(registry.directory, blob, "content");
+    expect(await verifyBlob(registry.services, blob)).toMatchObject({ outcome: "intact" });
+    expect(await lost([isTrusted(digest, "content")])).toEqual([]);
   });
 
   test("keeps a new signing key: what is decided afterwards is signed", async () => {

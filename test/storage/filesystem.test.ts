@@ -462,6 +462,9 @@ describe("a disk that fails", () => {
     synced.length = 0;
     await watching.publish("w", digestOf("content"));
     expect(synced.slice(1)).toEqual([folder]);
+    synced.length = 0;
+    await watching.flush(digestOf("content"));
+    expect(synced).toEqual([pathOf("content").slice(root.length + 1), folder, "blobs/sha256", "blobs"]);
   });
 
   test("never lets a source run far ahead of what is written", async () => {

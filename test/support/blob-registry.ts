@@ -258,6 +258,7 @@ export function blobsWith(blobs: BlobStore, changed: Partial<BlobStore>): BlobSt
     inFile: (digest, use) => blobs.inFile(digest, use),
     inStagedFile: (upload, use) => blobs.inStagedFile(upload, use),
     publish: (upload, digest, options) => blobs.publish(upload, digest, options),
+    flush: (digest) => blobs.flush(digest),
     discard: (upload) => blobs.discard(upload),
     remove: (digest, still) => blobs.remove(digest, still),
     room: () => blobs.room(),
