@@ -37,7 +37,7 @@ interface Promised {
   reserved: number;
 }
 
-/** An upload that nobody has written to for so long (ms) is open no more for the count; its bytes stay until they expire. */
+/** An upload that nobody has written to for so long (ms) is open no more, and no room is kept for it; its bytes stay until they expire. */
 const IDLE = 60 * 60 * 1000;
 /** All uploads that are kept track of; more are not begun. */
 const MAX_SESSIONS = 100_000;
@@ -70,6 +70,7 @@ export class UploadLedger {
 
   /** A request writes to an upload from now on; it was admitted before, so that only the room for its bytes is asked for. */
   arrive(claim: UploadClaim, process: number, now: number): Admission {
+    if (!this.#hasRoom(claim)) this.#dropIdle(claim, now);
     if (!this.#hasRoom(claim)) return "bytes";
     const session = this.#sessions.get(claim.upload) ?? this.#open(claim, now);
     this.#reserve(session, Math.max(session.reserved, claim.bytes));
@@ -133,13 +134,15 @@ export class UploadLedger {
     return promised - own + bytes <= left;
   }
 
-  /** Those that nobody goes on with are looked for only when there are too many. */
-  #dropIdle({ namespace, open }: UploadClaim, now: number): void {
-    const own = this.#namespaces.get(namespace)?.sessions ?? new Set();
-    const isFull = this.#sessions.size >= MAX_SESSIONS;
-    if (!isFull && own.size < (open ?? Infinity)) return;
-    for (const session of isFull ? this.#sessions.values() : own)
-      if (session.writers.size === 0 && session.touchedAt + IDLE < now) this.end(session.upload);
+  /** Those that nobody goes on with are looked for only when there are too many, or no room is left. */
+  #dropIdle(claim: UploadClaim, now: number): void {
+    const own = this.#namespaces.get(claim.namespace)?.sessions ?? new Set();
+    if (this.#sessions.size >= MAX_SESSIONS) this.#endIdle(this.#sessions.values(), now);
+    else if (own.size >= (claim.open ?? Infinity) || !this.#hasRoom(claim)) this.#endIdle(own, now);
+  }
+
+  #endIdle(sessions: Iterable<Session>, now: number): void {
+    for (const { writers, touchedAt, upload } of sessions) if (writers.size === 0 && touchedAt + IDLE < now) this.end(upload);
   }
 
   #count(identity: string, change: number): void {

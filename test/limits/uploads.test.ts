@@ -67,6 +67,29 @@ describe("open uploads of a namespace", () => {
   });
 });
 
+describe("an upload that nobody has gone on with for an hour", () => {
+  test.each(["admit", "arrive"] as const)("keeps no room from those that %s", (what) => {
+    const ledger = new UploadLedger(WIDE);
+    const ask = (claim: UploadClaim, now: number) => (what === "admit" ? ledger.admit(claim, now) : ledger.arrive(claim, 1, now));
+    for (const upload of ["left", "arriving"]) ledger.arrive(claimOf(upload, { bytes: 50, left: 100 }), 1, 0);
+    ledger.pause("left", 1, 0);
+    expect(ask(claimOf("next", { bytes: 50, left: 100 }), HOUR)).toBe("bytes");
+    expect(ask(claimOf("next", { bytes: 51, left: 100 }), HOUR + 1)).toBe("bytes");
+    expect(ask(claimOf("next", { bytes: 50, left: 100 }), HOUR + 1)).toBe("admitted");
+    expect(ledger.arrive(claimOf("left", { bytes: 50, left: 100 }), 1, HOUR + 1)).toBe("bytes");
+  });
+
+  test("goes on where there is room for it", () => {
+    const ledger = new UploadLedger(WIDE);
+    ledger.arrive(claimOf("left", { bytes: 60, left: 100 }), 1, 0);
+    ledger.pause("left", 1, 0);
+    expect(ledger.arrive(claimOf("left", { bytes: 101, left: 100 }), 1, HOUR + 1)).toBe("bytes");
+    expect(ledger.arrive(claimOf("left", { bytes: 100, left: 100 }), 1, HOUR + 1)).toBe("admitted");
+    ledger.end("left");
+    expect(ledger.admit(claimOf("next", { bytes: 100, left: 100 }), HOUR + 1)).toBe("admitted");
+  });
+});
+
 /** What clients do with a few uploads, in any order. */
 const act = fc.record({
   what: fc.constantFrom("admit", "arrive", "pause", "end", "left"),
