@@ -103,4 +103,8 @@ class AloneTree implements RuntimeTree {
   pathOf(...args: Parameters<RuntimeTree["pathOf"]>): ReturnType<RuntimeTree["pathOf"]> {
     return this.#tree.pathOf(...args);
   }
+
+  look(...args: Parameters<RuntimeTree["look"]>): ReturnType<RuntimeTree["look"]> {
+    return this.#tree.look(...args);
+  }
 }

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Digest, digestSchema } from "../oci/digest.ts";
 import { rowsOf } from "../registry/ordered-rows.ts";
+import { reachedFolders } from "../registry/runtime-folders.ts";
 import { type BlobVerification, type VerifyServices, verifyBlob } from "../registry/verify-blob.ts";
+import { verifyFolder } from "../registry/verify-folder.ts";
 import { type ResultServices, publishResult } from "../registry/verify-result.ts";
 import { dueVerification, endVerification, markVerification, verificationStatus } from "../registry/verify-run.ts";
 import { keys, under } from "../storage/keys.ts";
@@ -88,7 +90,12 @@ class Walk {
         const digest = digestSchema.parse(key[1]);
         const result = await this.#check(digest);
         this.#run = tallied(this.#run, digest, result);
-        if (this.#options.isAnswering?.() === true) await sleep(PAUSE, undefined, { signal: this.#signal });
+        await this.#giveWay();
+      }
+      // Last, so that those made anew are made of bytes that were found to be right.
+      for await (const folder of reachedFolders(this.#services)) {
+        await verifyFolder(this.#services, folder, { signal: this.#signal, pace: () => this.#rate() });
+        await this.#giveWay();
       }
     } catch (error) {
       if (this.#signal.aborted) return undefined;
@@ -96,6 +103,10 @@ class Walk {
       return "it could not be carried to its end; the log says why";
     }
     return undefined;
+  }
+
+  async #giveWay(): Promise<void> {
+    if (this.#options.isAnswering?.() === true) await sleep(PAUSE, undefined, { signal: this.#signal });
   }
 
   /** One blob that cannot be checked keeps no other one. */

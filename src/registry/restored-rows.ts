@@ -1,13 +1,11 @@
-import { digestSchema } from "../oci/digest.ts";
-import { repositoryNameSchema } from "../oci/reference.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { Put } from "../storage/metadata-store.ts";
-import { type IdentityRecord, contentKindSchema, credentialRecord, identityRecord } from "../storage/records.ts";
+import { type IdentityRecord, credentialRecord, identityRecord } from "../storage/records.ts";
 import { auditEvent } from "./audit-event.ts";
 import { credentialsOf } from "./credential-rows.ts";
 import { rowsOf } from "./ordered-rows.ts";
 import type { Services } from "./ports.ts";
-import { orderedFolder } from "./runtime-folders.ts";
+import { orderedFolder, reachedFolders } from "./runtime-folders.ts";
 import { SYSTEM } from "./system-actor.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "newId">;
@@ -49,17 +47,12 @@ async function endSessionsOf(services: Needs, identity: IdentityRecord): Promise
 
 /** Has the next start make the folders of `trusted/`, which are in no backup, as after a crash. */
 export async function orderFolders(services: Needs): Promise<void> {
-  let [puts, last]: [Put[], string] = [[], ""];
+  let puts: Put[] = [];
   const write = async (): Promise<void> => {
     if (puts.length > 0) await services.metadata.commit({ expect: [], put: puts, remove: [], audit: [] });
     puts = [];
   };
-  for await (const { key } of rowsOf(services, [under(keys.allReaches(), PAGE)])) {
-    const [, repository, kind, digest] = key;
-    const name = `${repository}@${digest}`;
-    if (contentKindSchema.parse(kind) !== "manifest" || name === last) continue;
-    last = name;
-    const folder = { repository: repositoryNameSchema.parse(repository), manifest: digestSchema.parse(digest) };
+  for await (const folder of reachedFolders(services)) {
     puts.push(orderedFolder(services, folder, services.newId()));
     if (puts.length >= PAGE) await write();
   }

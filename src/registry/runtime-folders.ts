@@ -5,10 +5,11 @@ import type { Manifest } from "../oci/manifest.ts";
 import { type RepositoryName, repositoryNameSchema } from "../oci/reference.ts";
 import { keys, under } from "../storage/keys.ts";
 import type { Change, Entry, Key, Outcome, Put } from "../storage/metadata-store.ts";
-import { blobRecord, treePendingRecord } from "../storage/records.ts";
+import { blobRecord, contentKindSchema, reachRecord, treePendingRecord } from "../storage/records.ts";
 import type { RuntimeFile } from "../storage/runtime-tree.ts";
 import { loadManifest } from "./closure.ts";
 import { each } from "./each.ts";
+import { rowsOf } from "./ordered-rows.ts";
 import type { Services } from "./ports.ts";
 import { runtimeFiles } from "./runtime-files.ts";
 import { findManifest, isPartOfTrusted, manifestFacts } from "./serving.ts";
@@ -79,8 +80,12 @@ async function letGo(services: Needs, key: Key, pause: number): Promise<void> {
 
 /** The same when no change holds the folder, for whoever finds nothing to change: the one who did may have crashed before the folder followed. */
 export async function syncIfPending(services: Needs, folder: RuntimeFolder): Promise<void> {
-  const rows = await services.metadata.list(under(keys.treesPendingOf(folder.repository, folder.manifest), 1));
-  if (rows.length > 0) await holdAndSync(services, [folder]);
+  if (await isHeld(services, folder)) await holdAndSync(services, [folder]);
+}
+
+/** Is somebody changing a folder, or is it ordered that somebody does? */
+export async function isHeld({ metadata }: Pick<Needs, "metadata">, { repository, manifest }: RuntimeFolder): Promise<boolean> {
+  return (await metadata.list(under(keys.treesPendingOf(repository, manifest), 1))).length > 0;
 }
 
 /** Removes those of the folders that are not served any more, because of a change which does not hold them. */
@@ -90,10 +95,38 @@ export async function withdrawFolders(services: Needs, folders: readonly Runtime
   if (unserved.length > 0) await holdAndSync(services, unserved);
 }
 
+/** Makes a folder anew in which something is wrong. That is gone first: the disk may have no room for what is right. */
+export async function remakeFolder(services: Needs, folder: RuntimeFolder): Promise<void> {
+  const id = await hold(services, [folder]);
+  try {
+    await services.tree.unlink(folder.repository, folder.manifest);
+  } finally {
+    await syncRuntimeFolders(services, [folder], id);
+  }
+}
+
 async function holdAndSync(services: Needs, folders: readonly RuntimeFolder[]): Promise<void> {
+  await syncRuntimeFolders(services, folders, await hold(services, folders));
+}
+
+async function hold(services: Needs, folders: readonly RuntimeFolder[]): Promise<string> {
   const id = services.newId();
   await commit(services, { put: folders.map((folder) => pendingFolder(services, folder, id)) });
-  await syncRuntimeFolders(services, folders, id);
+  return id;
+}
+
+/** The folders that what is trusted may have: each once, whatever is served of them now. */
+export async function* reachedFolders(services: Pick<Needs, "metadata">): AsyncGenerator<RuntimeFolder, void, undefined> {
+  let last = "";
+  for await (const { key, value } of rowsOf(services, [under(keys.allReaches(), PAGE)])) {
+    const [, repository, kind, digest] = key;
+    const name = `${repository}@${digest}`;
+    if (contentKindSchema.parse(kind) !== "manifest" || name === last) continue;
+    const { statement, covered } = reachRecord.parse(value);
+    if (statement || covered === true) continue;
+    last = name;
+    yield { repository: repositoryNameSchema.parse(repository), manifest: digestSchema.parse(digest) };
+  }
 }
 
 /** Its layers while readers are served it as a part of a trusted root, else nothing; asked again until what was done is what the decision says. */
@@ -113,7 +146,8 @@ async function settle({ tree, ...services }: Needs, folder: RuntimeFolder): Prom
   throw new RegistryError("UNAVAILABLE", "too many others change the same artifact; try again", { headers: { "Retry-After": "1" } });
 }
 
-async function servedFiles(services: Pick<Needs, "metadata">, folder: RuntimeFolder): Promise<readonly RuntimeFile[]> {
+/** The files that a folder holds by the serving decision of now; none when there is to be no folder. */
+export async function servedFiles(services: Pick<Needs, "metadata">, folder: RuntimeFolder): Promise<readonly RuntimeFile[]> {
   const manifest = await servedManifest(services, folder);
   const { files } = manifest === undefined ? { files: [] } : runtimeFiles(manifest);
   for (const { blob } of files) {

@@ -3,10 +3,11 @@ import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
 import type { ManifestRecord } from "../storage/records.ts";
-import { ClosureWalk, NO_OVERLAY } from "./closure.ts";
+import { type Closure, ClosureWalk, NO_OVERLAY } from "./closure.ts";
 import type { Services } from "./ports.ts";
 import { type BlobVerification, type VerifyOptions, type VerifyServices, verifyBlob } from "./verify-blob.ts";
 import { damageOf } from "./verify-damage.ts";
+import { verifyFolder } from "./verify-folder.ts";
 
 /** One blob of an artifact. `unlinked`: the repository does not hold it, whatever others do. */
 export interface VerifiedBlob {
@@ -28,13 +29,21 @@ interface Artifact {
   readonly record: ManifestRecord;
 }
 
-/** Reads all blobs that an artifact reaches in its repository (RULES 2), one after the other; in any state, as far as its content is there. */
+/**
+ * Reads all blobs that an artifact reaches in its repository (RULES 2), one after the other; in any state, as far as its content is there. Its
+ * files in `trusted/` are right when this resolves, or the log says why not.
+ */
 export async function verifyArtifact(
   services: VerifyServices,
   artifact: Artifact,
   options: VerifyOptions = {},
 ): Promise<ArtifactVerification> {
-  return lookAt(services, artifact, ({ digest }) => verifyBlob(services, digest, options));
+  const closure = await closureOf(services, artifact);
+  const verification = await lookAt(services, { ...artifact, closure }, ({ digest }) => verifyBlob(services, digest, options));
+  for (const { record } of closure.manifests.values()) {
+    await verifyFolder(services, { repository: artifact.repository, manifest: record.digest }, options);
+  }
+  return verification;
 }
 
 /** What is known of an artifact's blobs after all were checked, without reading them again; `unreadable`: those that could not be read. */
@@ -43,7 +52,8 @@ export async function recallArtifact(
   artifact: Artifact,
   unreadable: ReadonlySet<Digest>,
 ): Promise<ArtifactVerification> {
-  return lookAt(services, artifact, async ({ digest, size }) => {
+  const closure = await closureOf(services, artifact);
+  return lookAt(services, { ...artifact, closure }, async ({ digest, size }) => {
     if (unreadable.has(digest)) return { outcome: "unreadable", code: "unknown" };
     const damage = await damageOf(services, digest);
     if (damage === undefined) return { outcome: "intact", size };
@@ -52,12 +62,15 @@ export async function recallArtifact(
   });
 }
 
+function closureOf(services: Pick<Services, "metadata">, { repository, record }: Artifact): Promise<Closure> {
+  return new ClosureWalk(services, repository, NO_OVERLAY).follow([record.digest], async () => true);
+}
+
 async function lookAt(
   services: Pick<Services, "metadata">,
-  { repository, record }: Artifact,
+  { repository, closure }: Pick<Artifact, "repository"> & { readonly closure: Closure },
   look: (descriptor: Descriptor) => Promise<BlobVerification>,
 ): Promise<ArtifactVerification> {
-  const closure = await new ClosureWalk(services, repository, NO_OVERLAY).follow([record.digest], async () => true);
   const blobs: VerifiedBlob[] = [];
   for (const [digest, { descriptor }] of closure.blobs) {
     const isLinked = (await services.metadata.get(keys.link(repository, digest))) !== undefined;

@@ -26,22 +26,35 @@ export interface Reading {
 export async function readPublished(
   { blobs, log }: Pick<Services, "blobs" | "log">,
   digest: Digest,
-  { signal, pace }: Reading,
+  reading: Reading,
 ): Promise<FoundBytes> {
+  return readBytes({ log, open: () => blobs.open(digest), of: "a blob" }, digest, reading);
+}
+
+/** What whoever reads bytes needs. */
+interface Source extends Pick<Services, "log"> {
+  /** Rejects with code ENOENT when there are none. */
+  readonly open: () => Promise<BlobStream>;
+  /** Whose bytes they are, for the log. */
+  readonly of: string;
+}
+
+/** The same for any bytes that should have this digest. */
+export async function readBytes({ log, open, of }: Source, digest: Digest, { signal, pace }: Reading): Promise<FoundBytes> {
   const sink = new HashingSink(algorithmOf(digest), pace);
   // Without an error, which nobody would hear: whoever writes finds it closed.
   const end = (): void => void sink.destroy();
   signal.addEventListener("abort", end);
   try {
     signal.throwIfAborted();
-    await fill(sink, await blobs.open(digest));
+    await fill(sink, await open());
     signal.throwIfAborted();
     return { found: "bytes", actual: sink.digest(), size: sink.size };
   } catch (error) {
     signal.throwIfAborted();
     const code = codeOf(error);
     if (code === "ENOENT") return { found: "nothing" };
-    log.error({ err: error, digest }, "the bytes of a blob could not be read");
+    log.error({ err: error, digest }, `the bytes of ${of} could not be read`);
     return { found: "unreadable", code };
   } finally {
     signal.removeEventListener("abort", end);

@@ -21,9 +21,9 @@ export class FilePart extends Readable implements BlobStream {
   #closeWhenRead: (() => void) | undefined;
 
   /** Throws, with code ENOENT, when there is no such file. */
-  constructor(path: string, { start, end }: ByteRange) {
+  constructor(path: string, { start, end }: ByteRange, flags = constants.O_RDONLY) {
     super({ highWaterMark: READ_SIZE });
-    this.#fd = openSync(path, constants.O_RDONLY);
+    this.#fd = openSync(path, flags);
     this.#range = { start, end };
     this.#position = start;
   }

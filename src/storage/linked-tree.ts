@@ -1,20 +1,25 @@
 import { createHash } from "node:crypto";
-import { constants } from "node:fs";
-import { chmod, copyFile, link, mkdir, opendir, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
+import { type BigIntStats, constants } from "node:fs";
+import { chmod, copyFile, link, lstat, mkdir, opendir, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Digest, algorithmOf, encodedOf } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { type BlobRows, rowOf } from "./blob-rows.ts";
 import { StorageFullError } from "./blob-store.ts";
 import { THIS_PROCESS, hasCode, isAlive, noneWhenMissing } from "./claim.ts";
+import { FilePart } from "./file-part.ts";
 import { blobPath } from "./filesystem.ts";
 import { syncPath } from "./sync.ts";
 import { nameUnderWay, removeLeftovers } from "./under-way.ts";
-import type { RuntimeFile, RuntimeTree } from "./runtime-tree.ts";
+import type { RuntimeFile, RuntimeFileState, RuntimeTree } from "./runtime-tree.ts";
 
 /** Runtimes of other users walk the tree (RULES 23). */
 const OPEN_FOLDER = 0o755;
 const READ_ONLY = 0o444;
+/** Somebody else may put anything in the place of a file: what leads elsewhere is not opened, and a pipe is not waited for. */
+const OPEN_COPY = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+/** Some file systems give numbers to files that no other number holds exactly. */
+const EXACTLY = { bigint: true } as const;
 /**
  * Folders on their way into the tree or out of it, in `uploads`, where no runtime looks; no upload has such an id. Those that are to become
  * one folder of the tree stand in one place, of which an unlink takes them all away at once.
@@ -83,6 +88,26 @@ class LinkedTree implements RuntimeTree {
   async pathOf(repository: RepositoryName, manifest: Digest): Promise<string | undefined> {
     const folder = this.#folderOf(repository, manifest);
     return (await exists(folder)) ? folder : undefined;
+  }
+
+  async look(repository: RepositoryName, manifest: Digest, { path, blob }: RuntimeFile, size: number): Promise<RuntimeFileState> {
+    const folder = this.#folderOf(repository, manifest);
+    const file = join(folder, path);
+    for (const parent of parentsOf(dirname(folder), file)) {
+      if ((await lstat(parent).catch(noneWhenMissing))?.isDirectory() !== true) return "wrong";
+    }
+    const found = await lstat(file, EXACTLY).catch(noneWhenMissing);
+    if (found?.isFile() !== true) return "wrong";
+    if (await this.#isOfBlob(found, blob)) return "linked";
+    // One byte more would tell that it has grown meanwhile.
+    return found.size === BigInt(size) ? { open: async () => new FilePart(file, { start: 0, end: size }, OPEN_COPY) } : "wrong";
+  }
+
+  async #isOfBlob({ ino, dev }: BigIntStats, blob: Digest): Promise<boolean> {
+    // Where there is a row, a file of the same digest is not the blob.
+    if ((await rowOf(this.#rows, blob)) !== undefined) return false;
+    const published = await stat(blobPath(this.#blobs, blob), EXACTLY).catch(noneWhenMissing);
+    return published?.ino === ino && published.dev === dev;
   }
 
   async hasEnded(process: string): Promise<boolean> {

@@ -91,6 +91,7 @@ async function repairAtStart({ services }: TestRegistry): Promise<void> {
       link: (...args) => tree.link(...args),
       unlink: (...args) => tree.unlink(...args),
       pathOf: (...args) => tree.pathOf(...args),
+      look: (...args) => tree.look(...args),
       hasEnded: () => Promise.resolve(true),
     },
   });

@@ -1,8 +1,10 @@
+import { execFileSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { linkSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, readdir, rename, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text as textOf } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { type RepositoryName, isRepositoryName } from "../../src/oci/reference.ts";
@@ -216,6 +218,58 @@ test("a file whose bytes are a row is a copy of them, which all may read and nob
   expect((await stat(join(at, "deep/config.json"))).mode & 0o777).toBe(0o444);
   await rows.unlink(MODELS, MANIFEST);
   expect(await contents()).toEqual([]);
+});
+
+describe("a look at a file", () => {
+  const file = { path: "deep/config.json", blob: digestOf("config") };
+  let at: string;
+
+  beforeEach(() => {
+    at = join(root, "trusted", folder("models/llama"));
+  });
+
+  test("tells a link to the blob's own file from a file of its own, which can be read", async () => {
+    await blob("config");
+    await link(MODELS, MANIFEST, [file]);
+    expect(await tree.look(MODELS, MANIFEST, file, 6)).toBe("linked");
+    // The blob is the row, and any file of its digest another thing.
+    const rows = await openLinkedTree(root, blobRowsOf("config"));
+    const own = await rows.look(MODELS, MANIFEST, file, 6);
+    expect(typeof own === "string" ? own : await textOf(await own.open())).toBe("config");
+    await writeFile(join(at, "deep/config.json.new"), "changed");
+    await rename(join(at, "deep/config.json.new"), join(at, file.path));
+    const other = await tree.look(MODELS, MANIFEST, file, 7);
+    expect(typeof other === "string" ? other : await textOf(await other.open())).toBe("changed");
+    expect(await tree.look(MODELS, MANIFEST, file, 6)).toBe("wrong");
+  });
+
+  test("reads one byte more than there should be of a file that grows, and follows no link that comes in between", async () => {
+    const rows = await openLinkedTree(root, blobRowsOf("config"));
+    await link(MODELS, MANIFEST, [file], rows);
+    const [grown, moved] = [await rows.look(MODELS, MANIFEST, file, 6), await rows.look(MODELS, MANIFEST, file, 6)];
+    if (typeof grown === "string" || typeof moved === "string") throw new Error("it is there");
+    await rm(join(at, file.path));
+    await writeFile(join(at, file.path), "config and more");
+    expect(await textOf(await grown.open())).toBe("config ");
+    await rename(join(at, file.path), join(root, "elsewhere"));
+    await symlink(join(root, "elsewhere"), join(at, file.path));
+    await expect(moved.open()).rejects.toMatchObject({ code: "ELOOP" });
+  });
+
+  test.each([
+    ["nothing is", async () => rm(join(at, file.path))],
+    ["a pipe is", async () => rm(join(at, file.path)).then(() => void execFileSync("mkfifo", [join(at, file.path)]))],
+    [
+      "a file is in the place of its folder",
+      async () => rm(join(at, "deep"), { recursive: true }).then(() => writeFile(join(at, "deep"), "")),
+    ],
+    ["no folder of the manifest is", async () => rm(at, { recursive: true })],
+  ])("finds it wrong where %s", async (_, harm) => {
+    const rows = await openLinkedTree(root, blobRowsOf("config"));
+    await link(MODELS, MANIFEST, [file], rows);
+    await harm();
+    expect(await rows.look(MODELS, MANIFEST, file, 6)).toBe("wrong");
+  });
 });
 
 /** Links a file until no more is allowed; false when that is not in sight. */

@@ -8,6 +8,7 @@ export function treeWith(tree: RuntimeTree, changed: Partial<RuntimeTree>): Runt
     link: (...args) => tree.link(...args),
     unlink: (...args) => tree.unlink(...args),
     pathOf: (...args) => tree.pathOf(...args),
+    look: (...args) => tree.look(...args),
     process: tree.process,
     hasEnded: (process) => tree.hasEnded(process),
     ...changed,
