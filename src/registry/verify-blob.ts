@@ -11,7 +11,7 @@ import type { Services } from "./ports.ts";
 import { expected } from "./remove-blob.ts";
 import { SYSTEM } from "./system-actor.ts";
 import { type FoundBytes, readPublished } from "./verify-bytes.ts";
-import { type Joining, SharedWork, Slots, type Terms } from "./verify-sharing.ts";
+import { type Joining, type Slots, type Terms, WorkOver } from "./verify-sharing.ts";
 
 export type VerifyServices = Pick<Services, "metadata" | "blobs" | "tree" | "clock" | "newId" | "log">;
 
@@ -31,30 +31,19 @@ export interface VerifyOptions extends Joining {
   readonly askedBy?: string | undefined;
 }
 
-/** How many blobs one process reads at once; the others wait, since a refusal could be taken for damage. */
-const AT_ONCE = 4;
 /** How often a blob is read again whose record changed meanwhile. */
 const MAX_TRIES = 8;
 
-interface UnderWay {
-  readonly shared: SharedWork<Digest, BlobVerification>;
-  readonly slots: Slots;
-}
-const UNDER_WAY = new WeakMap<BlobStore, UnderWay>();
+/** One process reads so many at once; the others wait, since a refusal could be taken for damage. */
+const UNDER_WAY = new WorkOver<BlobStore, Digest, BlobVerification>(4);
 
 /**
  * Reads a published blob and compares it with its digest. Damaged or missing bytes are out of service when this resolves, at every door and
  * in `trusted/` (RULES 15); right bytes of a blob that was damaged are back. Whoever asks for what is being read already waits for that.
  */
 export async function verifyBlob(services: VerifyServices, digest: Digest, options: VerifyOptions = {}): Promise<BlobVerification> {
-  const { shared, slots } = underWay(services.blobs);
+  const { shared, slots } = UNDER_WAY.of(services.blobs);
   return shared.join(digest, options, (terms) => verify(services, { digest, askedBy: options.askedBy, slots, terms }));
-}
-
-function underWay(blobs: BlobStore): UnderWay {
-  const known = UNDER_WAY.get(blobs) ?? { shared: new SharedWork(), slots: new Slots(AT_ONCE) };
-  UNDER_WAY.set(blobs, known);
-  return known;
 }
 
 interface Asked {

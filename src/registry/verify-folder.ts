@@ -4,18 +4,13 @@ import type { RuntimeFile, RuntimeTree } from "../storage/runtime-tree.ts";
 import { type RuntimeFolder, isHeld, remakeFolder, servedFiles } from "./runtime-folders.ts";
 import type { VerifyServices } from "./verify-blob.ts";
 import { readBytes } from "./verify-bytes.ts";
-import { type Joining, SharedWork, Slots, type Terms } from "./verify-sharing.ts";
+import { type Joining, type Terms, WorkOver } from "./verify-sharing.ts";
 
-/** How many folders one process checks at once. */
-const AT_ONCE = 4;
 /** A folder that is being made anew is not there for a moment; the next look finds it. */
 const LOOKS = 2;
 
-interface UnderWay {
-  readonly shared: SharedWork<string, void>;
-  readonly slots: Slots;
-}
-const UNDER_WAY = new WeakMap<RuntimeTree, UnderWay>();
+/** One process checks so many at once. */
+const UNDER_WAY = new WorkOver<RuntimeTree, string, void>(4);
 
 /**
  * Checks the files that a folder of `trusted/` has to hold now. Links to files of blobs are not read, since those are the blobs' own bytes;
@@ -23,15 +18,9 @@ const UNDER_WAY = new WeakMap<RuntimeTree, UnderWay>();
  * other readers get the right bytes; and what fails here says as little of it, so that it is told and given up.
  */
 export async function verifyFolder(services: VerifyServices, folder: RuntimeFolder, joining: Joining): Promise<void> {
-  const { shared, slots } = underWay(services.tree);
+  const { shared, slots } = UNDER_WAY.of(services.tree);
   const name = `${folder.repository}@${folder.manifest}`;
   await shared.join(name, joining, (terms) => slots.use(terms.signal, () => verify(services, folder, terms)));
-}
-
-function underWay(tree: RuntimeTree): UnderWay {
-  const known = UNDER_WAY.get(tree) ?? { shared: new SharedWork(), slots: new Slots(AT_ONCE) };
-  UNDER_WAY.set(tree, known);
-  return known;
 }
 
 async function verify(services: VerifyServices, folder: RuntimeFolder, terms: Terms): Promise<void> {

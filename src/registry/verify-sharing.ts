@@ -146,3 +146,24 @@ export class Slots {
     next();
   }
 }
+
+interface UnderWay<Name, Result> {
+  readonly shared: SharedWork<Name, Result>;
+  readonly slots: Slots;
+}
+
+/** What one process does at a time over each store: shared work, of which so many pieces have a slot. */
+export class WorkOver<Store extends object, Name, Result> {
+  readonly #known = new WeakMap<Store, UnderWay<Name, Result>>();
+  readonly #slots: number;
+
+  constructor(slots: number) {
+    this.#slots = slots;
+  }
+
+  of(store: Store): UnderWay<Name, Result> {
+    const known = this.#known.get(store) ?? { shared: new SharedWork(), slots: new Slots(this.#slots) };
+    this.#known.set(store, known);
+    return known;
+  }
+}
