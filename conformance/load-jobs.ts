@@ -1,6 +1,10 @@
+import { fork } from "node:child_process";
+import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
 import { digestOf } from "../src/oci/digest.ts";
 import { Pusher } from "./load-pusher.ts";
 import { type RunningRegistry, startRegistry } from "./registry-process.ts";
@@ -134,7 +138,7 @@ type Measured = Record<string, Waits[]>;
 /** Measures small pulls alone and beside each kind of work of the registry's own, by turns; prints the figures. */
 export async function measureBesideJobs(options: JobsOptions): Promise<number> {
   let registry = await startRegistry(QUIET);
-  const measured: Measured = { alone: [], "verify-all": [], "large push": [], collection: [] };
+  const measured: Measured = { alone: [], "verify-all": [], "large push": [], "large push elsewhere": [], collection: [] };
   try {
     const manifest = await fill(registry, options);
     for (let round = 1; round <= options.rounds; round += 1) {
@@ -173,10 +177,11 @@ async function measureCollecting(registry: RunningRegistry, manifest: string, op
   return waits;
 }
 
-/** Alone, beside a check of all blobs, alone again, and beside a large push. */
+/** Alone, beside a check of all blobs, alone again, beside a large push, and beside the same push to a process that forgets it. */
 async function measureQuiet(registry: RunningRegistry, manifest: string, options: JobsOptions, into: Measured): Promise<void> {
   const client = await Client.of(registry);
-  const pusher = await Pusher.start(registry, LARGE, { size: options.size, rate: options.pushRate });
+  const pushed = { size: options.size, rate: options.pushRate };
+  const pusher = await Pusher.start(registry, LARGE, pushed);
   await client.measure(manifest, { ...options, seconds: WARM_UP_SECONDS });
   into["alone"]?.push(await client.measure(manifest, options));
   const ending = new AbortController();
@@ -188,8 +193,26 @@ async function measureQuiet(registry: RunningRegistry, manifest: string, options
   await pusher.begin();
   into["large push"]?.push(await client.measure(manifest, options));
   const sent = await pusher.end();
-  process.stdout.write(`${checks} checks of all blobs, ${Math.round(sent / 1e6)} MB pushed\n`);
+  const sink = await startSink();
+  const elsewhere = await Pusher.start({ url: sink.url, key: (name) => registry.key(name) }, LARGE, pushed);
+  await elsewhere.begin();
+  into["large push elsewhere"]?.push(await client.measure(manifest, options));
+  const forgotten = await elsewhere.end();
+  sink.end();
+  process.stdout.write(`${checks} checks of all blobs, ${megabytes(sent)} MB pushed, ${megabytes(forgotten)} MB elsewhere\n`);
   client.close();
+}
+
+/** Starts what takes pushes and forgets them (`load-sink.ts`). */
+async function startSink(): Promise<{ readonly url: string; end(): void }> {
+  const child = fork(fileURLToPath(new URL("load-sink.ts", import.meta.url)));
+  const [said] = await once(child, "message");
+  const { port } = z.object({ port: z.number() }).parse(said);
+  return { url: `http://127.0.0.1:${port}`, end: () => child.disconnect() };
+}
+
+function megabytes(bytes: number): number {
+  return Math.round(bytes / 1e6);
 }
 
 /** What is asked for, what a collection has to look at, and the large blob; the path of the manifest that is asked for. */

@@ -40,7 +40,7 @@ const USAGE = `Usage: npm run load -- [--short] [--idle N] [--slow N] [--seconds
 
        npm run load -- --part jobs [--rounds N] [--seconds N] [--rate N] [--size BYTES] [--push-rate BYTES] [--blobs N] [--json FILE]
 
-measures small pulls alone and beside a check of all blobs, a large push and a collection of garbage, by turns:
+measures small pulls alone and beside a check of all blobs, a large push, the same push to a process that forgets it, and a collection of garbage, by turns:
   --rounds N    how often (5)
   --rate N      pulls a second (200)
   --size BYTES  of the large blob (2000000000)
