@@ -206,8 +206,7 @@ async function measureQuiet(registry: RunningRegistry, manifest: string, options
 /** Starts what takes pushes and forgets them (`load-sink.ts`). */
 async function startSink(): Promise<{ readonly url: string; end(): void }> {
   const child = fork(fileURLToPath(new URL("load-sink.ts", import.meta.url)));
-  const [said] = await once(child, "message");
-  const { port } = z.object({ port: z.number() }).parse(said);
+  const [{ port }] = z.tuple([z.object({ port: z.number() }), z.unknown()]).parse(await once(child, "message"));
   return { url: `http://127.0.0.1:${port}`, end: () => child.disconnect() };
 }
 

@@ -17,7 +17,11 @@ export class Pusher {
   }
 
   /** Resolves when it knows the digest of as many bytes. It sends at most `rate` of them a second; zero: any. */
-  static async start(registry: Pick<RunningRegistry, "url" | "key">, repository: string, { size, rate }: { readonly size: number; readonly rate: number }) {
+  static async start(
+    registry: Pick<RunningRegistry, "url" | "key">,
+    repository: string,
+    { size, rate }: { readonly size: number; readonly rate: number },
+  ) {
     const target = { url: registry.url, authorization: `Bearer ${await registry.key("publisher")}`, size, repository, rate };
     const child = fork(fileURLToPath(new URL("load-push.ts", import.meta.url)), [JSON.stringify(target)]);
     return new Pusher(child, (await said(child, "ready")).digest ?? "");
