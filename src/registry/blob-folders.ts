@@ -4,6 +4,7 @@ import { keys, under } from "../storage/keys.ts";
 import type { Put } from "../storage/metadata-store.ts";
 import { rowsOf } from "./ordered-rows.ts";
 import type { Services } from "./ports.ts";
+import { isReached } from "./reach-rows.ts";
 import { type RuntimeFolder, orderedFolder, pendingFolder, syncRuntimeFolders } from "./runtime-folders.ts";
 
 /** The folders of `trusted/` that a blob may be in. A change of its damage takes `put` along, and `syncFolders` follows it. */
@@ -38,8 +39,7 @@ async function foldersWith(services: Pick<Services, "metadata">, digest: Digest)
     const repository = repositoryNameSchema.parse(key[2]);
     for await (const edge of rowsOf(services, [under(keys.edges(repository, { kind: "blob", digest }), PAGE)])) {
       const manifest = digestSchema.parse(edge.key.at(-1));
-      const reach = await services.metadata.list(under(keys.reaches(repository, { kind: "manifest", digest: manifest }), 1));
-      const some = reach.length > 0 ? reached : others;
+      const some = (await isReached(services, repository, { kind: "manifest", digest: manifest })) ? reached : others;
       if (some.length < MAX_FOLDERS) some.push({ repository, manifest });
     }
   }

@@ -8,6 +8,7 @@ import { approvalContents } from "./approvals.ts";
 import { type Closure, ClosureWalk, type Overlay, isRevoked } from "./closure.ts";
 import { rowsOf } from "./ordered-rows.ts";
 import type { Services } from "./ports.ts";
+import { isPart, isReached } from "./reach-rows.ts";
 import { presentIn } from "./rows-present.ts";
 import { statementContents } from "./statements.ts";
 
@@ -90,9 +91,8 @@ function putsOf(at: RootAt, content: Content, row: RootReachRecord): readonly Pu
   ];
 }
 
-/** Neither statements nor what is only covered have a folder in `trusted/` (RULES 23). */
-function hasFolder({ kind }: Content, { statement, covered }: RootReachRecord): boolean {
-  return kind === "manifest" && !statement && covered !== true;
+function hasFolder({ kind }: Content, row: RootReachRecord): boolean {
+  return kind === "manifest" && isPart(row);
 }
 
 /** Is there a trusted root, other than the manifest itself, that reaches or covers it now? */
@@ -103,9 +103,9 @@ export async function isServedByAnother({ metadata }: Needs, repository: Reposit
 
 /** RULES 11: does a root, trusted or once trusted, reach or cover some content? */
 export async function belongsToRoot({ metadata }: Needs, repository: RepositoryName, content: Content): Promise<boolean> {
-  const [reach] = await metadata.list(under(keys.reaches(repository, content), 1));
-  const [denied] = reach === undefined ? await metadata.list(under(keys.denials(repository, content), 1)) : [reach];
-  return denied !== undefined;
+  if (await isReached({ metadata }, repository, content)) return true;
+  const denied = await metadata.list(under(keys.denials(repository, content), 1));
+  return denied.length > 0;
 }
 
 /** The roots, trusted or once trusted, that reach a manifest; itself among them when it is one. */

@@ -8,6 +8,7 @@ import { ClosureWalk, NO_OVERLAY } from "./closure.ts";
 import { each } from "./each.ts";
 import type { FoundArtifact } from "./find-artifact.ts";
 import type { Caller } from "./ports.ts";
+import { isReached } from "./reach-rows.ts";
 import { type Revocation, revoke } from "./revoke.ts";
 import { type RuntimeFolder, withdrawFolders } from "./runtime-folders.ts";
 import { findManifest } from "./serving.ts";
@@ -97,8 +98,7 @@ async function* foldersEverywhere(services: TransitionServices, digest: Digest):
 
 /** The manifest and those below it: a revoked node prunes its branch (RULES 5), and covers have no folder. None where no root reaches it. */
 async function foldersThrough(services: TransitionServices, repository: RepositoryName, digest: Digest): Promise<readonly RuntimeFolder[]> {
-  const reached = await services.metadata.list(under(keys.reaches(repository, { kind: "manifest", digest }), 1));
-  if (reached.length === 0) return [];
+  if (!(await isReached(services, repository, { kind: "manifest", digest }))) return [];
   const { manifests } = await new ClosureWalk(services, repository, NO_OVERLAY).follow([digest], async () => true);
   return [...manifests.keys()].map((manifest) => ({ repository, manifest }));
 }

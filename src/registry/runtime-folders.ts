@@ -11,6 +11,7 @@ import { loadManifest } from "./closure.ts";
 import { each } from "./each.ts";
 import { rowsOf } from "./ordered-rows.ts";
 import type { Services } from "./ports.ts";
+import { isPart } from "./reach-rows.ts";
 import { runtimeFiles } from "./runtime-files.ts";
 import { findManifest, isPartOfTrusted, manifestFacts } from "./serving.ts";
 
@@ -122,8 +123,7 @@ export async function* reachedFolders(services: Pick<Needs, "metadata">): AsyncG
     const [, repository, kind, digest] = key;
     const name = `${repository}@${digest}`;
     if (contentKindSchema.parse(kind) !== "manifest" || name === last) continue;
-    const { statement, covered } = reachRecord.parse(value);
-    if (statement || covered === true) continue;
+    if (!isPart(reachRecord.parse(value))) continue;
     last = name;
     yield { repository: repositoryNameSchema.parse(repository), manifest: digestSchema.parse(digest) };
   }

@@ -19,6 +19,7 @@ import {
   reachRecord,
 } from "../storage/records.ts";
 import type { Services } from "./ports.ts";
+import { isPart } from "./reach-rows.ts";
 
 type Needs = Pick<Services, "metadata">;
 
@@ -211,8 +212,7 @@ export async function isPartOfTrusted(needs: Needs, repository: RepositoryName, 
   for (;;) {
     const page = await needs.metadata.list(under(family, MAX_CANDIDATES, after));
     for (const row of page) {
-      const { statement, covered } = reachRecord.parse(row.value);
-      if (!statement && covered !== true && (await revokedOnTheWay(needs, row)) === undefined) return true;
+      if (isPart(reachRecord.parse(row.value)) && (await revokedOnTheWay(needs, row)) === undefined) return true;
     }
     const last = page.at(-1);
     if (last === undefined || page.length < MAX_CANDIDATES) return false;

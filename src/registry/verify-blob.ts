@@ -1,6 +1,7 @@
 import type { AuditEvent } from "../audit/event.ts";
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
+import type { Slots } from "../scan/slots.ts";
 import type { BlobStore } from "../storage/blob-store.ts";
 import { keys } from "../storage/keys.ts";
 import type { Change, Expectation } from "../storage/metadata-store.ts";
@@ -11,7 +12,7 @@ import type { Services } from "./ports.ts";
 import { expected } from "./remove-blob.ts";
 import { SYSTEM } from "./system-actor.ts";
 import { type FoundBytes, readPublished } from "./verify-bytes.ts";
-import { type Joining, type Slots, type Terms, WorkOver } from "./verify-sharing.ts";
+import { type Joining, type Terms, WorkOver } from "./verify-sharing.ts";
 
 export type VerifyServices = Pick<Services, "metadata" | "blobs" | "tree" | "clock" | "newId" | "log">;
 
@@ -58,7 +59,7 @@ async function verify(services: VerifyServices, asked: Asked): Promise<BlobVerif
   for (let tries = 0; tries < MAX_TRIES; tries += 1) {
     const before = await presentBlob(services, digest);
     if (before === undefined) return { outcome: "gone" };
-    const found = await slots.use(terms.signal, () => readPublished(services, digest, terms));
+    const found = await slots.run(() => readPublished(services, digest, terms), terms.signal);
     if (found.found === "unreadable") return { outcome: "unreadable", code: found.code };
     const result = await conclude(services, asked, before, found);
     if (result !== undefined) return result;

@@ -20,7 +20,7 @@ const UNDER_WAY = new WorkOver<RuntimeTree, string, void>(4);
 export async function verifyFolder(services: VerifyServices, folder: RuntimeFolder, joining: Joining): Promise<void> {
   const { shared, slots } = UNDER_WAY.of(services.tree);
   const name = `${folder.repository}@${folder.manifest}`;
-  await shared.join(name, joining, (terms) => slots.use(terms.signal, () => verify(services, folder, terms)));
+  await shared.join(name, joining, (terms) => slots.run(() => verify(services, folder, terms), terms.signal));
 }
 
 async function verify(services: VerifyServices, folder: RuntimeFolder, terms: Terms): Promise<void> {

@@ -1,3 +1,4 @@
+import { Slots } from "../scan/slots.ts";
 import type { Pace } from "./verify-bytes.ts";
 
 /** How somebody joins a piece of work. */
@@ -97,53 +98,6 @@ async function unlessAborted<T>(result: Promise<T>, signal: AbortSignal | undefi
     return await Promise.race([result, aborted.promise]);
   } finally {
     signal.removeEventListener("abort", onAbort);
-  }
-}
-
-/** Lets a number of pieces of work go on at once; the others wait for their turn, first come first served. */
-export class Slots {
-  readonly #waiting = new Set<() => void>();
-  #free: number;
-
-  constructor(count: number) {
-    this.#free = count;
-  }
-
-  /** Does some work in a slot. Throws the reason of the signal when that comes before its turn. */
-  async use<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
-    await this.#take(signal);
-    try {
-      return await work();
-    } finally {
-      this.#give();
-    }
-  }
-
-  async #take(signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    if (this.#free > 0) {
-      this.#free -= 1;
-      return;
-    }
-    const turn = Promise.withResolvers<void>();
-    this.#waiting.add(turn.resolve);
-    try {
-      await unlessAborted(turn.promise, signal);
-    } catch (error) {
-      // A turn that came in the same moment is the next one's.
-      if (!this.#waiting.delete(turn.resolve)) this.#give();
-      throw error;
-    }
-  }
-
-  #give(): void {
-    const [next] = this.#waiting;
-    if (next === undefined) {
-      this.#free += 1;
-      return;
-    }
-    this.#waiting.delete(next);
-    next();
   }
 }
 

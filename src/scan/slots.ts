@@ -1,17 +1,19 @@
 /** Lets only so many pieces of work run at a time; the others wait their turn, in order. */
 export class Slots {
+  readonly #waiting = new Set<() => void>();
   #free: number;
-  readonly #waiting: (() => void)[] = [];
 
   constructor(count: number) {
     this.#free = count;
   }
 
-  /** Does the work when its turn comes. Rejects with the signal's reason when that is given up while waiting. */
+  /** Does the work when its turn comes. Rejects with the signal's reason when that comes before. */
   async run<T>(work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     signal?.throwIfAborted();
     await this.#turn(signal);
     try {
+      // It may have come in the same moment as the turn.
+      signal?.throwIfAborted();
       return await work();
     } finally {
       this.#leave();
@@ -25,18 +27,21 @@ export class Slots {
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const giveUp = (): void => {
-      this.#waiting.splice(this.#waiting.indexOf(resolve), 1);
-      reject(signal?.reason);
+      if (this.#waiting.delete(resolve)) reject(signal?.reason);
     };
-    this.#waiting.push(resolve);
-    signal?.addEventListener("abort", giveUp, { once: true });
+    this.#waiting.add(resolve);
+    signal?.addEventListener("abort", giveUp);
     await promise.finally(() => signal?.removeEventListener("abort", giveUp));
   }
 
   /** The slot goes to who waits longest, so that nobody comes in between. */
   #leave(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#free += 1;
-    else next();
+    const [next] = this.#waiting;
+    if (next === undefined) {
+      this.#free += 1;
+      return;
+    }
+    this.#waiting.delete(next);
+    next();
   }
 }

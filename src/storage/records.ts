@@ -206,6 +206,7 @@ export const reachRecord = z.strictObject({
   statement: z.boolean(),
   covered: z.literal(true).exactOptional(),
 });
+export type ReachRecord = z.infer<typeof reachRecord>;
 
 export const contentKindSchema = z.enum(CONTENT_KINDS);
 

@@ -1,6 +1,5 @@
-import { setImmediate } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { SharedWork, Slots, type Terms } from "../../src/registry/verify-sharing.ts";
+import { SharedWork, type Terms } from "../../src/registry/verify-sharing.ts";
 
 /** Work that goes on until the test ends it, and what it was told. */
 class Held {
@@ -125,54 +124,5 @@ describe("shared work", () => {
       await vi.advanceTimersByTimeAsync(0);
       expect(vi.getTimerCount()).toBe(0);
     });
-  });
-});
-
-describe("slots", () => {
-  const never = new AbortController().signal;
-
-  test("let so many go on at once, and the others in the order in which they came", async () => {
-    const slots = new Slots(2);
-    const ends = Array.from({ length: 5 }, () => Promise.withResolvers<void>());
-    const begun: number[] = [];
-    const all = ends.map(({ promise }, index) =>
-      slots.use(never, async () => {
-        begun.push(index);
-        await promise;
-        return index;
-      }),
-    );
-    await setImmediate();
-    expect(begun).toEqual([0, 1]);
-    ends[1]?.resolve();
-    await all[1];
-    await setImmediate();
-    expect(begun).toEqual([0, 1, 2]);
-    for (const { resolve } of ends) resolve();
-    expect(await Promise.all(all)).toEqual([0, 1, 2, 3, 4]);
-    expect(begun).toEqual([0, 1, 2, 3, 4]);
-  });
-
-  test("are given back by work that fails", async () => {
-    const slots = new Slots(1);
-    await expect(slots.use(never, () => Promise.reject(reason))).rejects.toBe(reason);
-    expect(await slots.use(never, async () => "next")).toBe("next");
-  });
-
-  test("are not lost by who leaves before its turn, nor by who leaves as it comes", async () => {
-    const slots = new Slots(1);
-    const held = Promise.withResolvers<void>();
-    const first = slots.use(never, () => held.promise);
-    const leaving = [new AbortController(), new AbortController()];
-    const waiting = leaving.map(({ signal }) => slots.use(signal, async () => "came to its turn"));
-    const last = slots.use(never, async () => "last");
-    leaving[0]?.abort(reason);
-    await expect(waiting[0]).rejects.toBe(reason);
-    leaving[1]?.abort(reason);
-    held.resolve();
-    await first;
-    await expect(waiting[1]).rejects.toBe(reason);
-    expect(await last).toBe("last");
-    expect(await slots.use(never, async () => "free")).toBe("free");
   });
 });

@@ -55,3 +55,18 @@ test("who has given up before is not served", async () => {
   await expect(new Slots(1).run(work.work, AbortSignal.abort(new Error("before")))).rejects.toThrow("before");
   expect(work.started()).toBe(false);
 });
+
+test("who gives up in the moment in which its turn comes is not served, and the turn is the next one's", async () => {
+  const slots = new Slots(1);
+  const [running, given] = [held(), held()];
+  const abort = new AbortController();
+  const first = slots.run(running.work);
+  const second = slots.run(given.work, abort.signal);
+  const others = ["third", "fourth"].map((result) => slots.run(() => Promise.resolve(result)));
+  // Told of its end before the turn that this gives has reached the second.
+  void first.then(() => abort.abort(new Error("given up")));
+  running.end("first");
+  await expect(second).rejects.toThrow("given up");
+  expect(await Promise.all(others)).toEqual(["third", "fourth"]);
+  expect(given.started()).toBe(false);
+});
