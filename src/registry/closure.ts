@@ -67,6 +67,16 @@ export interface Closure {
   readonly cut: readonly ClosureManifest[];
 }
 
+/** A closure that is larger than RULES 2 allows, so that nobody looks at the whole of it. `problem` says in which way. */
+export class ClosureTooLarge extends RegistryError {
+  readonly problem: string;
+
+  constructor(problem: string) {
+    super("CONFLICT", `the artifact ${problem}, which none may`);
+    this.problem = problem;
+  }
+}
+
 interface Visit {
   readonly digest: Digest;
   readonly via: readonly Digest[];
@@ -92,11 +102,11 @@ export class ClosureWalk implements Closure {
     this.#overlay = overlay;
   }
 
-  /** Follows the starts breadth first. Throws CONFLICT when the tree is deeper or larger than RULES 2 allows. */
+  /** Follows the starts breadth first. Throws `ClosureTooLarge` when the tree is deeper or larger than RULES 2 allows; what was found stays. */
   async follow(starts: readonly Digest[], enter: (record: ManifestRecord) => Promise<boolean>): Promise<this> {
     let level: Visit[] = starts.map((digest) => ({ digest, via: [], named: undefined }));
     for (let depth = 0; level.length > 0; depth += 1) {
-      if (depth > MAX_DEPTH) throw new RegistryError("CONFLICT", `an artifact may nest manifests at most ${MAX_DEPTH} deep`);
+      if (depth > MAX_DEPTH) throw new ClosureTooLarge(`nests manifests more than ${MAX_DEPTH} deep`);
       const next: Visit[] = [];
       for (const visit of level) next.push(...(await this.#visit(visit, enter)));
       level = next;
@@ -141,7 +151,7 @@ export class ClosureWalk implements Closure {
       else if (first.size !== descriptor.size) this.missized.push({ descriptor, size: first.size });
     }
     if (this.manifests.size > MAX_MANIFESTS || this.blobs.size > MAX_BLOBS) {
-      throw new RegistryError("CONFLICT", `an artifact may reach at most ${MAX_MANIFESTS} manifests and ${MAX_BLOBS} blobs`);
+      throw new ClosureTooLarge(`reaches more than ${MAX_MANIFESTS} manifests or ${MAX_BLOBS} blobs`);
     }
   }
 

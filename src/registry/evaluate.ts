@@ -9,7 +9,7 @@ import { keys } from "../storage/keys.ts";
 import type { Expectation } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";
 import { type Approval, approvalsOf } from "./approvals.ts";
-import { type Closure, type ClosureManifest, ClosureWalk, type LoadedManifest, NO_OVERLAY, isRevoked } from "./closure.ts";
+import { type Closure, type ClosureManifest, ClosureTooLarge, ClosureWalk, type LoadedManifest, NO_OVERLAY, isRevoked } from "./closure.ts";
 import { blobFaults } from "./closure-faults.ts";
 import { type CoverRequest, type Covers, gatherCovers } from "./covers.ts";
 import { type JudgedArtifact, type TriedPolicy, judgePolicies } from "./judge-policies.ts";
@@ -53,12 +53,8 @@ export async function evaluatePromotion(
   found: FoundManifest,
   request: PromotionRequest,
 ): Promise<Evaluated> {
-  const revoked: Digest[] = [];
   const root = found.record.digest;
-  const closure = await new ClosureWalk(needs, repository, NO_OVERLAY).follow([root], async (record) => {
-    if (record.digest !== root && (await isRevoked(needs, record))) revoked.push(record.digest);
-    return true;
-  });
+  const { closure, revoked, tooLarge } = await walked(needs, repository, root);
   const children = [...closure.manifests.values()].map(({ record }) => record).filter(({ digest }) => digest !== root);
   const layers = [...closure.blobs.values()].map(({ descriptor }) => descriptor);
   const blobs = await blobFaults(needs, repository, layers);
@@ -75,7 +71,7 @@ export async function evaluatePromotion(
     artifact: root,
     state: found.record.state,
     revocation: found.record.revocation,
-    incomplete: [...closureFaults(closure), ...blobs.faults],
+    incomplete: [...tooLarge, ...closureFaults(closure), ...blobs.faults],
     damaged: blobs.damaged,
     revokedChildren: revoked,
     quarantinedChildren: children.filter(({ state }) => state === "quarantined").map(({ digest }) => digest),
@@ -107,6 +103,27 @@ export async function evaluatePromotion(
     uploaders,
     approvers: approvals.map(({ person }) => person),
   };
+}
+
+interface Walked {
+  readonly closure: Closure;
+  readonly revoked: readonly Digest[];
+  readonly tooLarge: readonly Fault[];
+}
+
+/** What is too large is refused like what is incomplete: thrown, it would keep whoever decides about many artifacts from the others. */
+async function walked(needs: Needs, repository: RepositoryName, root: Digest): Promise<Walked> {
+  const [closure, revoked] = [new ClosureWalk(needs, repository, NO_OVERLAY), [] as Digest[]];
+  try {
+    await closure.follow([root], async (record) => {
+      if (record.digest !== root && (await isRevoked(needs, record))) revoked.push(record.digest);
+      return true;
+    });
+    return { closure, revoked, tooLarge: [] };
+  } catch (error) {
+    if (!(error instanceof ClosureTooLarge)) throw error;
+    return { closure, revoked, tooLarge: [{ digest: root, problem: error.problem }] };
+  }
 }
 
 /** What is not signed yet is no input of a decision: the job that signs it comes soon. */

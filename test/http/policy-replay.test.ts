@@ -7,6 +7,7 @@ import { callerWith } from "../support/callers.ts";
 import { type Artifact, CI, PolicyRegistry, type Who, policyOf } from "../support/policy-registry.ts";
 import { statementOf } from "../support/private-sigstore.ts";
 import { allRows } from "../support/rows.ts";
+import { imageOf, nested } from "../support/transitions.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -181,6 +182,14 @@ describe("a replay", () => {
       .parse((await world.send("operator", "POST /v1/credentials", '{"name":"second","role":"operator","namespace":"*"}')).json);
     expect(await refused({}, key as `amr_${string}`)).toBe(400);
     expect((await replay("cursor", { policy, cursor: next })).artifacts).toMatchObject([{ repository: "models/cursor/b" }]);
+  });
+
+  test("goes on behind what is nested deeper than any artifact may be", async () => {
+    await world.pushAll("models/deep/a", nested(imageOf([]), 9));
+    const last = await promoted("models/deep/b");
+    const { artifacts, examined } = await replayAll("deep", { policy: signedText("deep", "models/deep/*") });
+    expect(artifacts).toMatchObject([{ repository: last.repository, outcome: "would-fail" }]);
+    expect(examined).toEqual({ trusted: 1, others: 10 });
   });
 
   test("looks at the repositories alone that are asked for, and reads of no artifact elsewhere", async () => {

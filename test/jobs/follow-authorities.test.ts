@@ -2,7 +2,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vit
 import { followAuthorities } from "../../src/jobs/follow-authorities.ts";
 import { registryJobs } from "../../src/jobs/registry-jobs.ts";
 import { startScheduler } from "../../src/jobs/scheduler.ts";
-import type { Digest } from "../../src/oci/digest.ts";
+import { type Digest, digestOf } from "../../src/oci/digest.ts";
+import { OCI_INDEX } from "../../src/oci/media-types.ts";
 import { authorityRevocations } from "../../src/registry/authority-revocations.ts";
 import { followRevocation } from "../../src/registry/follow-revocation.ts";
 import type { TransitionServices } from "../../src/registry/transition.ts";
@@ -13,6 +14,7 @@ import { type Artifact, CI, PolicyRegistry, SIGNED_BY_CI, policyOf } from "../su
 import { repository } from "../support/principal.ts";
 import { ISSUER, type KeySigner, keySigner, statementOf } from "../support/private-sigstore.ts";
 import { Publishers, keyOf } from "../support/publishers.ts";
+import { imageOf, nested } from "../support/transitions.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -174,6 +176,28 @@ describe("looking at what rested on a revoked authority", () => {
     expect(await followAuthorities(services)).toBe(1);
     expect(await states(artifacts)).toEqual(["revoked", "revoked", "revoked"]);
     expect(await publishers.revoked()).toMatchObject([{ followed: { revoked: 3, quarantined: 0, kept: 0 } }]);
+  });
+
+  // Whoever pushes the parts of an index after it was decided about may nest them as deep as they like.
+  test("ends also where an artifact became larger than any may be", async () => {
+    const signer = keySigner();
+    await publishers.signedBy("grown", [signer]);
+    const parts = nested(imageOf([]), 9);
+    const index = JSON.stringify(parts.at(-1));
+    const [name, digest] = ["models/grown", digestOf(index)];
+    await world.pushAll(name, parts.slice(-1));
+    const artifact = { repository: name, ref: `${name}@${digest}`, digest, size: index.length, mediaType: OCI_INDEX };
+    await world.attach(artifact, signer.bundle(statementOf(artifact.digest)));
+    expect(await world.act(artifact, "promote")).toMatchObject({ status: 422 });
+    await world.pushAll(name, parts);
+    const { status, decision } = await world.act(artifact, "promote");
+    expect([status, decision.checks.find(({ id }) => id === "closure-complete")]).toMatchObject([
+      422,
+      { status: "fail", message: `${artifact.digest} nests manifests more than 8 deep` },
+    ]);
+    await publishers.revoke(keyOf(signer));
+    expect(await followAuthorities(services)).toBe(1);
+    expect(await publishers.revoked()).toMatchObject([{ followed: { revoked: 0, quarantined: 1, kept: 0 } }]);
   });
 
   test("counts an artifact once that several of the revoked identities signed, also when it goes on later", async () => {

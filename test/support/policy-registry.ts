@@ -3,6 +3,7 @@ import { decisionAnswer } from "../../src/api/decision.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { type KeySigner, type PrivateSigstore, ISSUER, bundleManifest, keySigner, startPrivateSigstore } from "./private-sigstore.ts";
 import { type TestRegistry, type TestRegistryOptions, startTestRegistry } from "./server.ts";
+import { digestIn } from "./transitions.ts";
 
 const IMAGE = "application/vnd.oci.image.manifest.v1+json";
 export const CI = "https://git.corp.example/ml/demo/.ci/release.yml@refs/heads/main";
@@ -88,6 +89,14 @@ export class PolicyRegistry {
 
   async pushManifest(repository: string, reference: string, manifest: Body, who: Who = "publisher"): Promise<void> {
     await this.#made(who, `PUT /v2/${repository}/manifests/${reference}`, manifest, IMAGE);
+  }
+
+  /** Pushes manifests of whatever kind by their digests. */
+  async pushAll(repository: string, manifests: readonly object[]): Promise<void> {
+    for (const manifest of manifests) {
+      const { mediaType } = z.looseObject({ mediaType: z.string() }).parse(manifest);
+      await this.#made("publisher", `PUT /v2/${repository}/manifests/${digestIn(manifest)}`, JSON.stringify(manifest), mediaType);
+    }
   }
 
   async pushBlob(repository: string, bytes: Body, who: Who = "publisher"): Promise<void> {

@@ -190,6 +190,13 @@ export function indexOf(manifests: readonly object[], over: object = {}): object
   return { schemaVersion: 2, mediaType: OCI_INDEX, manifests: entries, ...over };
 }
 
+/** A manifest, and so many indexes, each of which holds the one before. */
+export function nested(manifest: object, indexes: number): readonly object[] {
+  const all = [manifest];
+  for (const _ of Array.from({ length: indexes })) all.push(indexOf(all.slice(-1)));
+  return all;
+}
+
 /** A signature of a manifest: evidence that a promotion covers by default. */
 export function signatureOf(subject: object, content: string): object {
   return imageOf([], {
