@@ -5,6 +5,7 @@ import { essenceOf, manifestKindOf } from "../oci/media-types.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import type { NativeClient } from "./client.ts";
 import type { ExportGathering, ExportedArtifact } from "./export-gathering.ts";
+import { NotWhole } from "./export-tree.ts";
 import { LooksLikeOwn } from "./export-walk.ts";
 import { CliError, EXIT } from "./failure.ts";
 import type { Repository } from "./registry-client.ts";
@@ -61,11 +62,19 @@ async function gatherOne({ digest, state }: Record, gathering: ExportGathering):
   try {
     return [await gathering.add(digest)];
   } catch (error) {
-    const isHidden = error instanceof CliError && error.exit === EXIT.denied && state === "revoked";
-    if (!isHidden && !(error instanceof LooksLikeOwn)) throw error;
-    gathering.leaveOut(digest, isHidden ? "it is revoked" : error.message);
+    const because = error instanceof CliError ? reasonToLeaveOut(error, state) : undefined;
+    if (because === undefined) throw error;
+    gathering.leaveOut(digest, because);
     return [];
   }
+}
+
+/** Nothing that anybody may push keeps the rest from being exported; undefined for what is no reason. */
+function reasonToLeaveOut(error: CliError, state: Record["state"]): string | undefined {
+  if (error instanceof LooksLikeOwn || error instanceof NotWhole) return error.message;
+  if (error.exit === EXIT.denied && state === "revoked") return "it is revoked";
+  // Larger than any artifact may be.
+  return error.answer?.status === 409 && state !== "trusted" ? error.message : undefined;
 }
 
 async function partsIn(repository: Repository, records: readonly Record[]): Promise<ReadonlySet<Digest>> {

@@ -7,6 +7,7 @@ import type { ExportContent } from "./export-content.ts";
 import { type ExportPlan, planExport } from "./export-plan.ts";
 import { Grounds } from "./export-policies.ts";
 import { addStatements } from "./export-statements.ts";
+import { ExportRoom } from "./export-tree.ts";
 import { ExportWalk } from "./export-walk.ts";
 import { MovedOn } from "./moved-on.ts";
 import type { Repository } from "./registry-client.ts";
@@ -32,6 +33,7 @@ export class ExportGathering {
   expiresAt = "";
   readonly #places: GatheringPlaces;
   readonly #grounds: Grounds;
+  readonly #room = new ExportRoom();
   readonly #leftOut = new Map<Digest, string>();
   /** Digests of the heads that snapshots told, by name. */
   readonly #heads = new Map<string, Digest>();
@@ -49,7 +51,7 @@ export class ExportGathering {
     const record = await native.request({ method: "GET", path: artifactPath(ref) }, exportedSchema);
     const plan = await planExport(native, ref, maxAge);
     this.#hold(plan);
-    const walk = new ExportWalk(repository, plan, content);
+    const walk = new ExportWalk({ repository, plan, content, room: this.#room });
     await walk.run(digest);
     const decisions = await addStatements(repository, plan, walk.gathered, content);
     await this.#grounds.add(ref, decisions, content);

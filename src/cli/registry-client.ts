@@ -155,6 +155,13 @@ export class Repository {
     return answer.status === 200;
   }
 
+  /** How many bytes a blob has; undefined for one that is not there, or not for the caller to read. */
+  async blobSize(digest: Digest): Promise<number | undefined> {
+    const answer = await this.client.send({ method: "HEAD", path: this.path(`/blobs/${digest}`) }, this.scope("pull"), [200, 403, 404]);
+    discard(answer);
+    return answer.status === 200 ? Number(answer.headers["content-length"]) : undefined;
+  }
+
   /** A blob's bytes from an offset on. The registry may answer with all of it: `start` says where the body begins. */
   async openBlob(digest: Digest, offset: number): Promise<{ readonly start: number; readonly answer: HttpAnswer }> {
     const headers: Record<string, string> = offset === 0 ? {} : { Range: `bytes=${offset}-` };

@@ -11,7 +11,7 @@ import { digestOf } from "../../src/oci/digest.ts";
 import { listAttestationKeys } from "../../src/registry/attestation-keys.ts";
 import { type Ran, runSecurectl } from "../support/securectl.ts";
 import { type TestRegistry, startTestRegistry } from "../support/server.ts";
-import { digestIn, imageOf, indexOf, signatureOf } from "../support/transitions.ts";
+import { digestIn, imageOf, indexOf, nested, signatureOf } from "../support/transitions.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -174,6 +174,19 @@ describe("an export of a whole repository", () => {
     }
     await writeFile(at("after", "index.json"), JSON.stringify({ schemaVersion: 2, manifests: [...manifests, snapshot] }));
     expect((await verify(at("after"))).report.faults.map(({ code }) => code)).toEqual(["snapshot-ambiguous"]);
+  });
+
+  test("is kept by nothing that somebody pushed and that is not there, or is larger than any artifact may be", async () => {
+    await filled("models/pushed");
+    const deep = nested(imageOf([]), 9);
+    const [incomplete, sparse] = [imageOf(["missing"]), indexOf([image("missing")])];
+    for (const manifest of [...deep, incomplete, sparse]) await push("models/pushed", manifest);
+    const told = definitions.RepositoryExportReport.parse(JSON.parse(await done("export", "--all", "models/pushed", at("all"), "--json")));
+    const left = [incomplete, sparse, deep.at(-1) ?? {}].map(digestIn);
+    expect(told.left_out.map(({ digest }) => digest)).toEqual(expect.arrayContaining(left));
+    expect(told.left_out).toHaveLength(left.length);
+    const { report } = await verify(at("all"));
+    expect([report.faults, report.artifacts]).toEqual([[], expect.arrayContaining([...ARTIFACTS])]);
   });
 
   test("is refused where there is nothing", async () => {

@@ -5,14 +5,16 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { type LayoutReport, layoutReport } from "../../src/api/layout-report.ts";
 import { openLayout } from "../../src/cli/layout.ts";
+import { SIGSTORE_BUNDLE } from "../../src/lifecycle/dsse.ts";
 import { canonicalJson } from "../../src/oci/canonical-json.ts";
 import type { Descriptor } from "../../src/oci/descriptor.ts";
 import { type Digest, digestOf, encodedOf } from "../../src/oci/digest.ts";
+import { OCI_IMAGE, OCI_INDEX } from "../../src/oci/media-types.ts";
 import { listAttestationKeys } from "../../src/registry/attestation-keys.ts";
 import { signStatements } from "../../src/jobs/sign-statements.ts";
 import { type Ran, runSecurectl } from "../support/securectl.ts";
 import { type TestRegistry, startTestRegistry } from "../support/server.ts";
-import { descriptorOf, digestIn, imageOf, indexOf, signatureOf } from "../support/transitions.ts";
+import { descriptorOf, digestIn, imageOf, indexOf, nested, signatureOf } from "../support/transitions.ts";
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
@@ -169,6 +171,38 @@ describe("an export", () => {
     expect(report.faults).toEqual([]);
     expect(statesIn(report)).toEqual(STATES);
     expect(report.evidence.map(({ digest }) => digest)).toEqual([digestIn(SIGNATURE)]);
+  });
+
+  // Whoever may push attaches what they like, to what is trusted as well.
+  test("is kept by nothing that somebody attached and that is not there, or is too much", async () => {
+    await lived("models/attached");
+    const subject = descriptorOf(JSON.stringify(TREE), OCI_INDEX);
+    const layer = descriptorOf(WEIGHTS);
+    const missing = imageOf(["missing"], { subject });
+    const otherSize = imageOf([], { subject, layers: [{ ...layer, size: 1 }] });
+    const claiming = imageOf([], { subject, layers: [{ ...descriptorOf("none"), mediaType: SIGSTORE_BUNDLE, size: 16_777_216 }] });
+    const parts = nested(imageOf([]), 8);
+    const tree = { ...parts.at(-1), subject };
+    const mistyped = indexOf([], { subject, manifests: [descriptorOf(JSON.stringify(parts.at(-1)), OCI_IMAGE)] });
+    const sparse = indexOf([imageOf(["missing"])], { subject });
+    const deep = indexOf(nested(imageOf([]), 9).slice(-1), { subject });
+    const chain = [imageOf([], { subject, annotations: { link: "1" } })];
+    for (let link = 2; link <= 10; link += 1) {
+      chain.push(imageOf([], { subject: descriptorOf(JSON.stringify(chain.at(-1)), OCI_IMAGE), annotations: { link: `${link}` } }));
+    }
+    const left = [missing, otherSize, claiming, mistyped, sparse, deep];
+    for (const manifest of [...left, ...nested(imageOf([]), 9), tree, ...chain]) await push("models/attached", manifest);
+    const told = JSON.parse(await done(["export", `models/attached@${ROOT}`, at("layout"), "--json"])) as {
+      left_out: readonly { readonly digest: string; readonly because: string }[];
+    };
+    const leftOut = told.left_out.map(({ digest }) => digest);
+    for (const manifest of left) expect(leftOut).toContain(digestIn(manifest));
+    expect(leftOut).toContain(digestIn(chain[8] ?? {}));
+    expect(leftOut).not.toContain(digestIn(tree));
+    const { exit, report } = await verify(at("layout"), ["--require", "trusted"]);
+    expect([exit, report.faults]).toEqual([0, []]);
+    expect(statesIn(report)).toEqual(STATES);
+    expect(report.evidence.map(({ digest }) => digest)).toEqual(expect.arrayContaining([digestIn(SIGNATURE), digestIn(LATER)]));
   });
 
   test("leaves out the content of a revoked part for readers, and tells that it is revoked", async () => {

@@ -186,8 +186,12 @@ export function imageOf(layers: readonly string[], over: object = {}): object {
 
 /** An index of these manifests. */
 export function indexOf(manifests: readonly object[], over: object = {}): object {
-  const entries = manifests.map((manifest) => descriptorOf(JSON.stringify(manifest), OCI_IMAGE));
+  const entries = manifests.map((manifest) => descriptorOf(JSON.stringify(manifest), typeOf(manifest)));
   return { schemaVersion: 2, mediaType: OCI_INDEX, manifests: entries, ...over };
+}
+
+function typeOf(manifest: object): string {
+  return "mediaType" in manifest && typeof manifest.mediaType === "string" ? manifest.mediaType : OCI_IMAGE;
 }
 
 /** A manifest, and so many indexes, each of which holds the one before. */

@@ -24,8 +24,8 @@ const MAX_TRIES = 5;
 
 const HELP = `
 The place becomes a folder, or an archive where its name ends in .tar: an OCI image layout, which oras, skopeo and others read. It holds the
-artifact with all that it contains and what is attached to it, as far as you may see that; every statement of the registry about it, the keys
-that signed them and the policies that decided; and a snapshot that says where the histories end. Whoever has one of the registry's public
+artifact with all that it contains and what is attached to it, as far as you may see that and it is there; every statement of the registry about
+it, the keys that signed them and the policies that decided; and a snapshot that says where the histories end. Whoever has one of the registry's public
 keys checks it without the registry, by securectl verify-layout. What is revoked after the snapshot was taken, no export can know: it says
 until when it may be relied on.
 
