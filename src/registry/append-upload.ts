@@ -66,10 +66,10 @@ export function acceptChunk(
 }
 
 /** Does something to an upload that another request may hold for a moment longer. */
-export async function whenFree<T>(write: () => Promise<T>): Promise<T> {
+export async function whenFree<T>(act: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries += 1) {
     try {
-      return await write();
+      return await act();
     } catch (error) {
       if (!(error instanceof UploadBusyError) || tries >= BUSY_TRIES) throw error;
       await sleep(BUSY_WAIT);

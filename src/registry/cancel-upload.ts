@@ -1,3 +1,4 @@
+import { whenFree } from "./append-upload.ts";
 import type { Services } from "./ports.ts";
 import { readUpload } from "./read-upload.ts";
 import type { UploadHashes } from "./upload-hashes.ts";
@@ -10,7 +11,8 @@ export async function cancelUpload(
   id: string,
 ): Promise<void> {
   const { upload } = await readUpload(needs, owner, id);
+  await whenFree(() => needs.blobs.discard(upload.id));
+  // Afterwards: the request that was waited for has left a hash.
   needs.hashes.forget(upload);
-  await needs.blobs.discard(upload.id);
   needs.limits.end(upload.id);
 }

@@ -435,6 +435,28 @@ describe("GET and DELETE of an upload", () => {
     expect((await writing).status).toBe(202);
   });
 
+  test("DELETE waits for the end of a request whose connection breaks off", async () => {
+    let leave = async (): Promise<void> => undefined;
+    const watched = await startBlobRegistry({
+      directory: registry.directory,
+      around: (blobs) =>
+        blobsWith(blobs, {
+          discard: async (upload) => {
+            const discarding = blobs.discard(upload);
+            // It breaks off once the deletion has found the upload held.
+            await discarding.catch(() => leave());
+            await discarding;
+          },
+        }),
+    });
+    const location = await beginUpload(watched, "team/m");
+    leave = beginBody(watched, location, "PATCH", HELLO.subarray(0, 5));
+    await untilOffset(location, 5);
+    expect((await ask(watched, "DELETE", location)).status).toBe(204);
+    expect(await stagedUploads()).toEqual([]);
+    await watched.stop();
+  });
+
   test("survive a restart, and the upload goes on where it was", async () => {
     const location = await beginUpload(registry, "team/m");
     await ask(registry, "PATCH", location, { body: HELLO.subarray(0, 9) });
