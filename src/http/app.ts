@@ -228,13 +228,20 @@ function logWhenAnswered(c: Ask, route: string, log: Logger): void {
 
 /**
  * What Node lets pass: it has no bound for the URL, and drops silently the headers over its own bound, among them what a proxy appends,
- * and every Host but the first, where a proxy may have gone by another (RFC 9112 §3.2).
+ * and every Host but the first, where a proxy may have gone by another (RFC 9112 §3.2), or by the host of a whole URL (§3.2.2).
  */
 function checkHead(c: Ask): void {
-  const { url, rawHeaders } = c.env.incoming;
-  if ((url?.length ?? 0) > MAX_URL) throw new RegistryError("URL_TOO_LONG");
+  const { url = "", rawHeaders, headers } = c.env.incoming;
+  if (url.length > MAX_URL) throw new RegistryError("URL_TOO_LONG");
   if (rawHeaders.length > 2 * MAX_HEADERS) throw new RegistryError("HEADERS_TOO_LARGE");
   if (rawHeaders.filter(isHost).length > 1) throw new RegistryError("INVALID", "a request has one Host header");
+  if (!isOfHost(url, headers.host)) throw new RegistryError("INVALID", "the Host header is the host of the URL");
+}
+
+/** Is a request's target one of its Host, as every path is? */
+function isOfHost(target: string, host: string | undefined): boolean {
+  const authority = /^https?:\/\/([^/?#]*)/.exec(target)?.[1];
+  return authority === undefined || host === undefined || authority.toLowerCase() === host.toLowerCase();
 }
 
 /** Of names and values by turns. */

@@ -26,23 +26,30 @@ const LOOKS = 15;
  * `TOO_SLOW`. There is no limit on the time of a body that makes progress. The socket survives, so that the refusal can be answered.
  */
 export function guardedBody(c: Ask): AsyncIterable<Uint8Array> {
+  const { incoming, outgoing } = c.env;
   const began = performance.now();
+  // Who waits for it gets this now, or the final answer alone when nobody reads its body (RFC 9110 §10.1.1).
+  const atStart = (): void => {
+    if (incoming.headers.expect !== undefined && incoming.httpVersion !== "1.0") outgoing.writeContinue();
+  };
   const atEnd = async (): Promise<void> => {
     if (performance.now() - began > LONG) await c.get("stillStands")?.();
   };
-  return givingWay(paced(c.env.incoming, c.get("pace"), { address: addressKey(c.get("address")), atEnd }), c.get("arrivals"));
+  return givingWay(paced(incoming, c.get("pace"), { address: addressKey(c.get("address")), atStart, atEnd }), c.get("arrivals"));
 }
 
-/** Whom a body comes from, and what is asked before it counts as whole. */
+/** Whom a body comes from, how it is asked for, and what is asked before it counts as whole. */
 interface Sender {
   readonly address: string;
+  readonly atStart: () => void;
   readonly atEnd: () => Promise<void>;
 }
 
-const ANYBODY: Sender = { address: "", atEnd: async () => undefined };
+const ANYBODY: Sender = { address: "", atStart: () => undefined, atEnd: async () => undefined };
 
 /** The chunks of a stream while they keep up the pace. One timer a body, and nothing that grows with its length. */
-export async function* paced(source: Readable, pace: Pace, { address, atEnd }: Sender = ANYBODY): AsyncGenerator<Uint8Array> {
+export async function* paced(source: Readable, pace: Pace, { address, atStart, atEnd }: Sender = ANYBODY): AsyncGenerator<Uint8Array> {
+  atStart();
   const waiter = new Waiter(source);
   const credit = new Credit(pace);
   let [slow, isCounted] = [false, false];

@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { getRequestListener } from "@hono/node-server";
 import type { Hono } from "hono";
+import { refusalOfFraming } from "./framing.ts";
 import { edgeHeaders } from "./headers.ts";
 import type { Env } from "./route.ts";
 
@@ -66,7 +67,16 @@ export function createHttpServer(app: Pick<Hono<Env>, "fetch">, { bounds, newId,
   const whole = { errorHandler: malformed, hostname: "localhost" };
   const listener = getRequestListener((request, env) => app.fetch(request, env), whole);
   const answering = new WeakMap<Socket, ServerResponse>();
+  const refused = new WeakSet<Socket>();
   const tracked: RequestListener = (incoming, outgoing) => {
+    // What looks like a request behind one that was refused by its framing may be part of it.
+    if (refused.has(incoming.socket)) return;
+    const refusal = refusalOfFraming(incoming);
+    if (refusal !== undefined) {
+      refused.add(incoming.socket);
+      outgoing.writeHead(refusal, { ...edgeHeaders({ requestId: newId(), secure, closing: true }), "Content-Length": "0" }).end();
+      return;
+    }
     answering.set(incoming.socket, outgoing);
     outgoing.once("close", () => answering.get(incoming.socket) === outgoing && answering.delete(incoming.socket));
     void listener(incoming, outgoing);
@@ -74,9 +84,12 @@ export function createHttpServer(app: Pick<Hono<Env>, "fetch">, { bounds, newId,
   const server = secure
     ? createSecureServer({ ...options, ...tls, minVersion: "TLSv1.2", handshakeTimeout: bounds.headers }, tracked)
     : createServer(options, tracked);
+  // Node would ask for the body of whoever waits for it, before anybody knows who that is: `progress.ts` does when it is read.
+  for (const event of ["checkContinue", "checkExpectation"]) server.on(event, tracked);
   server.maxHeadersCount = MAX_HEADERS + 1;
   server.setTimeout(bounds.idle, (socket) => onIdle(socket, answering.get(socket), bounds.idle));
   server.on("clientError", (error: NodeJS.ErrnoException, socket: Socket) => {
+    if (refused.has(socket)) return;
     if (answering.get(socket)?.headersSent === true || !socket.writable || error.code === "ECONNRESET") socket.destroy();
     else refuse(socket, error.code, edgeHeaders({ requestId: newId(), secure, closing: true }));
   });

@@ -41,7 +41,9 @@ describe("a body", () => {
     const pace = { bytesPerSecond: 1000, windowMilliseconds: 2000, slow: new SlowBodies(1) };
     const order: string[] = [];
     const silent = async (address: string, name: string): Promise<void> => {
-      await expect(read(paced(new PassThrough(), pace, { address, atEnd: async () => undefined }))).rejects.toMatchObject({
+      await expect(
+        read(paced(new PassThrough(), pace, { address, atStart: () => undefined, atEnd: async () => undefined })),
+      ).rejects.toMatchObject({
         code: "TOO_SLOW",
       });
       order.push(name);

@@ -436,7 +436,7 @@ describe("GET and DELETE of an upload", () => {
   });
 
   test("DELETE waits for the end of a request whose connection breaks off", async () => {
-    let leave = async (): Promise<void> => undefined;
+    let leave: (() => Promise<void>) | undefined;
     const watched = await startBlobRegistry({
       directory: registry.directory,
       around: (blobs) =>
@@ -444,7 +444,7 @@ describe("GET and DELETE of an upload", () => {
           discard: async (upload) => {
             const discarding = blobs.discard(upload);
             // It breaks off once the deletion has found the upload held.
-            await discarding.catch(() => leave());
+            await discarding.catch(() => leave?.());
             await discarding;
           },
         }),
@@ -467,6 +467,30 @@ describe("GET and DELETE of an upload", () => {
     expect(put.status).toBe(201);
     await again.stop();
   });
+});
+
+test("a client that asks first is told to send its body to an upload that is there, and gets the 404 of another one at once", async () => {
+  const location = await beginUpload(registry, "team/m");
+  const headers = { Authorization: "Bearer alice", "Content-Length": HELLO.length, Expect: "100-continue" };
+  /** The statuses that it gets; the body follows a 100 alone. */
+  const put = (path: string): Promise<(number | undefined)[]> =>
+    new Promise((resolve, reject) => {
+      const statuses: (number | undefined)[] = [];
+      const outgoing = request(registry.edge.url + withDigest(path, digestOf(HELLO)), { method: "PUT", headers });
+      outgoing.on("continue", () => {
+        statuses.push(100);
+        outgoing.end(HELLO);
+      });
+      outgoing.on("response", (incoming) => {
+        resolve([...statuses, incoming.statusCode]);
+        incoming.resume();
+        outgoing.destroy();
+      });
+      outgoing.on("error", reject);
+      outgoing.flushHeaders();
+    });
+  expect(await put(location)).toEqual([100, 201]);
+  expect(await put(location)).toEqual([404]);
 });
 
 describe("an upload of somebody else", () => {
