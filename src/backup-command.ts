@@ -1,5 +1,6 @@
 import { randomUUIDv7 } from "node:crypto";
 import { resolve } from "node:path";
+import type { BackupTask } from "./command-line.ts";
 import { loadDataDirectory } from "./config.ts";
 import { createLogger } from "./log.ts";
 import { storageFailure } from "./registry/storage-failure.ts";
@@ -13,31 +14,17 @@ import { holdsRegistry, openDataDirectory } from "./storage/data-directory.ts";
 import { openLmdb } from "./storage/lmdb.ts";
 import { readSecretFile } from "./storage/secret-file.ts";
 
-const COMMANDS = ["backup", "check-backup", "restore"] as const;
-type BackupCommand = (typeof COMMANDS)[number];
-
-/** As they stand in the command line. */
-interface Given {
-  readonly passphraseFile: string | undefined;
-  readonly atLeast: string | undefined;
-}
-
-/** Is this one of the commands that `runBackupCommand` runs? */
-export function isBackupCommand(text: string): text is BackupCommand {
-  return (COMMANDS as readonly string[]).includes(text);
-}
-
 /** Makes, checks or restores a backup for who is on this machine; what there is to say. Throws what an operator can mend in words. */
-export async function runBackupCommand(command: BackupCommand, path: string, given: Given): Promise<string> {
+export async function runBackupCommand(task: BackupTask): Promise<string> {
   try {
-    return await runIn(command, path, { ...given, passphrase: await readPassphrase(given.passphraseFile) });
+    return await runIn(task, await readPassphrase(task.passphraseFile));
   } catch (error) {
-    throw inWords(error, command) ?? error;
+    throw inWords(error, task.command) ?? error;
   }
 }
 
 /** How things stand, and what is to be done, where the disk is full or failed. */
-const AFTERWARDS: Readonly<Record<BackupCommand, { readonly state: string; readonly remedy: string }>> = {
+const AFTERWARDS: Readonly<Record<BackupTask["command"], { readonly state: string; readonly remedy: string }>> = {
   backup: { state: "an earlier backup in the folder is what it was, and the registry as well", remedy: "and run it again" },
   "check-backup": { state: "nothing was changed", remedy: "and run it again" },
   restore: { state: "do not start what is there", remedy: "empty the data directory, and run it again" },
@@ -48,7 +35,7 @@ const AS_WHOM = "run it as the registry's user, on a disk that can be written";
  * What a disk that is full, fails or is not this user's says, without paths, of which some are of secrets; undefined for anything else. LMDB
  * copies say it by the system's text alone.
  */
-function inWords(error: unknown, command: BackupCommand): BackupError | undefined {
+function inWords(error: unknown, command: BackupTask["command"]): BackupError | undefined {
   if (!(error instanceof Error)) return undefined;
   const failure = (hasCode(error, "EACCES", "EPERM", "EROFS") ? "DENIED" : storageFailure(error)?.code) ?? BY_TEXT[error.message];
   if (failure === undefined) return undefined;
@@ -69,16 +56,12 @@ const BY_TEXT: Readonly<Record<string, "STORAGE_FULL" | "STORAGE_FAILED" | "DENI
   "Read-only file system": "DENIED",
 };
 
-interface Asked extends Given {
-  readonly passphrase: string;
-}
-
-async function runIn(command: BackupCommand, path: string, { passphrase, ...given }: Asked): Promise<string> {
+async function runIn({ command, folder: path, atLeast }: BackupTask, passphrase: string): Promise<string> {
   const folder = await BackupFolder.open(resolve(path), { make: command === "backup" });
   try {
     if (command === "backup") return told("The backup holds", await makeBackup(folder, passphrase));
     if (command === "check-backup") return told("The backup is whole and holds", await checkBackup(folder, passphrase));
-    return await restoreBackup(folder, passphrase, given.atLeast ?? "0");
+    return await restoreBackup(folder, passphrase, atLeast);
   } finally {
     await folder.close();
   }
@@ -97,10 +80,9 @@ async function makeBackup(folder: BackupFolder, passphrase: string): Promise<Bac
   }
 }
 
-async function restoreBackup(folder: BackupFolder, passphrase: string, atLeast: string): Promise<string> {
-  if (!/^\d{1,15}$/.test(atLeast)) throw new StartError("--at-least: must be the sequence of an audit event");
+async function restoreBackup(folder: BackupFolder, passphrase: string, atLeast: number): Promise<string> {
   const services = { clock: () => Date.now(), newId: () => randomUUIDv7(), log: createLogger("warn") };
-  const report = await restore(services, { folder, passphrase, into: loadDataDirectory(), atLeast: Number(atLeast) });
+  const report = await restore(services, { folder, passphrase, into: loadDataDirectory(), atLeast });
   const later = "What was revoked, deleted or taken from somebody after that is not so here: do it again before anybody is served.";
   return `${told("Restored", report)}${later}\n`;
 }
@@ -111,9 +93,7 @@ function told(beginning: string, { takenAt, audit, blobs, lost }: Pick<BackupRep
   return `${beginning} ${state}: ${blobs.count} blobs, ${blobs.bytes} bytes.\n${missing}`;
 }
 
-async function readPassphrase(path: string | undefined): Promise<string> {
-  if (path === undefined)
-    throw new StartError("--passphrase-file: name a file with the passphrase of the backup, one line of at least 32 characters");
+async function readPassphrase(path: string): Promise<string> {
   const file = await readSecretFile(path);
   if (file === undefined) throw new StartError(`--passphrase-file: ${path} is not there`);
   if (file.readableByOthers) throw new StartError(`--passphrase-file: others can read ${path}; make it private with chmod 600`);

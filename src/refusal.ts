@@ -1,3 +1,4 @@
+import { UsageError } from "./command-line.ts";
 import { ConfigError } from "./config.ts";
 import { FirstModelsError } from "./registry/first-models-file.ts";
 import { StartError } from "./start-error.ts";
@@ -11,6 +12,7 @@ import { SigningError } from "./storage/signing-keys.ts";
 /** What the program says of an error that an operator can mend; undefined for a fault of ours, which shows where it came from. */
 export function refusal(error: unknown): string | undefined {
   const known = [
+    UsageError,
     AddressSpaceError,
     ConfigError,
     StartError,
@@ -21,6 +23,5 @@ export function refusal(error: unknown): string | undefined {
     BackupError,
     SealError,
   ].some((kind) => error instanceof kind);
-  if (known && error instanceof Error) return error.message;
-  return error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS") ? error.message : undefined;
+  return known && error instanceof Error ? error.message : undefined;
 }

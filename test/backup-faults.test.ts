@@ -35,7 +35,7 @@ let faults: FileFaults;
 /** What a check says of the earlier backup, and of one that holds everything. */
 let [saysEarlier, saysWhole] = ["", ""];
 
-type Command = Parameters<typeof runBackupCommand>[0];
+type Command = Parameters<typeof runBackupCommand>[0]["command"];
 
 /** What a command came to: all that it says when it is done, or why it is not. */
 interface Came {
@@ -48,7 +48,7 @@ interface Came {
 async function run(command: Command, path: string, directory = data): Promise<Came> {
   vi.stubEnv("REGISTRY_DIR", directory);
   try {
-    return { said: await runBackupCommand(command, path, { passphraseFile: at("passphrase"), atLeast: undefined }) };
+    return { said: await runBackupCommand({ command, folder: path, passphraseFile: at("passphrase"), atLeast: 0 }) };
   } catch (error) {
     const refused = refusal(error);
     return refused === undefined ? { thrown: error } : { refused };

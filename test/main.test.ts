@@ -6,6 +6,7 @@ import { request as requestSecurely } from "node:https";
 import { type Socket, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { kill } from "node:process";
 import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { holderOf } from "../conformance/socket-holder.ts";
@@ -124,8 +125,10 @@ describe("the command line", () => {
   test.each([
     [["--help"], 0, /Usage: ai-model-registry/],
     [["--version"], 0, /^\d+\.\d+\.\d+\n$/],
-    [["nonsense"], 2, /Usage: ai-model-registry/],
-    [["--nonsense"], 1, /nonsense/],
+    [["-h"], 0, /Usage: ai-model-registry/],
+    [["nonsense"], 2, /unknown command: nonsense\n\nUsage: ai-model-registry/],
+    [["--nonsense"], 2, /Unknown option '--nonsense'[^]*Usage: ai-model-registry/],
+    [["recover", "--at-least", "3"], 2, /recover takes no --at-least/],
   ])("%j ends with %i and touches nothing", async (args, code, words) => {
     const program = start({}, args);
     expect(await program.ended).toBe(code);
@@ -336,4 +339,14 @@ describe("SIGTERM", () => {
     expect(await program.stop()).toBe(0);
     await cut;
   });
+});
+
+test("SIGUSR1 opens no debugger, in no process: any user of the machine could run code as the registry by it", async () => {
+  const program = start();
+  const url = await urlOf(program);
+  const { worker } = await program.logged("worker serves");
+  for (const process of [program.process.pid, worker]) kill(Number(process), "SIGUSR1");
+  expect((await fetch(`${url}/livez`)).status).toBe(200);
+  expect(await program.stop()).toBe(0);
+  expect(program.err()).not.toMatch(/debugger|inspector/i);
 });
