@@ -37,10 +37,10 @@ import type { Streams } from "./terminal.ts";
 import { visibleLines } from "./visible.ts";
 
 const HELP = `
-Credentials, the first that is there: --token-file, SECURECTL_TOKEN, SERVICE_TOKEN_PATH; then for push, pull and tags a login of docker
-or podman, and for all commands the files in <REGISTRY_DIR, or ./data>/credentials of a registry on this machine: publisher to push,
-runtime to pull, service-token for what the predecessor's API does with names (list, info, path, verify, acquire, revoke, delete), and
-operator for all else. Programs on the registry's own machine read registered names without any.
+Credentials, the first that is there: --token-file, SECURECTL_TOKEN, SERVICE_TOKEN_PATH; then, to push, pull, import and move tags, a login of
+docker or podman, which for all else comes last; then the files in <REGISTRY_DIR, or ./data>/credentials of a registry on this machine:
+publisher to push, import and move tags, runtime to pull, service-token for what the predecessor's API does with names (list, info, path,
+verify, acquire, revoke, delete), and operator for all else. Programs on the registry's own machine read registered names without any.
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 not authenticated, 4 denied by policy, 5 not found, 6 integrity failure, 7 conflict,
 8 rate-limited or unavailable.`;

@@ -164,7 +164,7 @@ class RequestEdge {
     }
     if (allowed.length === 0) throw new RegistryError("NOT_FOUND");
     const allow = allowed.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])).join(", ");
-    throw new RegistryError("UNSUPPORTED", `${c.req.method} is not supported here; ${allow} are`, { headers: { Allow: allow } });
+    throw new RegistryError("UNSUPPORTED", `${c.req.method} is not supported here; allowed: ${allow}`, { headers: { Allow: allow } });
   }
 
   /** A PATCH or PUT passes in any case, as everywhere (identity.md 8.1). */

@@ -55,9 +55,15 @@ function known(thrown: unknown, requestId: string, log: Logger): RegistryError {
 
 /** What does not fit its schema: where and which rule, never the value, which may be a secret in the wrong place. */
 export function invalid(error: z.ZodError): RegistryError {
-  const errors = error.issues.slice(0, MAX_ISSUES).map(({ path, code }) => ({ pointer: pointerOf(path), code }));
-  const named = errors.map(({ pointer, code }) => `${pointer === "" ? "the body" : pointer} (${code})`).join(", ");
-  return new RegistryError("INVALID", `the request does not fit its schema: ${named}`, { detail: { errors } });
+  const issues = error.issues.slice(0, MAX_ISSUES);
+  const errors = issues.map(({ path, code }) => ({ pointer: pointerOf(path), code }));
+  const rules = issues.map((issue) => [pointerOf(issue.path), ruleOf(issue)].filter((part) => part !== "").join(": "));
+  return new RegistryError("INVALID", `the request does not fit its schema: ${rules.join("; ")}`, { detail: { errors } });
+}
+
+/** A schema's words tell no value; only of unknown names do they quote what came. */
+function ruleOf({ code, message }: z.core.$ZodIssue): string {
+  return code === "unrecognized_keys" ? "it has a member or parameter that is not known here" : message;
 }
 
 /** RFC 6901. */

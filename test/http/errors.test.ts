@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { jsonBody, queryOf, wholeBody } from "../../src/http/body.ts";
 import type { Door } from "../../src/http/route.ts";
+import { digestSchema } from "../../src/oci/digest.ts";
 import { ERRORS, type ErrorCode, RegistryError } from "../../src/oci/errors.ts";
 import { StorageFullError, UploadBusyError } from "../../src/storage/blob-store.ts";
 import { type Edge, startEdge } from "../support/edge.ts";
@@ -28,7 +29,11 @@ const fail = async (name: string | undefined): Promise<never> => {
   const failure = FAILURES[name ?? ""]?.() ?? new RegistryError((name ?? "") as ErrorCode);
   return Promise.reject(failure);
 };
-const strict = z.strictObject({ reason: z.string().max(4), nested: z.strictObject({ "a/b": z.number() }).optional() });
+const strict = z.strictObject({
+  reason: z.string().max(4),
+  nested: z.strictObject({ "a/b": z.number() }).optional(),
+  digest: digestSchema.optional(),
+});
 const doors: Door[] = [
   { method: "GET", path: "/v1/fail/:how", action: "open", handle: (c) => fail(c.req.param("how")) },
   { method: "GET", path: "/v2/:name/fail/:how", action: "pull", inRepository: true, handle: (c) => fail(c.req.param("how")) },
@@ -180,13 +185,17 @@ describe("a JSON body", () => {
   });
 
   test("that does not fit is told by pointer and rule, without a value or an unknown name", async () => {
-    const answer = await post("/v1/body", JSON.stringify({ reason: SECRET, nested: { "a/b": "x" }, [SECRET]: 1 }));
+    const answer = await post("/v1/body", JSON.stringify({ reason: SECRET, nested: { "a/b": "x" }, digest: SECRET, [SECRET]: 1 }));
     const text = await answer.text();
     expect(answer.status).toBe(400);
     expect(JSON.parse(text)).toMatchObject({
+      detail: expect.stringMatching(
+        /\/reason: Too big.* <=4 .*; \/nested\/a~1b: .*expected number.*; \/digest: must be a digest: .*; it has a member or parameter that is not known here$/,
+      ) as string,
       errors: [
         { pointer: "/reason", code: "too_big" },
         { pointer: "/nested/a~1b", code: "invalid_type" },
+        { pointer: "/digest", code: "custom" },
         { pointer: "", code: "unrecognized_keys" },
       ],
     });
