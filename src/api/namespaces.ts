@@ -37,11 +37,11 @@ const own = most.exactOptional();
 export const setQuotaRequest = z.strictObject({ bytes: own, artifacts: own, manifests: own, tags: own, uploads: own });
 export type SetQuotaRequest = z.infer<typeof setQuotaRequest>;
 
-/** A namespace with what it may hold and what it holds. `own_quota` is what was set for it; `quota` what is in force. */
+/** A namespace with what it may hold and what it holds. `own_quota` is what was set for it; `quota` what is in force; `usage` is null for readers. */
 export const namespaceDetails = z.strictObject({
   ...namespaceView.shape,
   quota: z.strictObject(quota),
   own_quota: setQuotaRequest,
-  usage: z.strictObject({ bytes: amount, artifacts: amount, manifests: amount, tags: amount }),
+  usage: z.strictObject({ bytes: amount, artifacts: amount, manifests: amount, tags: amount }).nullable(),
 });
 export type NamespaceDetails = z.infer<typeof namespaceDetails>;

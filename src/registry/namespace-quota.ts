@@ -1,4 +1,4 @@
-import { registryRights } from "../identity/authorize.ts";
+import { namespacesWith, registryRights } from "../identity/authorize.ts";
 import { isNamespaceName } from "../identity/name.ts";
 import { isOperatorWithKey } from "../identity/own-namespace.ts";
 import { RegistryError } from "../oci/errors.ts";
@@ -22,19 +22,27 @@ export interface HeldNamespace {
 
 type OwnQuota = Omit<QuotaRecord, "v">;
 
-/** A namespace to who may see it: operators, auditors, and whoever has a role there. To others it is not there. */
-export async function showNamespace(needs: Needs, { principal }: Caller, name: string): Promise<HeldNamespace> {
+/** As somebody may see it. */
+export type ShownNamespace = Omit<HeldNamespace, "usage"> & { readonly usage: Usage | null };
+
+/**
+ * A namespace to who may see it: operators, auditors, and whoever has a role there. To others it is not there. What it holds is not for
+ * readers, whom it would tell of every push, and to the byte how much came.
+ */
+export async function showNamespace(needs: Needs, { principal }: Caller, name: string): Promise<ShownNamespace> {
   const rights = registryRights(principal);
-  const maySee = rights.has("audit") || rights.has("administer:system") || principal.bindings.some(({ namespace }) => namespace === name);
-  if (!maySee) throw unknown();
-  return held(needs, name);
+  const seesAll = rights.has("audit") || rights.has("administer:system");
+  if (!seesAll && !principal.bindings.some(({ namespace }) => namespace === name)) throw unknown();
+  const shown = await heldNamespace(needs, name);
+  const untrusted = namespacesWith(principal, "pull:any");
+  return seesAll || untrusted === "*" || untrusted.includes(name) ? shown : { ...shown, usage: null };
 }
 
 /** Sets what a namespace may hold; what is left out is as the configuration says. What it holds beyond that stays, and grows no more. */
 export async function setQuota(needs: Needs, caller: Caller, name: string, wanted: OwnQuota): Promise<HeldNamespace> {
   if (!isOperatorWithKey(caller.principal)) throw new RegistryError("DENIED", "only an operator sets quotas, with an API key");
   await decideAndCommit(needs, async () => {
-    const { own: before } = await held(needs, name);
+    const { own: before } = await heldNamespace(needs, name);
     const key = keys.quota(name);
     const entry = await needs.metadata.get(key);
     const after = quotaRecord.parse({ v: 1, ...wanted });
@@ -56,10 +64,11 @@ export async function setQuota(needs: Needs, caller: Caller, name: string, wante
       result: undefined,
     };
   });
-  return held(needs, name);
+  return heldNamespace(needs, name);
 }
 
-async function held(needs: Needs, name: string): Promise<HeldNamespace> {
+/** A namespace with what it holds, for who sees everything. */
+export async function heldNamespace(needs: Pick<Needs, "metadata" | "settings">, name: string): Promise<HeldNamespace> {
   const namespace = isNamespaceName(name) ? await findNamespace(needs, name) : undefined;
   if (namespace === undefined) throw unknown();
   const entry = await needs.metadata.get(keys.quota(name));

@@ -32,11 +32,15 @@ export async function commitFirst<T>(needs: Needs, repository: RepositoryName, d
   }
 }
 
-/** For every other change of a repository to expect: that no revocation has taken the way there. Throws UNAVAILABLE while one has. */
+/**
+ * For every other change of a repository to expect: that no revocation has taken the way there. Throws UNAVAILABLE while one has; one that
+ * would hold longer than any was taken by a clock that was wrong, and does not bind.
+ */
 export async function giveWay({ metadata, clock }: Needs, repository: RepositoryName): Promise<Expectation> {
   const key = keys.rightOfWay(repository);
   const entry = await metadata.get(key);
-  if (entry !== undefined && rightOfWayRecord.parse(entry.value).until > clock()) {
+  const left = entry === undefined ? 0 : rightOfWayRecord.parse(entry.value).until - clock();
+  if (left > 0 && left <= HOLD) {
     const message = "a revocation in this repository comes first; try again in a moment";
     throw new RegistryError("UNAVAILABLE", message, { headers: { "Retry-After": "1" } });
   }

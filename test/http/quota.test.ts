@@ -180,3 +180,22 @@ test("a quota is shown with what is held, is audited, and ends when it is set to
     { before: { bytes: 1000, artifacts: null }, after: {} },
   ]);
 });
+
+async function keyOf(role: string, namespace: string): Promise<`amr_${string}`> {
+  const body = JSON.stringify({ name: `${role}-of-models`, role, namespace });
+  const answer = await registry.fetchAs("operator", "/v1/credentials", { method: "POST", body });
+  return ((await answer.json()) as { key: `amr_${string}` }).key;
+}
+
+test("what a namespace holds is told to those alone who see there what is not trusted, or everything", async () => {
+  await start();
+  await pushBlob("models/a", "hidden");
+  const usage = async (role: string, namespace = "models"): Promise<unknown> => {
+    const answer = await registry.fetchAs(await keyOf(role, namespace), "/v1/namespaces/models");
+    return [answer.status, ((await answer.json()) as { usage: unknown }).usage];
+  };
+  expect(await usage("reader")).toEqual([200, null]);
+  for (const role of ["publisher", "scanner", "reviewer", "maintainer", "owner"])
+    expect(await usage(role)).toMatchObject([200, { bytes: "hidden".length }]);
+  expect(await usage("auditor", "*")).toMatchObject([200, { bytes: "hidden".length }]);
+});

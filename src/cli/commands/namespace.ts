@@ -113,7 +113,7 @@ function numberOf(resource: (typeof RESOURCES)[number], text: string): number {
 
 function detailsText({ name, owner, quota, own_quota: own, usage }: NamespaceDetails): string {
   const rows = RESOURCES.map((resource) => {
-    const held = resource === "uploads" ? "-" : String(usage[resource]);
+    const held = resource === "uploads" || usage === null ? "-" : String(usage[resource]);
     return [resource, held, String(quota[resource] ?? "any"), own[resource] === undefined ? "configuration" : "namespace"];
   });
   return `Namespace ${name}, owned by ${owner}\n${table(["", "HELD", "AT MOST", "SET FOR"], rows)}`;

@@ -1,7 +1,7 @@
 import { registryRights } from "../../identity/authorize.ts";
 import { RegistryError } from "../../oci/errors.ts";
 import { jobOverview, standingOf } from "../../registry/job-overview.ts";
-import { type HeldNamespace, showNamespace } from "../../registry/namespace-quota.ts";
+import { type HeldNamespace, heldNamespace } from "../../registry/namespace-quota.ts";
 import { listNamespaces } from "../../registry/namespaces.ts";
 import { sealedMoment } from "../../registry/page-moment.ts";
 import type { Caller, Services } from "../../registry/ports.ts";
@@ -132,7 +132,7 @@ async function namespacesOf(
   after: string | undefined,
 ): Promise<Pick<Operations, "namespaces" | "nextNamespace">> {
   const page = await listNamespaces(services, caller, { limit: MAX_NAMESPACES, after });
-  const held = await Promise.all(page.map(({ name }) => showNamespace(services, caller, name)));
+  const held = await Promise.all(page.map(({ name }) => heldNamespace(services, name)));
   return { namespaces: held.map(heldOf), nextNamespace: page.length < MAX_NAMESPACES ? undefined : page.at(-1)?.name };
 }
 

@@ -6,7 +6,7 @@ import {
   setQuotaRequest,
 } from "../../api/namespaces.ts";
 import { type Namespace, createNamespace, listNamespaces } from "../../registry/namespaces.ts";
-import { type HeldNamespace, setQuota, showNamespace } from "../../registry/namespace-quota.ts";
+import { type ShownNamespace, setQuota, showNamespace } from "../../registry/namespace-quota.ts";
 import type { Services } from "../../registry/ports.ts";
 import { jsonBody, queryOf } from "../body.ts";
 import type { Door } from "../route.ts";
@@ -52,11 +52,11 @@ function shown({ name, record }: Namespace): NamespaceView {
   return { name, owner: record.owner, created_by: record.createdBy, created_at: new Date(record.createdAt).toISOString() };
 }
 
-function details({ namespace, quota, own, usage: { bytes, artifacts, manifests, tags } }: HeldNamespace): NamespaceDetails {
+function details({ namespace, quota, own, usage }: ShownNamespace): NamespaceDetails {
   return {
     ...shown(namespace),
     quota: { bytes: quota.bytes, artifacts: quota.artifacts, manifests: quota.manifests, tags: quota.tags, uploads: quota.uploads },
     own_quota: own,
-    usage: { bytes, artifacts, manifests, tags },
+    usage: usage && { bytes: usage.bytes, artifacts: usage.artifacts, manifests: usage.manifests, tags: usage.tags },
   };
 }
