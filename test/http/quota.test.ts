@@ -187,15 +187,16 @@ async function keyOf(role: string, namespace: string): Promise<`amr_${string}`> 
   return ((await answer.json()) as { key: `amr_${string}` }).key;
 }
 
+async function usageFor(role: string, namespace = "models"): Promise<unknown> {
+  const answer = await registry.fetchAs(await keyOf(role, namespace), "/v1/namespaces/models");
+  return [answer.status, ((await answer.json()) as { usage: unknown }).usage];
+}
+
 test("what a namespace holds is told to those alone who see there what is not trusted, or everything", async () => {
   await start();
   await pushBlob("models/a", "hidden");
-  const usage = async (role: string, namespace = "models"): Promise<unknown> => {
-    const answer = await registry.fetchAs(await keyOf(role, namespace), "/v1/namespaces/models");
-    return [answer.status, ((await answer.json()) as { usage: unknown }).usage];
-  };
-  expect(await usage("reader")).toEqual([200, null]);
+  expect(await usageFor("reader")).toEqual([200, null]);
   for (const role of ["publisher", "scanner", "reviewer", "maintainer", "owner"])
-    expect(await usage(role)).toMatchObject([200, { bytes: "hidden".length }]);
-  expect(await usage("auditor", "*")).toMatchObject([200, { bytes: "hidden".length }]);
+    expect(await usageFor(role)).toMatchObject([200, { bytes: "hidden".length }]);
+  expect(await usageFor("auditor", "*")).toMatchObject([200, { bytes: "hidden".length }]);
 });
