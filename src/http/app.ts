@@ -164,7 +164,9 @@ class RequestEdge {
     }
     if (allowed.length === 0) throw new RegistryError("NOT_FOUND");
     const allow = allowed.flatMap((method) => (method === "GET" ? ["GET", "HEAD"] : [method])).join(", ");
-    throw new RegistryError("UNSUPPORTED", `${c.req.method} is not supported here; allowed: ${allow}`, { headers: { Allow: allow } });
+    throw new RegistryError("UNSUPPORTED", `${c.env.incoming.method} is not supported here; allowed: ${allow}`, {
+      headers: { Allow: allow },
+    });
   }
 
   /** A PATCH or PUT passes in any case, as everywhere (identity.md 8.1). */
@@ -220,7 +222,15 @@ function logWhenAnswered(c: Ask, route: string, log: Logger): void {
   outgoing.once("close", () => {
     const milliseconds = Math.round(performance.now() - began);
     log.debug(
-      { requestId, address, method: c.req.method, route, status: outgoing.statusCode, whole: outgoing.writableFinished, milliseconds },
+      {
+        requestId,
+        address,
+        method: c.env.incoming.method,
+        route,
+        status: outgoing.statusCode,
+        whole: outgoing.writableFinished,
+        milliseconds,
+      },
       "answered",
     );
   });

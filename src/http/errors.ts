@@ -77,12 +77,10 @@ interface Content {
   readonly text: string;
 }
 
-/** HEAD gets the headers of GET (RFC 9110 §9.3.2): without the length some clients, Node's among them, give their connection up. */
 function render(c: Ask, error: RegistryError): Response {
   const status: ContentfulStatusCode = ERRORS[error.code].status;
   const { type, text } = contentOf(c, error);
-  if (c.req.method !== "HEAD") return c.body(text, status, { "Content-Type": type });
-  return c.body(null, status, { "Content-Type": type, "Content-Length": String(Buffer.byteLength(text)) });
+  return c.body(text, status, { "Content-Type": type });
 }
 
 function contentOf(c: Ask, error: RegistryError): Content {

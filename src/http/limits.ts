@@ -11,7 +11,7 @@ import type { Ask, Door } from "./route.ts";
 /** What a request through a door counts as, once its caller is known. */
 export function limitOf({ limit, method, action }: Pick<Door, "limit" | "method" | "action">): Limited {
   if (limit !== undefined) return limit;
-  if (method === "GET" || method === "HEAD") return "read-meta";
+  if (method === "GET") return "read-meta";
   return method === "POST" && action === "push" ? "upload-start" : "mutate";
 }
 

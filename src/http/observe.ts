@@ -1,5 +1,5 @@
 import type { Meter } from "../metrics/metric-set.ts";
-import type { Ask } from "./route.ts";
+import { type Ask, isHead } from "./route.ts";
 
 /** A request that was answered, or whose client went away before. */
 interface Answered {
@@ -24,11 +24,11 @@ export function observeRequest(c: Ask, route: string, meter: Meter): void {
     meter.add("http_server_active_requests", {}, -1);
     const announced = Number(outgoing.getHeader("content-length") ?? 0);
     const answered: Answered = {
-      method: c.req.method,
+      method: incoming.method ?? "",
       route,
       status: outgoing.statusCode,
       received: incoming.complete ? Number(incoming.headers["content-length"] ?? socket.bytesRead - read) : socket.bytesRead - read,
-      sent: outgoing.writableFinished ? (c.req.method === "HEAD" ? 0 : announced) : socket.bytesWritten - written,
+      sent: outgoing.writableFinished ? (isHead(c) ? 0 : announced) : socket.bytesWritten - written,
     };
     const labels = { http_request_method: answered.method, http_route: route, http_response_status_code: String(answered.status) };
     meter.observe("http_server_request_duration_seconds", labels, (performance.now() - began) / 1000);

@@ -31,6 +31,11 @@ export interface Env {
 
 export type Ask = Context<Env>;
 
+/** Is the head of an answer wanted, and no body? Hono knows such a request as the GET that it stands for (`server.ts`). */
+export function isHead({ env: { incoming } }: Ask): boolean {
+  return incoming.method === "HEAD";
+}
+
 /**
  * What a door needs. `open`: nothing. `credential`: any valid credential. `pull`, `push`, `delete`: that right on the repository in the path,
  * where `pull` only asks for a credential whose token covers it: what is shown is decided by `serve`. A permission in braces is needed
@@ -50,7 +55,7 @@ export type Action =
   | { readonly permission: Permission; readonly on: "repository" | "registry" };
 
 interface DoorAt {
-  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** A Hono pattern. HEAD is answered by the GET door of the same path. */
   readonly path: string;
   /** What a request counts as, where its method does not tell (`limits.ts`). */

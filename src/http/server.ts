@@ -65,7 +65,7 @@ export function createHttpServer(app: Pick<Hono<Env>, "fetch">, { bounds, newId,
   };
   // HTTP/1.0 has no Host, and load balancers ask in it whether the registry is well. The name is nobody's: challenges know only `Host`.
   const whole = { errorHandler: malformed, hostname: "localhost" };
-  const listener = getRequestListener((request, env) => app.fetch(request, env), whole);
+  const listener = getRequestListener((request, env) => app.fetch(asGet(request), env), whole);
   const answering = new WeakMap<Socket, ServerResponse>();
   const refused = new WeakSet<Socket>();
   const tracked: RequestListener = (incoming, outgoing) => {
@@ -94,6 +94,14 @@ export function createHttpServer(app: Pick<Hono<Env>, "fetch">, { bounds, newId,
     else refuse(socket, error.code, edgeHeaders({ requestId: newId(), secure, closing: true }));
   });
   return server;
+}
+
+/**
+ * A HEAD as the GET whose answer's head it wants: Node leaves out the body of what is answered to it. Hono would make a second answer of the
+ * first, whose headers it copies several times, which costs more than to find what is asked for.
+ */
+function asGet(request: Request): Request {
+  return request.method === "HEAD" ? Object.defineProperty(request, "method", { value: "GET" }) : request;
 }
 
 /** An idle connection is cut, and so is a client that takes nothing; one that waits for us, while a large upload is made durable, is not. */

@@ -2,6 +2,7 @@ import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import { limitsOf } from "../support/limits.ts";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { createApp } from "../../src/http/app.ts";
+import { jsonArray } from "../../src/http/json-array.ts";
 import type { Door } from "../../src/http/route.ts";
 import { versionDoors } from "../../src/http/v2/version.ts";
 import { CHALLENGE, type Edge, startEdge } from "../support/edge.ts";
@@ -32,7 +33,13 @@ const doors: Door[] = [
       return RESPONSE_ALREADY_SENT;
     },
   },
+  { method: "GET", path: "/v1/list", action: "credential", handle: (c) => jsonArray(c, lookedFor()) },
 ];
+let looks = 0;
+async function* lookedFor(): AsyncGenerator<string> {
+  looks += 1;
+  yield "1";
+}
 
 let edge: Edge;
 beforeAll(async () => {
@@ -99,6 +106,28 @@ describe("under /v2/ without a credential", () => {
   test("HEAD is a 401 with a challenge and no body", async () => {
     const answer = await ask("/v2/a/blobs/x", { method: "HEAD" });
     expect([answer.status, answer.headers.get("www-authenticate"), await answer.text()]).toEqual([401, CHALLENGE, ""]);
+  });
+});
+
+/** What an answer says but for what differs each time. */
+const said = async (path: string, method: string): Promise<object> => {
+  const answer = await ask(path, { method, headers: KNOWN });
+  const own = new Set(["date", "x-request-id", "connection", "keep-alive", "transfer-encoding", "ratelimit"]);
+  return { status: answer.status, headers: [...answer.headers].filter(([name]) => !own.has(name)) };
+};
+
+describe("HEAD", () => {
+  test.each(["/v2/", "/v2/a/blobs/x", "/v1/list", "/open", "/nothing"])("of %s is answered as GET is, without the body", async (path) => {
+    expect(await said(path, "HEAD")).toEqual(await said(path, "GET"));
+    expect(await (await ask(path, { method: "HEAD", headers: KNOWN })).text()).toBe("");
+  });
+
+  test("of a list looks for none of its items", async () => {
+    looks = 0;
+    await ask("/v1/list", { method: "HEAD", headers: KNOWN });
+    expect(looks).toBe(0);
+    expect(await (await ask("/v1/list", { headers: KNOWN })).json()).toEqual([1]);
+    expect(looks).toBe(1);
   });
 });
 

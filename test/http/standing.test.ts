@@ -128,7 +128,7 @@ test("a list that is taken slowly ends when who takes it is turned out, and not 
     c.set("stillStands", async () => {
       if (isOver) throw new RegistryError("DENIED");
     });
-    return c.body(jsonArray(whileStanding(c, items())));
+    return jsonArray(c, whileStanding(c, items()));
   };
   const edge = await startEdge({ doors: [{ method: "GET", path: "/v1/list", action: "open", handle }] });
   try {

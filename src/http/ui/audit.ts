@@ -7,7 +7,7 @@ import { type AuditFilter, auditHead, readAudit } from "../../registry/read-audi
 import { verifyAudit } from "../../registry/verify-audit.ts";
 import { type AuditFields, type ShownEvent, auditPage } from "../../ui/audit.ts";
 import { proofPage } from "../../ui/audit-proof.ts";
-import type { Ask, Door } from "../route.ts";
+import { type Ask, type Door, isHead } from "../route.ts";
 import { whileStanding } from "../standing.ts";
 import type { Pages } from "./page.ts";
 
@@ -64,7 +64,7 @@ async function download(services: Needs, c: Ask, caller: Caller): Promise<Respon
     "Content-Disposition": 'attachment; filename="audit.jsonl"',
     "Cache-Control": "no-store",
   };
-  if (c.req.method === "HEAD") return c.body(null, 200, headers);
+  if (isHead(c)) return c.body(null, 200, headers);
   return c.body(ReadableStream.from(whileStanding(c, linesOf(services, filterOf(fieldsOf(c))))), 200, headers);
 }
 

@@ -4,7 +4,7 @@ import { RegistryError } from "../../oci/errors.ts";
 import { type FollowedPage, FollowedPages } from "../../registry/followed-pages.ts";
 import { type PageMoment, openedMoment } from "../../registry/page-moment.ts";
 import type { Caller, Services } from "../../registry/ports.ts";
-import type { Ask, Door } from "../route.ts";
+import { type Ask, type Door, isHead } from "../route.ts";
 import { JOBS, concernOf } from "./live-concerns.ts";
 import { sessionOf } from "./session-gate.ts";
 
@@ -44,7 +44,7 @@ export function liveDoors(services: Needs, isEnding: () => boolean): readonly Do
         const concerns = await concernOf(services, caller, about);
         if (followed.count >= MAX_STREAMS)
           throw new RegistryError("TOO_MANY_REQUESTS", "so many pages are followed that yours is not: load it again to see what is new");
-        if (c.req.method === "HEAD") return c.body(null, 200, HEADERS);
+        if (isHead(c)) return c.body(null, 200, HEADERS);
         const since = sinceOf(services, caller, c.req.query("since"));
         await stream(c, { concerns, showsJobs: about === JOBS, since, followed, keep: keeping(caller) });
         return RESPONSE_ALREADY_SENT;

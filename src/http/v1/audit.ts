@@ -28,7 +28,7 @@ async function list(services: Needs, c: Ask, caller: Caller): Promise<Response> 
   const plain = caller.principal.kind === "service-token" && Object.keys(query).length === 0;
   if (plain) {
     await takeTurn(services, c);
-    return c.body(jsonArray(predecessorsEvents(services)), 200, { "Content-Type": "application/json" });
+    return jsonArray(c, predecessorsEvents(services));
   }
   const { links, next } = await readAudit(services, { after: query.after ?? 0, limit: query.limit ?? PAGE, filter });
   const page: AuditPage = { events: links.map(entryOf), next: next ?? null, head: headOf(await auditHead(services)) };

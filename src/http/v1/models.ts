@@ -25,7 +25,7 @@ import { promoted } from "./promote-model.ts";
 export function modelDoors(services: AcquireServices): readonly Door[] {
   return [
     {
-      ...read("GET", "/v1/models", (c, caller) => c.body(jsonArray(whileStanding(c, shownModels(services, caller))), 200, JSON_TYPE)),
+      ...read("GET", "/v1/models", (c, caller) => jsonArray(c, whileStanding(c, shownModels(services, caller)))),
       limit: "search",
     },
     read("GET", "/v1/model", async (c, caller) => answer(c, await shown(services, await named(services, c, caller, "seen")))),

@@ -10,7 +10,7 @@ import type { Caller, Services } from "../../registry/ports.ts";
 import { type PulledBlob, pullBlob } from "../../registry/pull-blob.ts";
 import type { RefusalLog } from "../../registry/refusals.ts";
 import { type Downloading, sendDownload } from "../download.ts";
-import type { Ask, Door } from "../route.ts";
+import { type Ask, type Door, isHead } from "../route.ts";
 
 type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "log" | "settings"> & {
   readonly refusals: Pick<RefusalLog, "note">;
@@ -43,11 +43,11 @@ export function blobDoors(services: Needs): readonly Door[] {
 }
 
 async function show(downloading: Downloading, c: Ask, digest: Digest, blob: PulledBlob): Promise<Response> {
-  if (c.req.method === "HEAD") await blob.keep();
+  if (isHead(c)) await blob.keep();
   const headers = headersOf(digest, blob.held);
   if (isNotModified(c.req.header("if-none-match"), digest)) return c.body(null, 304, headers);
   // Hono answers HEAD by this door, too: no bytes are opened then, and Range means nothing (RFC 9110 §14.2).
-  if (c.req.method === "HEAD") return c.body(null, 200, { ...headers, "Content-Length": String(blob.size) });
+  if (isHead(c)) return c.body(null, 200, { ...headers, "Content-Length": String(blob.size) });
   const isCurrent = isRangeCurrent(c.req.header("if-range"), digest);
   const range = parseRange(isCurrent ? c.req.header("range") : undefined, blob.size);
   if (range.kind === "unsatisfiable") {

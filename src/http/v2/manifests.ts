@@ -11,7 +11,7 @@ import { pullManifest } from "../../registry/pull-manifest.ts";
 import { pushManifest } from "../../registry/push-manifest.ts";
 import type { RefusalLog } from "../../registry/refusals.ts";
 import { wholeBody } from "../body.ts";
-import type { Ask, Door, RepositoryDoor } from "../route.ts";
+import { type Ask, type Door, type RepositoryDoor, isHead } from "../route.ts";
 
 type Needs = DeletionServices & { readonly refusals: Pick<RefusalLog, "note"> };
 
@@ -43,7 +43,7 @@ async function show(services: Needs, c: Ask, caller: Caller, repository: Reposit
   };
   if (isNotModified(c.req.header("if-none-match"), pulled.digest)) return c.body(null, 304, headers);
   headers["Content-Length"] = String(pulled.size);
-  if (c.req.method === "HEAD") return c.body(null, 200, headers);
+  if (isHead(c)) return c.body(null, 200, headers);
   return c.body(Buffer.from(await pulled.read()), 200, headers);
 }
 
