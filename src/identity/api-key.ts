@@ -42,12 +42,16 @@ function checksum(text: string): string {
 
 /** The reflected polynomial of CRC-32 (IEEE 802.3), as zlib has it; written out since this folder may not import zlib. */
 const POLYNOMIAL = 0xedb88320;
+/** What is left of each byte. */
+const REMAINDERS = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let rest = byte;
+  for (let bit = 0; bit < 8; bit += 1) rest = (rest & 1) === 1 ? (rest >>> 1) ^ POLYNOMIAL : rest >>> 1;
+  return rest;
+});
 
+/** Of ASCII. */
 function crc32(text: string): number {
   let crc = 0xffffffff;
-  for (const byte of new TextEncoder().encode(text)) {
-    crc ^= byte;
-    for (let bit = 0; bit < 8; bit += 1) crc = (crc & 1) === 1 ? (crc >>> 1) ^ POLYNOMIAL : crc >>> 1;
-  }
+  for (let at = 0; at < text.length; at += 1) crc = (crc >>> 8) ^ (REMAINDERS[(crc ^ text.charCodeAt(at)) & 0xff] ?? 0);
   return (crc ^ 0xffffffff) >>> 0;
 }

@@ -29,17 +29,21 @@ export function secretHmac({ secretFor }: Pick<Services, "secretFor">, secret: s
 }
 
 /** The credential that a secret of this kind opens. */
-export async function findBySecret(services: Needs, kind: SecretKind, secret: string): Promise<CredentialLookUp> {
-  return secretKindOf(secret) === kind ? lookUp(services, kind, secret) : { refusal: "unknown" };
+export async function findBySecret(
+  services: Needs,
+  kind: SecretKind,
+  secret: string,
+  hmac = secretHmac(services, secret),
+): Promise<CredentialLookUp> {
+  return secretKindOf(secret) === kind ? lookUp(services, kind, hmac) : { refusal: "unknown" };
 }
 
 /** The session that an id opens, as long as the key that it was opened with is in force. */
 export async function findSession(services: Needs, id: string): Promise<CredentialLookUp> {
-  return isSessionId(id) ? lookUp(services, "session", id) : { refusal: "unknown" };
+  return isSessionId(id) ? lookUp(services, "session", secretHmac(services, id)) : { refusal: "unknown" };
 }
 
-async function lookUp(services: Needs, kind: CredentialRecord["kind"], secret: string): Promise<CredentialLookUp> {
-  const hmac = secretHmac(services, secret);
+async function lookUp(services: Needs, kind: CredentialRecord["kind"], hmac: string): Promise<CredentialLookUp> {
   const entry = await services.metadata.get(keys.credentialSecret(hmac));
   if (typeof entry?.value !== "string") return { refusal: "unknown" };
   const credential = await loadCredential(services, entry.value);

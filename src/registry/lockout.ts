@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { keys, under } from "../storage/keys.ts";
 import type { Key } from "../storage/metadata-store.ts";
 import { type LockoutRecord, lockoutRecord } from "../storage/records.ts";
@@ -115,9 +115,5 @@ function lockAfter(failures: number, now: number): number {
 }
 
 function keyOf({ subject, address }: Attempt): Key {
-  return keys.lockout(
-    createHash("sha256")
-      .update(JSON.stringify([subject, address]))
-      .digest("hex"),
-  );
+  return keys.lockout(hash("sha256", JSON.stringify([subject, address])));
 }

@@ -3,9 +3,10 @@ import type { SecretKind } from "../identity/api-key.ts";
 import { isIdentityName } from "../identity/name.ts";
 import { auditEvent } from "./audit-event.ts";
 import { noteUse } from "./credential-use.ts";
-import { type CredentialRefusal, type LiveCredential, equalInConstantTime, findBySecret, secretHmac } from "./find-credential.ts";
+import { type CredentialRefusal, type LiveCredential, equalInConstantTime, findBySecret } from "./find-credential.ts";
 import { type Attempt, Lockout } from "./lockout.ts";
 import type { Services } from "./ports.ts";
+import { SecretHashes } from "./secret-hashes.ts";
 
 type Needs = Pick<Services, "metadata" | "clock" | "secretFor" | "newId" | "log">;
 
@@ -42,19 +43,21 @@ const MAX_USER_AGENT = 256;
 /** Proves secrets, counts failures and locks; refused logins are noted. */
 export class Logins {
   readonly #services: Needs;
+  readonly #hashes: SecretHashes;
   readonly #lockout: Lockout;
   readonly #note: (event: AuditEvent) => void;
 
   constructor(services: Needs, note: (event: AuditEvent) => void) {
     this.#services = services;
+    this.#hashes = new SecretHashes(services);
     this.#lockout = new Lockout(services);
     this.#note = note;
   }
 
   /** The credential that the offered secret opens, when it is in force and belongs to the name that came with it. */
   async logIn(offer: Offer, origin: Origin): Promise<LiveCredential | LoginRefusal> {
-    return this.#guarded(offer, origin, async () => {
-      const found = await findBySecret(this.#services, offer.kind, offer.secret);
+    return this.#guarded(offer, origin, async (hmac) => {
+      const found = await findBySecret(this.#services, offer.kind, offer.secret, hmac);
       if ("refusal" in found) return found.refusal;
       if (offer.name !== undefined && offer.name !== found.identity.name) return "unknown";
       await noteUse(this.#services, found.credential.id, origin.address);
@@ -66,19 +69,19 @@ export class Logins {
   async isServiceToken(offered: string, token: string, origin: Origin): Promise<true | LoginRefusal> {
     const offer = { secret: offered, name: undefined, by: "header" } as const;
     // Hashes have one length, so that the comparison does not tell that of the token.
-    const [left, right] = [secretHmac(this.#services, offered), secretHmac(this.#services, token)];
-    return this.#guarded(offer, origin, async () => (equalInConstantTime(left, right) ? true : "unknown"));
+    return this.#guarded(offer, origin, async (hmac) => (equalInConstantTime(hmac, this.#hashes.of(token)) ? true : "unknown"));
   }
 
   async #guarded<T extends object | true>(
     offer: Claim,
     origin: Origin,
-    prove: () => Promise<T | CredentialRefusal>,
+    prove: (hmac: string) => Promise<T | CredentialRefusal>,
   ): Promise<T | LoginRefusal> {
-    const attempt = this.#attemptOf(offer, origin);
+    const hmac = this.#hashes.of(offer.secret);
+    const attempt = attemptOf(offer, hmac, origin);
     const { waitMilliseconds, failedBefore } = await this.#lockout.check(attempt);
     if (waitMilliseconds > 0) return this.#refuse(offer, origin, { refusal: "locked", waitMilliseconds });
-    const proof = await prove();
+    const proof = await prove(hmac);
     if (typeof proof !== "string") {
       if (failedBefore) await this.#forgive(attempt);
       return proof;
@@ -103,11 +106,11 @@ export class Logins {
     this.#note(auditEvent(this.#services, actorOf({ principal: "anonymous", kind: "anonymous" }, origin), said));
     return refusal;
   }
+}
 
-  #attemptOf({ name, secret, by }: Claim, { addressBlock }: Origin): Attempt {
-    const secretTag = secretHmac(this.#services, secret).slice(0, TAG_LENGTH);
-    return { subject: name === undefined ? `secret ${secretTag}` : `name ${name}`, address: addressBlock, secretTag, by };
-  }
+function attemptOf({ name, by }: Claim, hmac: string, { addressBlock }: Origin): Attempt {
+  const secretTag = hmac.slice(0, TAG_LENGTH);
+  return { subject: name === undefined ? `secret ${secretTag}` : `name ${name}`, address: addressBlock, secretTag, by };
 }
 
 /** Who acts, with where from. */

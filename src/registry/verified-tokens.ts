@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import type { TokenClaims } from "../identity/token.ts";
 import { RecentlyUsed } from "./recently-used.ts";
 
@@ -29,5 +29,5 @@ export class VerifiedTokens {
 }
 
 function keyOf(token: string): string {
-  return createHash("sha256").update(token).digest("base64");
+  return hash("sha256", token);
 }
