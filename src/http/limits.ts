@@ -1,7 +1,7 @@
 import { hasRoleIn } from "../identity/authorize.ts";
 import type { Principal } from "../identity/principal.ts";
 import type { Charged, Grant } from "../limits/buckets.ts";
-import { DEFAULT_RATES, LEASED, type Limited, type Rates } from "../limits/classes.ts";
+import { DEFAULT_RATES, LEASED, type Limited, type Rates, leaseOf } from "../limits/classes.ts";
 import { Leases } from "../limits/leases.ts";
 import type { Limits } from "../limits/limits.ts";
 import { RegistryError } from "../oci/errors.ts";
@@ -59,7 +59,7 @@ export class Limiter {
       if (known !== undefined) return this.#judge(c, limited, known);
     }
     const isLeased = LEASED.has(limited);
-    const want = isLeased ? this.#leases.wanted(key) : 1;
+    const want = isLeased ? this.#leases.wanted(key, leaseOf(this.#rates[limited])) : 1;
     const asking = Promise.resolve(this.#limits.take(limited, charged, want));
     if (isLeased) this.#asking.set(key, asking);
     try {

@@ -39,8 +39,15 @@ export const ADDRESS_FACTOR = 4;
 /** A namespace is used by many: all of them together have so many times the rate of one identity there, where nothing else is set. */
 export const NAMESPACE_FACTOR = 20;
 
-/** The classes that are frequent: a process takes up to so many units of one at a time, so that most requests ask nobody (identity.md 8.3). */
-export const LEASE = 16;
+/** So many units a process takes at a time at most; and as little of what there is at once that those of others hardly miss it. */
+const MAX_LEASE = 64;
+const LEASED_PART = 32;
+
+/** How many units of a frequent class a process takes at a time at most, so that most requests ask nobody (identity.md 8.3). */
+export function leaseOf({ burst }: Rate): number {
+  return Math.min(MAX_LEASE, Math.max(1, Math.floor(burst / LEASED_PART)));
+}
+
 export const LEASED: ReadonlySet<Limited> = new Set(["unauthenticated", "token", "read-meta", "read-blob", "upload-start", "mutate"]);
 
 /** The rates of one of so many processes that cannot ask each other: together they let through no more than all of them are to. */

@@ -1,5 +1,4 @@
 import type { Grant } from "./buckets.ts";
-import { LEASE } from "./classes.ts";
 
 /** So many callers have a lease at a time; who used his least lately loses it, and what is left of it. */
 const MAX_LEASES = 10_000;
@@ -38,11 +37,11 @@ export class Leases {
   }
 
   /**
-   * How many units to ask for: one at first, then twice as many as came last. So nobody ever has more in advance than he has used, and who
-   * asks once in many places takes from the buckets of each what he asks.
+   * How many units to ask for: one at first, then twice as many as came last, up to `most`. So nobody ever has more in advance than he has
+   * used, and who asks once in many places takes from the buckets of each what he asks.
    */
-  wanted(key: string): number {
-    return Math.min(LEASE, Math.max(1, 2 * (this.#leases.get(key)?.granted ?? 0)));
+  wanted(key: string, most: number): number {
+    return Math.min(most, Math.max(1, 2 * (this.#leases.get(key)?.granted ?? 0)));
   }
 
   /** Keeps what a grant holds beyond its first unit; that unit, or the refusal. */

@@ -125,8 +125,8 @@ describe("units that workers take in advance", () => {
       const passed: (boolean | undefined)[] = [];
       while (passed.length < 320) passed.push(...(await Promise.all(Array.from({ length: atATime }, async () => passes?.(reader)))));
       expect(new Set(passed)).toEqual(new Set([true]));
-      // 1, 2, 4 and 8, then 16 at a time.
-      expect(asked()).toBe(4 + Math.ceil((320 - 15) / 16));
+      // 1, 2, 4 and 8, then 15 at a time.
+      expect(asked()).toBe(4 + Math.ceil((320 - 15) / 15));
     }
   });
 });

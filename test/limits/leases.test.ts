@@ -1,4 +1,5 @@
 import { expect, test } from "vitest";
+import { leaseOf } from "../../src/limits/classes.ts";
 import { Leases } from "../../src/limits/leases.ts";
 
 const GRANTED = { units: 16, wait: 0, left: 100, fullIn: 50 };
@@ -30,15 +31,15 @@ test("two answers to one caller add up, and a refusal takes nothing away that wa
   expect(units).toEqual([...Array<number>(30).fill(1), 0]);
 });
 
-test("one unit is wanted at first, then twice as many as came last, up to sixteen; after a refusal it begins anew", () => {
+test("one unit is wanted at first, then twice as many as came last, up to the most; after a refusal it begins anew", () => {
   const leases = new Leases();
   const granted = (units: number): number => {
     leases.keep("a", { ...GRANTED, units, wait: units > 0 ? 0 : 1 }, 0);
-    return leases.wanted("a");
+    return leases.wanted("a", 16);
   };
-  expect(leases.wanted("a")).toBe(1);
+  expect(leases.wanted("a", 16)).toBe(1);
   expect([1, 2, 4, 8, 16, 16, 3, 0].map(granted)).toEqual([2, 4, 8, 16, 16, 16, 6, 1]);
-  expect(leases.wanted("b")).toBe(1);
+  expect(leases.wanted("b", 16)).toBe(1);
 });
 
 test("what is left is told right from the first unit on, whether it came alone or with others", () => {
@@ -48,7 +49,7 @@ test("what is left is told right from the first unit on, whether it came alone o
   for (let asked = 0; asked < 20; asked += 1) {
     const known = leases.take("a", 0);
     if (known === undefined) {
-      const units = leases.wanted("a");
+      const units = leases.wanted("a", 16);
       inBucket -= units;
       left.push(leases.keep("a", { units, wait: 0, left: inBucket, fullIn: 0 }, 0).left);
     } else left.push(known.left);
@@ -60,4 +61,14 @@ test("there are at most so many leases: the oldest one goes", () => {
   const leases = new Leases(2);
   for (const key of ["a", "b", "c"]) leases.keep(key, GRANTED, 0);
   expect(["a", "b", "c"].map((key) => leases.take(key, 0)?.units)).toEqual([undefined, 1, 1]);
+});
+
+test.each([
+  [50_000, 64],
+  [2048, 64],
+  [500, 15],
+  [63, 1],
+  [1, 1],
+])("of %d units at once a process takes %d at a time at most", (burst, most) => {
+  expect(leaseOf({ perSecond: 1, burst })).toBe(most);
 });

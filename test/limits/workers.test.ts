@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { z } from "zod";
+import { leaseOf } from "../../src/limits/classes.ts";
 import { digestOf } from "../../src/oci/digest.ts";
 import { keys, under } from "../../src/storage/keys.ts";
 import { openLmdb } from "../../src/storage/lmdb.ts";
@@ -56,8 +57,8 @@ function countOf(answers: readonly Answer[], status: number): number {
   return answers.filter((answer) => answer.status === status).length;
 }
 
-/** A process takes up to so many units of a frequent class at a time. */
-const LEASED = 16;
+/** A process takes up to so many units of a frequent class at a time, of the largest that are set here. */
+const LEASED = leaseOf({ perSecond: 1, burst: 100 });
 
 describe("limits hold over all workers together", () => {
   test("for uploads that are begun, to the unit, with a wait of whole seconds that is short", async () => {
