@@ -205,10 +205,12 @@ async function prepare(config: Config, { directory, reserved, told }: Held, log:
   try {
     await makeGoodAlone(registry, { credentials: paths.credentials, integrityResult: config.integrityResultPath });
     const first = await firstStart(registry, paths.credentials, registry.serviceTokenPlace);
+    const { path } = registry.serviceTokenPlace;
     const token = await registry.serviceToken();
-    if (token?.readableByOthers === true) {
-      log.warn({ path: registry.serviceTokenPlace.path }, "OTHERS CAN READ THE SERVICE TOKEN: make its file private with chmod 600");
+    if (token === undefined && config.serviceTokenPath !== undefined) {
+      log.warn({ path }, "there is no file at SERVICE_TOKEN_PATH: the service token is off until there is one");
     }
+    if (token?.readableByOthers === true) log.warn({ path }, "OTHERS CAN READ THE SERVICE TOKEN: make its file private with chmod 600");
     const { lockPath, allowLegacyMigration: believeStates } = config;
     await registerFirstModels(registry, { lockPath, directory: paths.root, believeStates, signal: told.signal });
     if (config.insecureDevMode) log.warn("INSECURE_DEV_MODE is on: for development on this machine only");

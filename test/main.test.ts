@@ -121,6 +121,17 @@ describe("a start is refused", () => {
   });
 });
 
+test("a service token that is nowhere is told of, and not made: the path is somebody's", async () => {
+  const path = join(directory, "absent");
+  const program = start({ SERVICE_TOKEN_PATH: path });
+  await urlOf(program);
+  expect(program.log()).toContainEqual(
+    expect.objectContaining({ level: 40, path, msg: expect.stringContaining("the service token is off") as string }),
+  );
+  expect(existsSync(path)).toBe(false);
+  expect(await program.stop()).toBe(0);
+});
+
 describe("the command line", () => {
   test.each([
     [["--help"], 0, /Usage: ai-model-registry/],
