@@ -90,7 +90,7 @@ export const decisionAnswer = z.strictObject({
   artifact: digestSchema,
   checks: z.array(checkAnswer),
   covers: z.array(digestSchema).describe("the evidence that becomes visible together with the artifact"),
-  not_considered: z.int().nonnegative().describe("evidence that was left out by the bounds"),
+  not_considered: z.int().nonnegative().describe("evidence that was left out by the bounds; none, for readers"),
   tags: z.strictObject({
     moves: z.array(tagSchema).describe("tags that readers will find at this artifact"),
     stays: z.array(tagSchema).describe("tags of the artifact that readers find elsewhere, and that were not named"),
@@ -100,6 +100,8 @@ export const decisionAnswer = z.strictObject({
   policies: z.array(judgedPolicy).describe("the written policies that match the repository"),
   evidence: z
     .strictObject({ considered: count, not_considered: count, skipped: z.array(rejectedEvidence), skipped_more: count })
-    .describe("what is attached and was held against the policies, left out by their bounds, or is no evidence"),
+    .describe(
+      "what is attached and was held against the policies, left out by their bounds, or is no evidence; for readers, what was taken",
+    ),
   digest: digestSchema.describe("over all the rest: what `expected` of promote means"),
 });

@@ -102,12 +102,18 @@ function shownApproval({ record: { by, at, reason, expiresAt, statement } }: App
   return { by, at: new Date(at).toISOString(), reason, expires_at: expires, manifest: statement?.manifest ?? null };
 }
 
+const requirementRecord = z.looseObject({
+  met: z.boolean(),
+  message: z.string(),
+  accepted: z.array(z.unknown()),
+  rejected: z.array(z.unknown()),
+});
 const decisionRecord = z.looseObject({
   decision: z.looseObject({
     allowed: z.boolean(),
-    checks: z.array(z.looseObject({ id: z.string(), message: z.string(), inputs: z.array(z.string()) })),
+    checks: z.array(z.looseObject({ id: z.string(), status: z.string(), message: z.string(), inputs: z.array(z.string()) })),
     tags: z.looseObject({ stays: z.array(z.string()) }),
-    policies: z.array(z.looseObject({ requirements: z.array(z.looseObject({ rejected: z.array(z.unknown()) })) })).default([]),
+    policies: z.array(z.looseObject({ requirements: z.array(requirementRecord) })).default([]),
     evidence: z.looseObject({ skipped: z.array(z.unknown()) }).default({ ...NOTHING_WRITTEN.evidence, skipped: [] }),
   }),
 });
@@ -133,18 +139,26 @@ async function decisionOf({ metadata }: Needs, repository: RepositoryName, recor
   return entry === undefined ? null : shownDecision(decisionRecord.parse(entry.value).decision, detail);
 }
 
-/** For readers without what it says of artifacts and tags that are hidden from them. */
+const WITHHELD = "what it is about is shown to who may read untrusted content";
+
+/**
+ * For readers without what it says of artifacts and tags that are hidden from them. What was not taken as evidence is attached to the artifact
+ * and hidden, too: not even how much that was is told, nor why it did not do.
+ */
 function shownDecision(decision: z.infer<typeof decisionRecord>["decision"], { pushedTags }: Pick<Detail, "pushedTags">): unknown {
   if (pushedTags) return decision;
-  const checks = decision.checks.map((check) =>
-    check.id === SHARES_REVOKED ? { ...check, message: "what it is about is shown to who may read untrusted content", inputs: [] } : check,
-  );
-  // What was refused as evidence is attached to the artifact and hidden.
-  const policies = decision.policies.map((policy) => ({
-    ...policy,
-    requirements: policy.requirements.map((requirement) => ({ ...requirement, rejected: [] })),
-  }));
-  return { ...decision, checks, policies, evidence: { ...decision.evidence, skipped: [] }, tags: { ...decision.tags, stays: [] } };
+  const checks = decision.checks.map((check) => {
+    if (check.id === SHARES_REVOKED) return { ...check, message: WITHHELD, inputs: [] };
+    return check.id.startsWith("policy/") && check.status !== "pass" ? { ...check, message: WITHHELD } : check;
+  });
+  const policies = decision.policies.map((policy) => ({ ...policy, requirements: policy.requirements.map(shownRequirement) }));
+  const considered = policies.flatMap(({ requirements }) => requirements.flatMap(({ accepted }) => accepted)).length;
+  const evidence = { considered, not_considered: 0, skipped: [], skipped_more: 0 };
+  return { ...decision, checks, policies, evidence, not_considered: 0, tags: { ...decision.tags, stays: [] } };
+}
+
+function shownRequirement(requirement: z.infer<typeof requirementRecord>): z.infer<typeof requirementRecord> {
+  return { ...requirement, message: requirement.met ? requirement.message : WITHHELD, rejected: [], rejected_more: 0 };
 }
 
 /** A link of an artifact's chain as history shows it. */

@@ -1,8 +1,14 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+import { z } from "zod";
+import { decisionAnswer } from "../../src/api/decision.ts";
 import { showArtifact } from "../../src/registry/show-artifact.ts";
 import { callerWith } from "../support/callers.ts";
+import { CI, PolicyRegistry, SCAN, SIGNED_BY_CI, policyOf } from "../support/policy-registry.ts";
 import { repository } from "../support/principal.ts";
+import { statementOf } from "../support/private-sigstore.ts";
 import { Transitions, digestIn, imageOf } from "../support/transitions.ts";
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const publisher = callerWith(["publisher@models"], { name: "publisher" });
 const operator = callerWith(["operator@*"], { name: "operator" });
@@ -28,4 +34,38 @@ test("readers of a trusted artifact learn nothing from its decision of hidden ar
   const text = JSON.stringify(asReader);
   for (const secret of ["a secret reason", "prod", digestIn(hidden)]) expect(text).not.toContain(secret);
   expect(asReader.decision).toMatchObject({ allowed: true, artifact: digestIn(model), digest: record.decision, tags: { moves: ["open"] } });
+});
+
+test("nor of what is attached and was not taken as evidence, how much that is, or what is wrong with it", async () => {
+  const world = await PolicyRegistry.start();
+  try {
+    const authority = { trustRoots: { corp: { name: "corp-root", digest: world.root } }, authorities: [SIGNED_BY_CI] };
+    const wanted = [
+      { name: "signed", anyOf: ["release-ci"], evidence: { kind: "signature" } },
+      { name: "scanned", anyOf: ["release-ci"], evidence: { kind: "attestation", predicateType: SCAN } },
+    ];
+    await world.putPolicy(policyOf("warning", "models/*", { ...authority, mode: "warn", require: wanted }));
+    const artifact = await world.push("models/watched");
+    await world.attach(artifact, await world.sigstore.keyless(CI, statementOf(artifact.digest)));
+    await world.attach(artifact, await world.sigstore.keyless("https://elsewhere.example/x", statementOf(artifact.digest)));
+    await world.attach(artifact, "no bundle");
+    expect(await world.act(artifact, "promote")).toMatchObject({ status: 200 });
+    const decision = async (who: "publisher" | "runtime"): Promise<z.infer<typeof decisionAnswer>> =>
+      z.looseObject({ decision: decisionAnswer }).parse((await world.send(who, `GET /v1/artifacts/${artifact.ref}`)).json).decision;
+    const [seen, read] = [await decision("publisher"), await decision("runtime")];
+    expect(seen.policies[0]?.requirements.map(({ met, rejected }) => [met, rejected.length > 0])).toEqual([
+      [true, true],
+      [false, true],
+    ]);
+    expect([seen.evidence.skipped.length, JSON.stringify(seen).includes("identity-mismatch")]).toEqual([1, true]);
+    expect(read.policies[0]?.requirements).toMatchObject([
+      { met: true, accepted: [{ authority: "release-ci" }], rejected: [], rejected_more: 0 },
+      { met: false, rejected: [], rejected_more: 0 },
+    ]);
+    expect(read.evidence).toEqual({ considered: 1, not_considered: 0, skipped: [], skipped_more: 0 });
+    expect([read.not_considered, read.digest]).toEqual([0, seen.digest]);
+    for (const secret of ["identity-mismatch", "refused", "other-kind"]) expect(JSON.stringify(read)).not.toContain(secret);
+  } finally {
+    await world.registry.stop();
+  }
 });
