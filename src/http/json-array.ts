@@ -15,7 +15,7 @@ function written(items: AsyncIterable<string>): ReadableStream<Uint8Array> {
     let before = "[";
     for await (const item of items) {
       yield encoder.encode(`${before}${item}`);
-      before = ",\n";
+      before = ",";
     }
     yield encoder.encode(before === "[" ? "[]\n" : "]\n");
   }

@@ -130,7 +130,7 @@ describe("one record by both doors", () => {
     const events = z.array(modelEventSchema).parse(answer.json());
     expect(chainFaults(events)).toEqual([]);
     // Each as the predecessor writes it, byte by byte.
-    expect(answer.text).toBe(`[${events.map(modelEventJson).join(",\n")}]\n`);
+    expect(answer.text).toBe(`[${events.map(modelEventJson).join(",")}]\n`);
     const own = events
       .filter(({ name }) => name === "moved")
       .map(({ action, from_state: from, to_state: to }) => `${action} ${from} ${to}`);
