@@ -9,7 +9,7 @@ import type { Logger } from "./log.ts";
 import { type Snapshot, lasting, snapshotSchema, sumOf } from "./metrics/metric-set.ts";
 import { StartError } from "./start-error.ts";
 import type { Listening } from "./listening.ts";
-import { closeUntakenConnection } from "./untaken-connections.ts";
+import { UntakenConnections } from "./untaken-connections.ts";
 import type { Order } from "./worker.ts";
 
 const reportSchema = z.discriminatedUnion("report", [
@@ -55,6 +55,7 @@ export class Workers {
   /** Those that serve, with how many questions in a row they did not answer. */
   readonly #serving = new Map<Worker, number>();
   readonly #waiting = new Set<NodeJS.Timeout>();
+  readonly #untaken = new UntakenConnections();
   readonly #measurements = new Map<number, (worker: Worker, snapshot: Snapshot) => void>();
   /** What each worker counted when it was last asked. */
   readonly #counted = new Map<Worker, Snapshot>();
@@ -152,7 +153,7 @@ export class Workers {
     const { config, listening, freeAddress, log } = this.#parts;
     const ready = Promise.withResolvers<void>();
     const worker = cluster.fork();
-    closeUntakenConnection(worker);
+    this.#untaken.watch(worker);
     const born = performance.now();
     let reason = "a worker ended before it served";
     this.#alive.add(worker);
