@@ -21,10 +21,7 @@ beforeEach(async () => {
   await writeFile(passphrase, PASSPHRASE, { mode: 0o600 });
 });
 afterEach(async () => {
-  for (const program of programs.splice(0)) {
-    if (program.process.exitCode === null && program.process.signalCode === null) program.process.kill("SIGKILL");
-    await program.ended;
-  }
+  await Promise.all(programs.splice(0).map((program) => program.kill()));
   await rm(folder, { recursive: true, force: true });
 });
 

@@ -23,10 +23,7 @@ beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "amr-log-"));
 });
 afterEach(async () => {
-  for (const program of programs.splice(0)) {
-    if (program.process.exitCode === null && program.process.signalCode === null) program.process.kill("SIGKILL");
-    await program.ended;
-  }
+  await Promise.all(programs.splice(0).map((program) => program.kill()));
   await rm(directory, { recursive: true, force: true });
 });
 
@@ -204,6 +201,19 @@ describe.skipIf(!existsSync("/usr/bin/script"))("when its terminal closes", () =
     expect(readFileSync(join(directory, "code"), "utf8")).toBe("0\n");
   });
 });
+
+test.skipIf(!existsSync("/usr/bin/script"))(
+  "what a terminal that is gone has left is ended with its program when a test fails",
+  async () => {
+    const program = runInTerminal(await settings(), 'trap "" HUP; "$0" "$@" 2> /dev/null; :');
+    programs.push(program);
+    const { pid } = await program.logged("listening");
+    const { worker } = await program.logged("worker serves");
+    program.process.kill("SIGKILL");
+    await program.kill();
+    expect([pid, worker].map((each) => hasEnded(Number(each)))).toEqual([true, true]);
+  },
+);
 
 test("a registry without a terminal goes on when it is told that one closed, as nohup asks for", async () => {
   const program = runProgram({ ...(await settings()), WORKERS: "2" });

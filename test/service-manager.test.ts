@@ -21,10 +21,7 @@ beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "amr-manager-"));
 });
 afterEach(async () => {
-  for (const program of programs.splice(0)) {
-    if (program.process.exitCode === null && program.process.signalCode === null) program.process.kill("SIGKILL");
-    await program.ended;
-  }
+  await Promise.all(programs.splice(0).map((program) => program.kill()));
   for (const server of servers.splice(0)) server.close();
   await rm(directory, { recursive: true, force: true });
 });

@@ -17,10 +17,7 @@ beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "amr-worker-"));
 });
 afterEach(async () => {
-  for (const program of programs.splice(0)) {
-    if (program.process.exitCode === null && program.process.signalCode === null) program.process.kill("SIGKILL");
-    await program.ended;
-  }
+  await Promise.all(programs.splice(0).map((program) => program.kill()));
   await rm(directory, { recursive: true, force: true });
 });
 

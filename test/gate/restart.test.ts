@@ -28,8 +28,7 @@ beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "amr-restart-"));
 });
 afterEach(async () => {
-  program?.process.kill("SIGKILL");
-  await program?.ended;
+  await program?.kill();
   program = undefined;
   await rm(directory, { recursive: true, force: true });
 });

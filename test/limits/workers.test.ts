@@ -20,8 +20,7 @@ beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "amr-limits-"));
 });
 afterEach(async () => {
-  program?.process.kill("SIGKILL");
-  await program?.ended;
+  await program?.kill();
   await rm(directory, { recursive: true, force: true });
 });
 

@@ -23,10 +23,7 @@ beforeEach(async () => {
   await mkdir(data, { mode: 0o750 });
 });
 afterEach(async () => {
-  for (const program of programs.splice(0)) {
-    if (program.process.exitCode === null && program.process.signalCode === null) program.process.kill("SIGKILL");
-    await program.ended;
-  }
+  await Promise.all(programs.splice(0).map((program) => program.kill()));
   await rm(folder, { recursive: true, force: true });
 });
 

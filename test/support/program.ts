@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -23,6 +24,8 @@ export interface Program {
   readonly ended: Promise<number | string>;
   /** Asks it to end, as a service manager does. */
   stop(): Promise<number | string>;
+  /** Ends whatever still runs of it, also what a terminal that is gone has left, without any chance to tidy up. */
+  kill(): Promise<void>;
 }
 
 /** Everything that there can be in a log, which is looked through for secrets when the program has ended. */
@@ -92,7 +95,39 @@ function follow(child: ChildProcess, { REGISTRY_DIR = "" }: Readonly<Record<stri
       child.kill("SIGTERM");
       return ended;
     },
+    kill: async () => {
+      child.kill("SIGKILL");
+      for (let left = processesOver(REGISTRY_DIR); left.length > 0; left = processesOver(REGISTRY_DIR)) {
+        for (const pid of left) endAtOnce(pid);
+        await sleep(20);
+      }
+      await ended;
+    },
   };
+}
+
+/** The processes of this machine that were started for a registry in some directory; whose parent is gone, they belong to nobody. */
+function processesOver(directory: string): number[] {
+  const said = `\0REGISTRY_DIR=${directory}\0`;
+  const all = existsSync("/proc/self/environ") ? readdirSync("/proc").filter((name) => /^\d+$/.test(name)) : [];
+  return all.filter((pid) => `\0${environmentOf(pid)}`.includes(said)).map(Number);
+}
+
+/** Empty for a process that has ended, or is another user's. */
+function environmentOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, "latin1");
+  } catch {
+    return "";
+  }
+}
+
+function endAtOnce(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has just ended.
+  }
 }
 
 /** Where a started program listens. */
