@@ -6,8 +6,8 @@ const SHARING = [
   "test/{api,audit,cli,docs,formats,http/ui,http/v1,http/v2,identity,metrics,oci,policy,ui}/**/*.test.ts",
   "test/http/*.test.ts",
 ];
-/** Children inherit it. */
-const shared = { env: COMPILED, testTimeout: 60_000, hookTimeout: 60_000 };
+/** Children inherit the environment. What is waited for comes at once on a good day, and late on a busy machine. */
+const shared = { env: COMPILED, testTimeout: 60_000, hookTimeout: 60_000, expect: { poll: { timeout: 50_000 } } };
 
 /** How `npm test` runs all of them. */
 // oxlint-disable-next-line import/no-default-export -- this is how Vitest is told

@@ -1,7 +1,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { digestOf } from "../../src/oci/digest.ts";
 import type { Known } from "../support/identities.ts";
 import { type Answer, SERVICE_TOKEN, type WholeRegistry, basic, bearer, startWholeRegistry } from "../support/whole-registry.ts";
@@ -301,7 +301,7 @@ test("an upload whose token runs out while its body arrives is finished: tokens 
   async function* body(): AsyncGenerator<string> {
     yield "x".repeat(1000);
     // The server has let the request in when it holds a part of the body.
-    await vi.waitFor(async () => expect(await stagedSizes()).toContain(1000));
+    await expect.poll(stagedSizes).toContain(1000);
     registry.pass(HOUR);
     yield "x".repeat(1000);
   }

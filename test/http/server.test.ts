@@ -38,7 +38,7 @@ const doors: Door[] = [
     action: "open",
     handle: async (c) => {
       await new Promise((resolve) => {
-        setTimeout(resolve, 800);
+        setTimeout(resolve, 2500);
       });
       return c.text("done");
     },
@@ -254,8 +254,13 @@ test("HTTP/1.0 needs no Host, as the checks of load balancers have none", async 
 });
 
 describe("a connection", () => {
-  test("that is idle is closed", async () => {
-    const { port } = await start({ bounds: { idle: 150, keepAlive: 100 } });
+  test("that never asks for anything is closed", async () => {
+    const { port } = await start({ bounds: { idle: 150 } });
+    expect(await new RawClient(port).closed).toBe("");
+  });
+
+  test("that is idle after a request is closed", async () => {
+    const { port } = await start({ bounds: { keepAlive: 100 } });
     const client = new RawClient(port);
     client.send("GET /v1/ok HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
     expect(await client.closed).toMatch(/^HTTP\/1\.1 200 /);
@@ -263,7 +268,7 @@ describe("a connection", () => {
 
   test("whose client takes none of its answer is cut", async () => {
     givenUp = Promise.withResolvers();
-    const { port } = await start({ bounds: { idle: 200 } });
+    const { port } = await start({ bounds: { idle: 1000 } });
     const client = new RawClient(port);
     client.send("GET /v1/large HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
     client.pause();
@@ -272,7 +277,7 @@ describe("a connection", () => {
   });
 
   test("that waits for work of ours is not cut", async () => {
-    const { url } = await start({ bounds: { idle: 100 } });
+    const { url } = await start({ bounds: { idle: 1000 } });
     const answer = await fetch(`${url}/v1/slow`, { method: "PUT" });
     expect(await answer.text()).toBe("done");
   });

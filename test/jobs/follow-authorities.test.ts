@@ -107,10 +107,10 @@ describe("looking at what rested on a revoked authority", () => {
     const scheduler = startScheduler(world.registry.services, [{ ...job, run, every: HOUR }]);
     try {
       // It runs once by itself.
-      await expect.poll(() => ended, { timeout: 30_000 }).toBe(1);
+      await expect.poll(() => ended).toBe(1);
       await publishers.revoke(keyOf(signer));
-      await expect.poll(() => states(artifacts), { timeout: 30_000 }).toEqual(["revoked"]);
-      await expect.poll(() => publishers.revoked(), { timeout: 30_000 }).toMatchObject([{ followed: { revoked: 1 } }]);
+      await expect.poll(() => states(artifacts)).toEqual(["revoked"]);
+      await expect.poll(() => publishers.revoked()).toMatchObject([{ followed: { revoked: 1 } }]);
     } finally {
       await scheduler.stop();
     }

@@ -5,9 +5,6 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Digest, digestOf } from "../../src/oci/digest.ts";
 import { type BlobStore, UploadBusyError } from "../../src/storage/blob-store.ts";
 
-/** A loaded machine may take its time. */
-const PATIENT = { timeout: 30_000 };
-
 /** What the suite needs of a driver: a fresh, empty place, which can be opened again and again, also by several at once. */
 export interface BlobPlace {
   open(): Promise<BlobStore>;
@@ -175,9 +172,9 @@ export function describeBlobStore(name: string, makePlace: () => Promise<BlobPla
         const source = new HeldSource();
         const appending = store.append("u", source, 0);
         source.give("abc");
-        await expect.poll(() => readStaged(store, "u"), PATIENT).toBe("abc");
+        await expect.poll(() => readStaged(store, "u")).toBe("abc");
         source.give("def");
-        await expect.poll(() => readStaged(store, "u", 3), PATIENT).toBe("def");
+        await expect.poll(() => readStaged(store, "u", 3)).toBe("def");
         source.give();
         expect(await appending).toBe(6);
       });

@@ -10,7 +10,7 @@ let models: Models;
 let held: HeldFiles;
 
 /** A client that takes no byte for so long is cut off (ms). */
-const IDLE = 250;
+const IDLE = 1000;
 
 beforeAll(async () => {
   models = await Models.start({
@@ -90,8 +90,8 @@ describe("work that takes longer than its client waits", () => {
     const hold = held.hold(`${name}.gguf`);
     const answer = models.ask("POST", `/v1/model/${which}`, { body: { name, filename: `${name}.gguf`, sha256 } });
     await hold.reached;
-    // Several times over what an idle connection gets.
-    await sleep(4 * IDLE);
+    // Twice what an idle connection gets.
+    await sleep(2 * IDLE);
     hold.letGo();
     expect((await answer).status).toBe(201);
   });

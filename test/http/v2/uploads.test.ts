@@ -793,11 +793,10 @@ test("a body that arrives too slowly is 408, and the upload goes on where it was
   body.push(HELLO.subarray(0, 5));
   const patch = await ask(strict, "PATCH", location, { body });
   expect([patch.status, patch.code]).toEqual([408, "BLOB_UPLOAD_INVALID"]);
-  const status = await ask(strict, "GET", location);
+  const status = await ask(registry, "GET", location);
   expect(status.headers.range).toBe("0-4");
-  expect((await ask(strict, "PUT", withDigest(status.headers.location ?? "", digestOf(HELLO)), { body: HELLO.subarray(5) })).status).toBe(
-    201,
-  );
+  const put = await ask(registry, "PUT", withDigest(status.headers.location ?? "", digestOf(HELLO)), { body: HELLO.subarray(5) });
+  expect(put.status).toBe(201);
   await strict.stop();
 });
 

@@ -5,13 +5,15 @@ import { createLogger } from "../../../src/log.ts";
 import { openRegistry } from "../../../src/services.ts";
 import { blobsWith } from "../../support/blob-registry.ts";
 
-/** `verify-all.ts <directory> <lease>`: a worker that checks all blobs, slowly, until it is killed; says which it reads, a line each. */
-const [, , directory = "", lease = ""] = process.argv;
+/** `verify-all.ts <directory> <lease> <count>`: a worker that checks so many blobs and no more until it is killed; says which it reads, a line each. */
+const [, , directory = "", lease = "", count = ""] = process.argv;
 const registry = await openRegistry(loadConfig({ REGISTRY_DIR: directory }), 8470, createLogger("silent"));
+let read = 0;
 const blobs = blobsWith(registry.blobs, {
   open: async (digest) => {
     process.stdout.write(`${digest}\n`);
-    await new Promise((resolve) => setTimeout(resolve, 30));
+    read += 1;
+    if (read > Number(count)) await new Promise(() => undefined);
     return registry.blobs.open(digest);
   },
 });
