@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
@@ -8,6 +9,9 @@ import { blobRecord } from "../storage/records.ts";
 import type { Services } from "./ports.ts";
 
 type Needs = Pick<Services, "metadata">;
+
+/** Blobs that are looked up before others have their turn in this process. */
+const BLOBS_AT_A_TIME = 128;
 
 export interface BlobFaults {
   readonly faults: readonly Fault[];
@@ -21,7 +25,9 @@ export async function blobFaults(needs: Needs, repository: RepositoryName, descr
   const faults: Fault[] = [];
   const damaged: Digest[] = [];
   const expect: Expectation[] = [];
+  let looked = 0;
   for (const { digest, size } of descriptors) {
+    if ((looked += 1) % BLOBS_AT_A_TIME === 0) await setImmediate();
     const link = await needs.metadata.get(keys.link(repository, digest));
     const blob = await needs.metadata.get(keys.blob(digest));
     if (link === undefined || blob === undefined) {

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
@@ -15,6 +16,8 @@ type Needs = Pick<Services, "metadata">;
 const MAX_DEPTH = 8;
 const MAX_MANIFESTS = 10_000;
 const MAX_BLOBS = 100_000;
+/** Manifests that are looked up, and parsed, before others have their turn in this process. */
+const VISITS_AT_A_TIME = 16;
 
 /** Manifests that are kept parsed, as one promotion reads each several times: of so many bytes together, and of at most so many each. */
 const MAX_PARSED = 4 * 1_024 ** 2;
@@ -93,6 +96,7 @@ export class ClosureWalk implements Closure {
   readonly #needs: Needs;
   readonly #repository: RepositoryName;
   readonly #overlay: Overlay;
+  #visits = 0;
   /** How many bytes the manifest has that a name led to, undefined where there is none: an index may name one as often as it has room. */
   readonly #visited = new Map<Digest, number | undefined>();
 
@@ -108,7 +112,10 @@ export class ClosureWalk implements Closure {
     for (let depth = 0; level.length > 0; depth += 1) {
       if (depth > MAX_DEPTH) throw new ClosureTooLarge(`nests manifests more than ${MAX_DEPTH} deep`);
       const next: Visit[] = [];
-      for (const visit of level) next.push(...(await this.#visit(visit, enter)));
+      for (const visit of level) {
+        if ((this.#visits += 1) % VISITS_AT_A_TIME === 0) await setImmediate();
+        next.push(...(await this.#visit(visit, enter)));
+      }
       level = next;
     }
     return this;

@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { type Digest, digestSchema } from "../oci/digest.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Manifest } from "../oci/manifest.ts";
@@ -13,6 +14,8 @@ type Needs = Pick<Services, "metadata">;
 
 /** RULES 13: smaller layers say nothing when they are shared. */
 const LARGE_LAYER = 64 * 1024;
+/** Layers that are looked up before others have their turn in this process. */
+const LAYERS_AT_A_TIME = 64;
 
 /**
  * The rows that tell of the layers of a revoked artifact, for as long as its revocation is not lifted, deleted or not (RULES 12). A permanent
@@ -38,7 +41,8 @@ export async function sharesRevoked(
   { root, layers }: { readonly root: Digest; readonly layers: readonly Descriptor[] },
 ): Promise<PromotionFacts["sharesRevoked"]> {
   const shared: PromotionFacts["sharesRevoked"][number][] = [];
-  for (const { digest, size } of layers) {
+  for (const [n, { digest, size }] of layers.entries()) {
+    if (n % LAYERS_AT_A_TIME === 0) await setImmediate();
     if (size <= LARGE_LAYER) continue;
     const names = await namesOf(needs, digest);
     const severe = await firstOf(names, (blob) => barring(needs, blob, root));

@@ -1,11 +1,15 @@
+import { setImmediate } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { digestOf } from "../../src/oci/digest.ts";
 import { OCI_IMAGE, OCI_INDEX } from "../../src/oci/media-types.ts";
 import { ClosureWalk, NO_OVERLAY } from "../../src/registry/closure.ts";
+import { NO_SCAN_EVIDENCE } from "../../src/policy/scan-evidence.ts";
+import { evaluatePromotion } from "../../src/registry/evaluate.ts";
+import { findManifest } from "../../src/registry/serving.ts";
 import type { MetadataStore } from "../../src/storage/metadata-store.ts";
 import { callerWith } from "../support/callers.ts";
 import { repository } from "../support/principal.ts";
-import { Transitions, imageOf } from "../support/transitions.ts";
+import { Transitions, imageOf, indexOf } from "../support/transitions.ts";
 
 const publisher = callerWith(["publisher@models"], { name: "publisher" });
 const HERE = repository("models/here");
@@ -43,4 +47,34 @@ test("a manifest that is named again and again is read once, under each of its n
   expect([...walk.manifests.keys()].toSorted()).toEqual([root, digestOf(text)].toSorted());
   expect(walk.missized).toHaveLength(TIMES);
   expect(walk.missing).toHaveLength(1);
+});
+
+// The metadata are in memory, so that no look-up waits for anything: thousands of them in a row would keep all other requests waiting.
+test("a promotion of something large is decided while others have their turn", async () => {
+  const parts = Array.from({ length: 64 }, (_, part) => {
+    const layers = Array.from({ length: 16 }, (_part, layer) => {
+      const digest = digestOf(`${part} ${layer}`);
+      return { mediaType: "application/octet-stream", digest, size: 70_000 };
+    });
+    return imageOf([], { layers });
+  });
+  for (const part of parts) await at.manifest(publisher, HERE, part);
+  const root = await at.manifest(publisher, HERE, indexOf(parts));
+  const found = await findManifest(at.services, HERE, root);
+  if (found === undefined) throw new Error("it is not there");
+  const decided = new AbortController();
+  let turns = 0;
+  const others = (async (): Promise<void> => {
+    while (!decided.signal.aborted) {
+      await setImmediate();
+      turns += 1;
+    }
+  })();
+  const request = { refTag: undefined, tags: [], covers: [], evidence: [], scan: NO_SCAN_EVIDENCE };
+  const { decision } = await evaluatePromotion(at.services, HERE, found, request);
+  decided.abort();
+  await others;
+  expect(decision.allowed).toBe(false);
+  // Four for its parts, eight and sixteen for their layers.
+  expect(turns).toBeGreaterThanOrEqual(28);
 });
