@@ -10,6 +10,9 @@ const problemSchema = z.object({ title: z.string().optional(), detail: z.string(
 const predecessorSchema = z.object({ error: z.string() });
 /** How the predecessor refuses a credential: by 403, which is a missing right elsewhere. */
 const NO_CREDENTIAL = /^(?:forbidden: invalid service token|no service token configured)/;
+/** How the registry says that bytes are not those of their digest; the status is that of whatever was refused for it. */
+const WRONG_BYTES =
+  /^(?:integrity check failed: |content-addressed object failed digest verification|hash verification failed: hash mismatch: )/;
 const ociSchema = z.object({ errors: z.array(z.object({ code: z.string(), message: z.string().optional() })).min(1) });
 
 /**
@@ -22,9 +25,13 @@ export async function refusedBy(answer: HttpAnswer): Promise<CliError> {
   const { code, message } = said(body);
   const words = message ?? (bytes.length > 0 && body === undefined ? bytes.toString("utf8") : fallback(answer.status));
   const facts = [`HTTP ${answer.status}`, ...(code === undefined ? [] : [code]), ...requestId(answer)];
-  return new CliError(exitBy(answer.status, body), `${visible(words.trim().slice(0, MAX_SHOWN))} (${visible(facts.join(", "))})`, {
-    answer: { status: answer.status, code: code?.toLowerCase(), body, retryAfter: retryAfterOf(answer) },
-  });
+  return new CliError(
+    WRONG_BYTES.test(words) ? EXIT.integrity : exitBy(answer.status, body),
+    `${visible(words.trim().slice(0, MAX_SHOWN))} (${visible(facts.join(", "))})`,
+    {
+      answer: { status: answer.status, code: code?.toLowerCase(), body, retryAfter: retryAfterOf(answer) },
+    },
+  );
 }
 
 function exitBy(status: number, body: unknown): Exit {

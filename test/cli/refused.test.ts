@@ -43,6 +43,19 @@ test("the predecessor's 403 for a credential is no missing right", async () => {
   expect((await refused(403, JSON.stringify({ error: 'artifact "x" is in "acquired" state' }))).exit).toBe(EXIT.denied);
 });
 
+test.each([
+  [409, "content-addressed object failed digest verification\n"],
+  [409, '{"error":"hash verification failed: hash mismatch: expected a, got b"}'],
+  [403, '{"errors":[{"code":"DENIED","message":"integrity check failed: the stored bytes do not have this digest"}]}'],
+])("bytes that are not those of their digest are an integrity failure, whatever was refused for them: %i %s", async (status, body) => {
+  expect((await refused(status, body)).exit).toBe(EXIT.integrity);
+});
+
+test("a reason that somebody gave is none", async () => {
+  const said = { errors: [{ code: "DENIED", message: "revoked: integrity check failed: the scanner" }] };
+  expect((await refused(403, JSON.stringify(said))).exit).toBe(EXIT.denied);
+});
+
 test("an error of the distribution API is told in its own words", async () => {
   const error = await refused(403, JSON.stringify({ errors: [{ code: "DENIED", message: "revoked: bad" }] }));
   expect(error).toMatchObject({ exit: EXIT.denied, message: "revoked: bad (HTTP 403, DENIED, request r1)", answer: { code: "denied" } });
