@@ -94,18 +94,10 @@ export async function buildTransition(services: Needs, decided: DecidedTransitio
     remove: [...reach.flatMap(({ remove }) => remove), ...rows.flatMap(({ remove }) => remove)],
     audit: decided.audit,
   };
-  return { change: withoutDuplicates(change), record, folders, pending };
+  return { change, record, folders, pending };
 }
 
 const NOTHING: Rows = { expect: [], put: [], remove: [] };
-
-/** A key that is both removed and put in one change is put: the families above describe the state afterwards. */
-function withoutDuplicates(change: Change): Change {
-  // There are far fewer of them than of what is put.
-  const removed = new Map(change.remove.map((key) => [JSON.stringify(key), key]));
-  if (removed.size > 0) for (const { key } of change.put) removed.delete(JSON.stringify(key));
-  return { ...change, remove: [...removed.values()] };
-}
 
 function recordRows(repository: RepositoryName, before: ExpectedArtifact, record: ManifestRecord): Rows {
   const key = keys.manifest(repository, record.digest);

@@ -108,8 +108,8 @@ function finalRows({ put, remove }: Change): Iterable<{ readonly key: Key; reado
   const note = (key: Key, value: unknown): void => {
     if (Object.hasOwn(COUNTED, key[0])) rows.set(JSON.stringify(key), { key, value });
   };
-  for (const { key, value } of put) note(key, value);
   for (const key of remove) note(key, undefined);
+  for (const { key, value } of put) note(key, value);
   return rows.values();
 }
 

@@ -145,9 +145,9 @@ class Lmdb implements MetadataStore {
       setVersion(record, version);
       this.#db.putSync(key, record);
     };
+    for (const key of remove) this.#db.removeSync(key);
     for (const one of put) write(one.key, one.record);
     for (const { addition, sum } of sums) write(addition.key, encodeRecord(sum));
-    for (const key of remove) this.#db.removeSync(key);
     let head = this.#head(audit);
     let record: Buffer | undefined;
     for (const event of audit) {

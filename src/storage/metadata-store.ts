@@ -40,7 +40,7 @@ export interface Addition {
 }
 
 /**
- * One atomic change: all of it, or nothing.
+ * One atomic change: all of it, or nothing. What it both removes and puts is there afterwards.
  * `audit` may be empty only when every key of the change is operational (`keys.ts`); a driver refuses anything else.
  */
 export interface Change {

@@ -26,9 +26,7 @@ class WithPendingChange implements MetadataStore {
   constructor(store: MetadataStore, pending: Change) {
     this.#store = store;
     this.#pending = pending;
-    // In the store's order: what a change both puts and removes is gone.
-    for (const put of pending.put) this.#overlay.set(nameOf(put.key), put);
-    for (const key of pending.remove) this.#overlay.set(nameOf(key), null);
+    for (const [name, put] of outcomeOf(pending)) this.#overlay.set(name, put);
   }
 
   async get(key: Key): Promise<Entry | undefined> {
@@ -75,9 +73,7 @@ class WithPendingChange implements MetadataStore {
   }
 
   #joined(pending: Change, change: Change): Change {
-    const after = new Map(this.#overlay);
-    for (const put of change.put) after.set(nameOf(put.key), put);
-    for (const key of change.remove) after.set(nameOf(key), null);
+    const after = new Map([...this.#overlay, ...outcomeOf(change)]);
     const removed = new Map([...pending.remove, ...change.remove].map((key) => [nameOf(key), key]));
     return {
       expect: [...pending.expect, ...change.expect.filter(({ key }) => !this.#overlay.has(nameOf(key)))],
@@ -91,6 +87,11 @@ class WithPendingChange implements MetadataStore {
     for (const { key, version } of expect) if (((await this.#store.get(key))?.version ?? "absent") !== version) return false;
     return true;
   }
+}
+
+/** What a change leaves of each key that it names, in the store's order: null where nothing is left. */
+function outcomeOf({ put, remove }: Change): readonly (readonly [string, Put | null])[] {
+  return [...remove.map((key) => [nameOf(key), null] as const), ...put.map((one) => [nameOf(one.key), one] as const)];
 }
 
 function nameOf(key: Key): string {

@@ -108,6 +108,14 @@ test("a namespace is full to the last byte and no further, whoever comes at the 
   expect((await usageOf(world, "models")).bytes).toBe(100);
 });
 
+test("a row that a change both removes and puts counts as it is put", async () => {
+  await using world = await temporaryMetadata();
+  const removed = { family: "link", repository: REPOSITORIES[0], name: 1, size: 60, by: "publisher", subject: null, isGone: false } as Act;
+  const change = changeOf(removed, undefined);
+  await countedMetadata(world.metadata, { quota: NO_QUOTA }).commit({ ...change, remove: change.put.map(({ key }) => key) });
+  expect(await usageOf(world, "models")).toMatchObject({ bytes: 60 });
+});
+
 test("a quota that is smaller than what is held takes nothing away, and lets what is held go", async () => {
   await using world = await temporaryMetadata();
   const link = { family: "link", repository: REPOSITORIES[0], name: 1, size: 60, by: "publisher", subject: null, isGone: false } as Act;

@@ -171,11 +171,11 @@ class Model {
       const version = this.#slots.get(at)?.version;
       if (version !== undefined) this.#stale.set(at, version);
     }
+    for (const at of removes) this.#slots.delete(at);
     for (const [at, value] of puts) {
       const version = (await store.get(["blob", at]))?.version ?? -1;
       this.#slots.set(at, { value: asJson(value), version });
     }
-    for (const at of removes) this.#slots.delete(at);
   }
 }
 
@@ -336,6 +336,16 @@ export function describeMetadataStore(name: string, makePlace: () => Promise<Met
           }),
         ).toBe("committed");
         expect(await store.get(["blob", "a"])).toBeUndefined();
+      });
+
+      test("keeps what it both removes and puts, as it puts it", async () => {
+        await commit(put(["blob", "a"], 1));
+        const both: readonly Key[] = [
+          ["blob", "a"],
+          ["blob", "b"],
+        ];
+        expect(await commit({ put: both.map((key) => ({ key, value: 2 })), remove: both })).toBe("committed");
+        for (const key of both) expect(await store.get(key)).toMatchObject({ value: 2 });
       });
 
       test("puts one link into the audit chain for each event, in their order, and none for a conflict", async () => {
