@@ -1,6 +1,6 @@
 import { type StatementLabel, statementManifest } from "../lifecycle/statement.ts";
 import { type Digest, digestOf } from "../oci/digest.ts";
-import { parseManifest } from "../oci/manifest.ts";
+import { type Manifest, parseManifest } from "../oci/manifest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { STATEMENT_RANK } from "../oci/referrer.ts";
 import { keys } from "../storage/keys.ts";
@@ -35,9 +35,8 @@ export function storedStatement({ repository, artifact, bundle, label }: SignedS
   const subject = { repository, mediaType: artifact.mediaType, digest, size: artifact.size };
   const { manifest: bytes, config } = statementManifest(bundle, subject, label);
   const manifest = parseManifest(bytes, undefined);
-  const record = recordOf(bytes, { subject: digest, artifactType: manifest.artifactType ?? null, at: label.at });
-  const closureBytes = bytes.byteLength + manifest.blobReferences.reduce((sum, { size }) => sum + size, 0);
-  const written = { repository, record: { ...record, closureBytes }, manifest };
+  const record = recordOf(bytes, manifest, { subject: digest, at: label.at });
+  const written = { repository, record, manifest };
   const referrer = referrerRow(written);
   const served = referrer === undefined ? [] : [{ key: servedReferrerKey(referrer.key), value: referrer.value }];
   return {
@@ -64,7 +63,8 @@ export async function listingOf(
 
 function recordOf(
   bytes: Uint8Array,
-  { subject, artifactType, at }: { readonly subject: Digest; readonly artifactType: string | null; readonly at: number },
+  { mediaType, artifactType, blobReferences }: Manifest,
+  { subject, at }: { readonly subject: Digest; readonly at: number },
 ): ManifestRecord {
   const digest = digestOf(bytes);
   return manifestRecord.parse({
@@ -72,10 +72,10 @@ function recordOf(
     digest,
     sha512: digestOf(bytes, "sha512"),
     names: [digest],
-    mediaType: parseManifest(bytes, undefined).mediaType,
-    artifactType,
+    mediaType,
+    artifactType: artifactType ?? null,
     size: bytes.byteLength,
-    closureBytes: bytes.byteLength,
+    closureBytes: bytes.byteLength + blobReferences.reduce((sum, { size }) => sum + size, 0),
     subject,
     statement: true,
     state: "acquired",
