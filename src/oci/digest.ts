@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { z } from "zod";
 
 /** The algorithms of image-spec §Registered algorithms that this registry accepts, with the length of their hex encoding. */
@@ -53,5 +53,5 @@ export function digestFrom(algorithm: DigestAlgorithm, encoded: string): Digest 
 
 /** The digest of some bytes held in memory. */
 export function digestOf(bytes: Uint8Array | string, algorithm: DigestAlgorithm = "sha256"): Digest {
-  return digestFrom(algorithm, createHash(algorithm).update(bytes).digest("hex"));
+  return digestFrom(algorithm, hash(algorithm, bytes));
 }
