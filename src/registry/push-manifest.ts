@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { type Digest, algorithmOf, digestOf } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { type Manifest, parseManifest } from "../oci/manifest.ts";
@@ -26,6 +27,8 @@ type PushNeeds = Needs & Pick<Services, "log">;
 
 /** Identities that may have put one artifact; more are refused, so that its record stays small. */
 const MAX_UPLOADERS = 256;
+/** Blobs that are looked up before others have their turn in this process. */
+const BLOBS_AT_A_TIME = 64;
 
 export interface ManifestPush {
   readonly repository: RepositoryName;
@@ -222,7 +225,8 @@ async function contentRows(
 /** The blobs that the manifest names although they are revoked content: naming them opens them to nobody (RULES 14). */
 async function closedBlobs(services: Needs, repository: RepositoryName, { blobReferences }: Manifest): Promise<ReadonlySet<Digest>> {
   const closed = new Set<Digest>();
-  for (const { digest } of blobReferences) {
+  for (const [n, { digest }] of blobReferences.entries()) {
+    if (n % BLOBS_AT_A_TIME === 0) await setImmediate();
     if (await isRevokedContent(services, repository, digest)) closed.add(digest);
   }
   return closed;
@@ -235,7 +239,9 @@ async function renewedLinks(
   { blobReferences }: Manifest,
 ): Promise<Pick<Change, "expect" | "put">> {
   const changes: Change[] = [];
-  for (const digest of new Set(blobReferences.map((reference) => reference.digest))) {
+  const digests = new Set(blobReferences.map((reference) => reference.digest));
+  for (const [n, digest] of [...digests].entries()) {
+    if (n % BLOBS_AT_A_TIME === 0) await setImmediate();
     const { change } = await renewLink(services, repository, digest);
     if (change !== undefined) changes.push(change);
   }
