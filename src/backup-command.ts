@@ -1,5 +1,6 @@
 import { randomUUIDv7 } from "node:crypto";
 import { resolve } from "node:path";
+import { text } from "node:stream/consumers";
 import type { BackupTask } from "./command-line.ts";
 import { loadDataDirectory } from "./config.ts";
 import { createLogger } from "./log.ts";
@@ -12,7 +13,7 @@ import { openBlobs } from "./storage/blob-rows.ts";
 import { hasCode } from "./storage/claim.ts";
 import { holdsRegistry, openDataDirectory } from "./storage/data-directory.ts";
 import { openLmdb } from "./storage/lmdb.ts";
-import { readSecretFile } from "./storage/secret-file.ts";
+import { oneSecret, readSecretFile } from "./storage/secret-file.ts";
 
 /** Makes, checks or restores a backup for who is on this machine; what there is to say. Throws what an operator can mend in words. */
 export async function runBackupCommand(task: BackupTask): Promise<string> {
@@ -93,7 +94,11 @@ function told(beginning: string, { takenAt, audit, blobs, lost }: Pick<BackupRep
   return `${beginning} ${state}: ${blobs.count} blobs, ${blobs.bytes} bytes.\n${missing}`;
 }
 
+/** As securectl takes tokens: into a container, which has no file of the passphrase, it comes through its runtime. */
+const STANDARD_INPUT = "-";
+
 async function readPassphrase(path: string): Promise<string> {
+  if (path === STANDARD_INPUT) return oneSecret(await text(process.stdin), "standard input");
   const file = await readSecretFile(path);
   if (file === undefined) throw new StartError(`--passphrase-file: ${path} is not there`);
   if (file.readableByOthers) throw new StartError(`--passphrase-file: others can read ${path}; make it private with chmod 600`);

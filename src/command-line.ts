@@ -12,7 +12,7 @@ Commands:
   restore FOLDER       make REGISTRY_DIR, which must be empty, of a backup; no server may run over either
 
 Options:
-  --passphrase-file FILE  for backups: whoever knows it can read the secrets in them, and nobody else can make one
+  --passphrase-file FILE  for backups: whoever knows it can read the secrets in them, and nobody else can make one; - for standard input
   --at-least SEQUENCE     for restore: refuse a backup that ends before this audit event
   -h, --help              show this
   --version               show the version
@@ -70,7 +70,9 @@ function backupTask(command: BackupTask["command"], [folder, ...more]: readonly 
   if (folder === undefined) throw new UsageError(`${command} needs the folder of the backup`);
   takesNoMore(command, command === "restore" ? more : [...more, ...named({ "at-least": atLeast })]);
   if (passphraseFile === undefined)
-    throw new UsageError("--passphrase-file: name a file with the passphrase of the backup, one line of at least 32 characters");
+    throw new UsageError(
+      "--passphrase-file: name a file with the passphrase of the backup, one line of at least 32 characters, or - for standard input",
+    );
   return { command, folder, passphraseFile, atLeast: sequenceOf(atLeast) };
 }
 

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { chmod, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
@@ -39,15 +39,21 @@ interface Ran {
   readonly err: string;
 }
 
-/** The program's own command over a data directory, with the passphrase. */
-function command(directory: string, ...args: readonly string[]): Promise<Ran> {
+/** The program's own command over a data directory. */
+function commandWith(directory: string, args: readonly string[], input = ""): Promise<Ran> {
   return new Promise((resolve) => {
     const env = { REGISTRY_DIR: directory, ...COMPILED };
     const file = new URL("../src/main.ts", import.meta.url).pathname;
-    execFile(process.execPath, [file, ...args, "--passphrase-file", passphrase], { env }, (error, out, err) => {
+    const child = execFile(process.execPath, [file, ...args], { env }, (error, out, err) => {
       resolve({ code: typeof error?.code === "number" ? error.code : 0, out, err });
     });
+    child.stdin?.on("error", () => undefined).end(input);
   });
+}
+
+/** The same with the file of the passphrase. */
+function command(directory: string, ...args: readonly string[]): Promise<Ran> {
+  return commandWith(directory, [...args, "--passphrase-file", passphrase]);
 }
 
 /** A client of a registry, by the key in one of its credential files. */
@@ -147,6 +153,25 @@ test("a registry that is backed up while it serves is restored elsewhere with al
   await again.transition(trusted, "revoke");
   await runtime.must(403, "GET", `/v2/models/m/manifests/good`);
   expect(await second.stop()).toBe(0);
+});
+
+test("the passphrase is taken from standard input where no file of it may lie, and over the roots of volumes", async () => {
+  const [data, restored] = [at("data"), at("restored")];
+  const program = serve(data);
+  await urlOf(program);
+  // What mke2fs makes in each volume.
+  for (const volume of ["backup", "restored"]) await mkdir(at(volume, "lost+found"), { recursive: true, mode: 0o700 });
+  const given = (verb: string, input: string): Promise<Ran> =>
+    commandWith(verb === "restore" ? restored : data, [verb, at("backup"), "--passphrase-file", "-"], input);
+  const short = await given("backup", "too short\n");
+  expect([short.code, short.err]).toEqual([1, expect.stringContaining("standard input must hold one secret of at least 32 characters")]);
+  for (const one of ["backup", "check-backup", "restore"]) {
+    const { code, err } = await given(one, `${PASSPHRASE}\n`);
+    expect([one, code, err]).toEqual([one, 0, ""]);
+  }
+  // It is the same passphrase as that of a file.
+  expect((await command(data, "check-backup", at("backup"))).code).toBe(0);
+  expect(await program.stop()).toBe(0);
 });
 
 test("a limit of address space, under which the metadata store would crash, is refused in words", async () => {

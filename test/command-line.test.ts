@@ -10,6 +10,7 @@ test.each([
   [["backup", "-h"], { command: "help" }],
   [["--version"], { command: "version" }],
   [["backup", "b", ...PASSPHRASE], { command: "backup", folder: "b", passphraseFile: "p", atLeast: 0 }],
+  [["backup", "b", "--passphrase-file", "-"], { command: "backup", folder: "b", passphraseFile: "-", atLeast: 0 }],
   [["restore", "b", ...PASSPHRASE, "--at-least", "7"], { command: "restore", folder: "b", passphraseFile: "p", atLeast: 7 }],
 ])("%j is understood", (args, asked) => {
   expect(parseCommandLine(args)).toEqual(asked);

@@ -15,6 +15,7 @@ import { InUseError, type ProcessLock, lockDirectory } from "./process-lock.ts";
 import { seal, unseal } from "./sealed.ts";
 import { removeUnwrittenSecrets, writeOwnFile } from "./secret-file.ts";
 import { makeDurableFolder, syncFolders, syncPath } from "./sync.ts";
+import { namesInVolume } from "./volume-names.ts";
 
 /** Why a backup cannot be written or used, for who is on the machine. */
 export class BackupError extends Error {
@@ -59,7 +60,7 @@ export class BackupFolder {
   /** Holds the folder for this process. With `make` it may be missing; one that is there must be empty or hold a backup. */
   static async open(path: string, { make }: { readonly make: boolean }): Promise<BackupFolder> {
     if (make) await makeDurableFolder(path, 0o700).catch(refuseUnusable(path));
-    const names = await readdir(path).catch(refuseUnusable(path));
+    const names = await namesInVolume(path).catch(refuseUnusable(path));
     const isOurs = names.includes(METADATA);
     if (make ? names.length > 0 && !isOurs : !isOurs) {
       throw new BackupError(

@@ -1,4 +1,4 @@
-import { copyFile, readdir, rename } from "node:fs/promises";
+import { copyFile, rename } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import type { Digest } from "../oci/digest.ts";
 import { type BackupContent, BackupError, type BackupFolder } from "./backup-folder.ts";
@@ -14,6 +14,7 @@ import type { MetadataStore } from "./metadata-store.ts";
 import type { RuntimeTree } from "./runtime-tree.ts";
 import { writeSecretFiles } from "./secret-files.ts";
 import { makeDurableFolder, syncFolders, syncPath } from "./sync.ts";
+import { namesInVolume } from "./volume-names.ts";
 
 const DATA = "data.mdb";
 
@@ -37,7 +38,7 @@ export class RestoredDirectory {
 
   /** Takes secrets and metadata over into a directory that is empty or not there, and holds it, so that nobody starts over it meanwhile. */
   static async begin(folder: BackupFolder, content: BackupContent, into: string): Promise<RestoredDirectory> {
-    const inside = await readdir(into).catch(noneWhenMissing);
+    const inside = await namesInVolume(into).catch(noneWhenMissing);
     if (inside !== undefined && inside.length > 0) {
       throw new BackupError(
         (await isHalfRestored(into))

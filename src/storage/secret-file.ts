@@ -33,11 +33,15 @@ export interface PrivateFile {
 export async function readSecretFile(path: string): Promise<SecretFile | undefined> {
   const file = await readPrivateFile(path);
   if (file === undefined) return undefined;
-  const secret = file.text.trim();
-  if (secret.length < MIN_LENGTH || /\s/.test(secret)) {
-    throw refused(path, `must hold one secret of at least ${MIN_LENGTH} characters without white space`);
-  }
-  return { secret, readableByOthers: file.readableByOthers };
+  return { secret: oneSecret(file.text, path), readableByOthers: file.readableByOthers };
+}
+
+/** The secret that a text consists of; what is too short to be one is refused, by the name of where it comes from. */
+export function oneSecret(text: string, from: string): string {
+  const secret = text.trim();
+  if (secret.length < MIN_LENGTH || /\s/.test(secret))
+    throw refused(from, `must hold one secret of at least ${MIN_LENGTH} characters without white space`);
+  return secret;
 }
 
 /** Reads a file of at most 4 KiB that holds a secret, or what it is protected by, in any form; see `readSecretFile` for what is refused. */
