@@ -1,11 +1,10 @@
-import { chown, mkdir, readFile, symlink } from "node:fs/promises";
+import { chown, mkdir, symlink } from "node:fs/promises";
 import { join } from "node:path";
+import { commandsOf, seenOf } from "./backup-page.ts";
 import { must } from "./must.ts";
 import { type Podman, USER } from "./podman.ts";
 import { CHECKOUT, type RunningRegistry } from "./registry-process.ts";
 import { mustRun } from "./run-program.ts";
-
-const PAGE = "deploy/README.md";
 
 /** Where the page's volumes and its container are in the trial. */
 export interface BackupPlaces {
@@ -16,14 +15,6 @@ export interface BackupPlaces {
   readonly container: string;
 }
 
-/** The commands that the page has for containers, one kind of them. */
-async function commandsOf(kind: "backup" | "restore"): Promise<string> {
-  const page = await readFile(join(CHECKOUT, PAGE), "utf8");
-  const commands = page.split(`<!-- container: ${kind} -->`)[1]?.split("```")[1]?.replace(/^sh\n/, "");
-  if (commands === undefined) throw new Error(`${PAGE} says no commands for the ${kind} of a container`);
-  return commands;
-}
-
 /** A shell that does what the page says, in a folder of the trial, as if the page's volumes were there. */
 async function runPage(podman: Podman, { folder, data, container }: BackupPlaces, commands: string): Promise<string> {
   const here = commands
@@ -32,17 +23,6 @@ async function runPage(podman: Podman, { folder, data, container }: BackupPlaces
     .replaceAll(" restored:/registry", ` ${folder}/restored:/registry`)
     .replaceAll("container:registry", `container:${container}`);
   return mustRun("sh", ["-e", "-c", here], { cwd: folder, env: podman.env });
-}
-
-/** What its readers and its operator see of a registry. */
-async function seenOf(registry: RunningRegistry): Promise<string> {
-  const authorization = `Basic ${Buffer.from(`operator:${await registry.key("operator")}`).toString("base64")}`;
-  const seen = ["/v2/_catalog", "/v1/models", "/v1/artifacts"].map(async (path) => {
-    const answer = await fetch(registry.url + path, { headers: { authorization } });
-    must(answer.status === 200, `${path} answered ${answer.status}`);
-    return answer.text();
-  });
-  return (await Promise.all(seen)).join("\n");
 }
 
 /**
@@ -61,7 +41,7 @@ export async function tryContainerBackup(
     await mkdir(join(places.folder, made), { mode: 0o700 });
     await chown(join(places.folder, made), USER, USER);
   }
-  const [making, restoring] = [await commandsOf("backup"), await commandsOf("restore")];
+  const [making, restoring] = [await commandsOf("container: backup"), await commandsOf("container: restore")];
   await runPage(podman, places, making);
   const before = await seenOf(registry);
   await registry.stop();

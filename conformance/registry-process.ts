@@ -54,6 +54,9 @@ export async function freePort(): Promise<number> {
   return address.port;
 }
 
+/** For a registry whose container may go: its network goes with it and closes no connection, so that one which is kept would lead nowhere. */
+export const UNKEPT = { connection: "close" } as const;
+
 /** Waits until the URL answers 200; throws with what there is to say when it does not, or as soon as whoever serves it has ended. */
 export async function untilAnswers(
   url: string,
@@ -66,8 +69,7 @@ export async function untilAnswers(
   while (performance.now() < deadline) {
     if (hasEnded()) throw new Error(`the server ended at start:\n${output()}`);
     try {
-      // A connection that is kept from before may lead nowhere: a network that went with its container closes none.
-      const answer = await fetch(url, { signal: AbortSignal.timeout(ANSWER_LIMIT_MS) });
+      const answer = await fetch(url, { headers: UNKEPT, signal: AbortSignal.timeout(ANSWER_LIMIT_MS) });
       await answer.body?.cancel();
       if (answer.status === 200) return;
       last = String(answer.status);

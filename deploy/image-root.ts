@@ -109,8 +109,10 @@ await copyNode(root);
 write(join(root, HOME, "sbom.cdx.json"), `${JSON.stringify(billOf(sbom, kept), null, 2)}\n`);
 write(join(root, "etc/passwd"), `registry:x:${USER}:${USER}::/registry:/sbin/nologin\n`);
 write(join(root, "etc/group"), `registry:x:${USER}:\n`);
-// Apart from the rest, since whoever copies says of a whole copy whose it is.
-const registry = join(data, "registry");
-mkdirSync(registry, { recursive: true, mode: 0o700 });
-chownSync(registry, USER, USER);
+// Apart from the rest, since whoever copies says of a whole copy whose it is. A volume that docker makes belongs to whom its folder does.
+for (const name of ["registry", "backup"]) {
+  const folder = join(data, name);
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  chownSync(folder, USER, USER);
+}
 process.stdout.write(`${basename(root)}: ${kept.length} packages, node ${process.versions.node}\n`);

@@ -43,7 +43,7 @@ test("compose and Quadlet take away what the container does not need, and publis
   for (const line of ["ReadOnly=true", "DropCapability=all", "NoNewPrivileges=true", "PublishPort=127.0.0.1:8470:8470"]) {
     expect(QUADLET.split("\n")).toContain(line);
   }
-  expect(COMPOSE.volumes).toEqual(["registry:/registry"]);
+  expect(COMPOSE.volumes).toEqual(["registry:/registry", "backup:/backup"]);
   expect(QUADLET).toContain("\nVolume=ai-model-registry.volume:/registry\n");
 });
 
