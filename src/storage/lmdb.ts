@@ -7,6 +7,7 @@ import type { AuditEvent } from "../audit/event.ts";
 import { demandAddressSpace } from "./address-space.ts";
 import { StorageFullError } from "./blob-store.ts";
 import { isOperational, keys } from "./keys.ts";
+import { KnownEntries } from "./known-entries.ts";
 import { decodeKey, encodeKey, encodeKeyBriefly } from "./lmdb-key.ts";
 import type { Addition, Change, Entry, Key, KeyRange, MetadataStore, Outcome } from "./metadata-store.ts";
 import { decodeRecord, encodeRecord, setVersion, versionOf } from "./record-encoding.ts";
@@ -69,6 +70,7 @@ class Lmdb implements MetadataStore {
   readonly #db: RootDatabase<Buffer, Buffer>;
   readonly #directory: string;
   readonly #onBroken: (error: unknown) => void;
+  readonly #known = new KnownEntries();
   #isClosed = false;
 
   constructor(db: RootDatabase<Buffer, Buffer>, directory: string, onBroken: (error: unknown) => void) {
@@ -79,8 +81,9 @@ class Lmdb implements MetadataStore {
 
   async get(key: Key): Promise<Entry | undefined> {
     this.#seeNewest();
-    const record = this.#db.getBinaryFast(encodeKeyBriefly(key));
-    return record && { key, value: decodeRecord(record, record.length), version: versionOf(record) };
+    const encoded = encodeKeyBriefly(key);
+    const record = this.#db.getBinaryFast(encoded);
+    return record && this.#known.of(key, encoded, record);
   }
 
   async list(range: KeyRange): Promise<readonly Entry[]> {

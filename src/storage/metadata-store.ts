@@ -5,7 +5,7 @@ export type Key = readonly [string, ...(string | number)[]];
 
 export interface Entry {
   readonly key: Key;
-  /** JSON data, or bytes (`Uint8Array`) at any depth. */
+  /** JSON data, or bytes (`Uint8Array`) at any depth. Others may get the same: it is not to be changed. */
   readonly value: unknown;
   /** The sequence of the change that put it: never the same twice, not even after a removal. */
   readonly version: number;

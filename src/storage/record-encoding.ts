@@ -91,6 +91,11 @@ export function versionOf(record: Buffer): number {
   return record.readDoubleLE(0);
 }
 
+/** Are there bytes in the value of an encoded record? */
+export function holdsBytes(record: Buffer): boolean {
+  return record[KIND_AT] !== JSON_TEXT;
+}
+
 /** The value of an encoded record of `length` bytes; it shares no memory with the record. */
 export function decodeRecord(record: Buffer, length: number = record.length): unknown {
   const kind = record[KIND_AT];

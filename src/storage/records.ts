@@ -6,6 +6,7 @@ import { annotationsSchema } from "../oci/descriptor.ts";
 import { digestSchema } from "../oci/digest.ts";
 import { MODEL_FORMATS } from "../oci/model-name.ts";
 import { repositoryNameSchema } from "../oci/reference.ts";
+import { checkedOnce } from "./checked-once.ts";
 import { CONTENT_KINDS } from "./keys.ts";
 
 /** The records that `keys.ts` names, each with a version, so that a later form can be told from an earlier one. */
@@ -44,41 +45,45 @@ export const stateCountRecord = z.strictObject({
   deleted: grown,
 });
 
-export const identityRecord = z.strictObject({
-  v: z.literal(1),
-  name: z.string(),
-  kind: z.enum(["human", "service"]),
-  bindings: z.array(bindingSchema),
-  disabled: z.boolean(),
-  /** Raised to end every token and refresh token at once. */
-  epoch: z.number().int().nonnegative(),
-  createdBy: z.string(),
-  createdAt: time,
-  /** Whose person this counts as for duties (RULES 17): the owner who made it, else itself. */
-  countsAs: z.string(),
-});
+export const identityRecord = checkedOnce(
+  z.strictObject({
+    v: z.literal(1),
+    name: z.string(),
+    kind: z.enum(["human", "service"]),
+    bindings: z.array(bindingSchema),
+    disabled: z.boolean(),
+    /** Raised to end every token and refresh token at once. */
+    epoch: z.number().int().nonnegative(),
+    createdBy: z.string(),
+    createdAt: time,
+    /** Whose person this counts as for duties (RULES 17): the owner who made it, else itself. */
+    countsAs: z.string(),
+  }),
+);
 export type IdentityRecord = z.infer<typeof identityRecord>;
 
-export const credentialRecord = z.strictObject({
-  v: z.literal(1),
-  id: z.string(),
-  kind: z.enum(["api-key", "refresh-token", "session"]),
-  identity: z.string(),
-  secretHmac: z.string(),
-  createdBy: z.string(),
-  createdAt: time,
-  /** Null: neither expires nor idles out (first-start keys only, RULES 18). */
-  expiresAt: time.nullable(),
-  idleMilliseconds: time.nullable(),
-  revokedAt: time.nullable(),
-  /** The credential that it was rotated from, or that a refresh token or a session belongs to. */
-  parent: z.string().nullable(),
-  epoch: z.number().int().nonnegative(),
-});
+export const credentialRecord = checkedOnce(
+  z.strictObject({
+    v: z.literal(1),
+    id: z.string(),
+    kind: z.enum(["api-key", "refresh-token", "session"]),
+    identity: z.string(),
+    secretHmac: z.string(),
+    createdBy: z.string(),
+    createdAt: time,
+    /** Null: neither expires nor idles out (first-start keys only, RULES 18). */
+    expiresAt: time.nullable(),
+    idleMilliseconds: time.nullable(),
+    revokedAt: time.nullable(),
+    /** The credential that it was rotated from, or that a refresh token or a session belongs to. */
+    parent: z.string().nullable(),
+    epoch: z.number().int().nonnegative(),
+  }),
+);
 export type CredentialRecord = z.infer<typeof credentialRecord>;
 
 /** When and from where a credential was last used; written at most every few minutes. */
-export const credentialUseRecord = z.strictObject({ v: z.literal(1), at: time, address: z.string() });
+export const credentialUseRecord = checkedOnce(z.strictObject({ v: z.literal(1), at: time, address: z.string() }));
 export type CredentialUseRecord = z.infer<typeof credentialUseRecord>;
 
 /** Failed logins by one name, or with one secret, from one address. */
@@ -127,60 +132,64 @@ export const repositoryRecord = z.strictObject({ v: z.literal(1), createdAt: tim
 /** A revocation that was not lifted: it outlives deletion (RULES 12). */
 const revocation = z.strictObject({ permanent: z.boolean(), everywhere: z.boolean(), reason: z.string(), by: z.string(), at: time });
 
-export const manifestRecord = z.strictObject({
-  v: z.literal(1),
-  /** The canonical name. */
-  digest: digestSchema,
-  sha512: digestSchema,
-  /** The names under which it was pushed, the first one first. */
-  names: z.array(digestSchema).min(1),
-  mediaType: z.string(),
-  artifactType: z.string().nullable(),
-  size: z.number().int().nonnegative(),
-  /**
-   * Bytes of all distinct digests of the closure, as far as they are known. Earlier versions took sums that are no exact number: such a one
-   * is read as the largest that is, since no answer may say more.
-   */
-  closureBytes: z
-    .number()
-    .nonnegative()
-    .transform((bytes) => Math.min(bytes, Number.MAX_SAFE_INTEGER)),
-  subject: digestSchema.nullable(),
-  /** One of the registry's own statements. */
-  statement: z.boolean(),
-  state: stateSchema,
-  generation: z.number().int().positive(),
-  /** Sequence and payload digest of the last statement of the chain. */
-  sequence: z.number().int().nonnegative(),
-  previous: digestSchema.nullable(),
-  onceTrusted: z.boolean(),
-  revocation: revocation.nullable(),
-  /** The persons (`countsAs`) who put it in this generation (RULES 17). */
-  uploaders: z.array(z.string()),
-  pushedBy: z.string(),
-  pushedAt: time,
-  changedBy: z.string(),
-  changedAt: time,
-  reason: z.string().nullable(),
-  policy: z.string().nullable(),
-  decision: digestSchema.nullable(),
-});
+export const manifestRecord = checkedOnce(
+  z.strictObject({
+    v: z.literal(1),
+    /** The canonical name. */
+    digest: digestSchema,
+    sha512: digestSchema,
+    /** The names under which it was pushed, the first one first. */
+    names: z.array(digestSchema).min(1),
+    mediaType: z.string(),
+    artifactType: z.string().nullable(),
+    size: z.number().int().nonnegative(),
+    /**
+     * Bytes of all distinct digests of the closure, as far as they are known. Earlier versions took sums that are no exact number: such a one
+     * is read as the largest that is, since no answer may say more.
+     */
+    closureBytes: z
+      .number()
+      .nonnegative()
+      .transform((bytes) => Math.min(bytes, Number.MAX_SAFE_INTEGER)),
+    subject: digestSchema.nullable(),
+    /** One of the registry's own statements. */
+    statement: z.boolean(),
+    state: stateSchema,
+    generation: z.number().int().positive(),
+    /** Sequence and payload digest of the last statement of the chain. */
+    sequence: z.number().int().nonnegative(),
+    previous: digestSchema.nullable(),
+    onceTrusted: z.boolean(),
+    revocation: revocation.nullable(),
+    /** The persons (`countsAs`) who put it in this generation (RULES 17). */
+    uploaders: z.array(z.string()),
+    pushedBy: z.string(),
+    pushedAt: time,
+    changedBy: z.string(),
+    changedAt: time,
+    reason: z.string().nullable(),
+    policy: z.string().nullable(),
+    decision: digestSchema.nullable(),
+  }),
+);
 export type ManifestRecord = z.infer<typeof manifestRecord>;
 
-export const linkRecord = z.strictObject({ v: z.literal(1), size: z.number().int().nonnegative(), by: z.string(), at: time });
+export const linkRecord = checkedOnce(z.strictObject({ v: z.literal(1), size: z.number().int().nonnegative(), by: z.string(), at: time }));
 export type LinkRecord = z.infer<typeof linkRecord>;
 
 /** When a link was last used, if that was long after it was made; nobody becomes its owner by that. */
 export const linkUseRecord = z.strictObject({ v: z.literal(1), at: time });
 
 /** `condemned`: the collector is removing it; whoever needs it waits, or finishes the removal and publishes again. */
-export const blobRecord = z.strictObject({
-  v: z.literal(1),
-  size: z.number().int().nonnegative(),
-  status: z.enum(["present", "condemned"]),
-  damaged: z.boolean(),
-  touchedAt: time,
-});
+export const blobRecord = checkedOnce(
+  z.strictObject({
+    v: z.literal(1),
+    size: z.number().int().nonnegative(),
+    status: z.enum(["present", "condemned"]),
+    damaged: z.boolean(),
+    touchedAt: time,
+  }),
+);
 export type BlobRecord = z.infer<typeof blobRecord>;
 
 /** When a repository last began or ceased to hold a blob that has a record. */
