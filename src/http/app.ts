@@ -12,7 +12,7 @@ import { TrustedProxies, plainAddress } from "./client-address.ts";
 import type { Connections } from "./connections.ts";
 import { type ShowError, answerError } from "./errors.ts";
 import { Arrivals } from "./giving-way.ts";
-import { setEdgeHeaders } from "./headers.ts";
+import { edgeHeaders, setHeaders } from "./headers.ts";
 import { Limiter, addressKey, limitOf, namespaceCounted } from "./limits.ts";
 import { observeRequest } from "./observe.ts";
 import { DEFAULT_PACE, type Pace } from "./progress.ts";
@@ -106,7 +106,7 @@ class RequestEdge {
     c.set("pace", this.#pace);
     c.set("arrivals", this.#arrivals);
     this.#arrivals.note((name) => c.req.header(name));
-    setEdgeHeaders(c.env.outgoing, { requestId, secure: this.#secure, closing: this.#edges.draining?.() ?? false });
+    setHeaders(c.env.outgoing, edgeHeaders({ requestId, secure: this.#secure, closing: this.#edges.draining?.() ?? false }));
     if (this.#edges.metrics !== undefined) observeRequest(c, route, this.#edges.metrics);
     if (log.isLevelEnabled("debug")) logWhenAnswered(c, route, log);
     try {

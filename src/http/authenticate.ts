@@ -14,6 +14,7 @@ import type { LoginRefusal, Origin } from "../registry/logins.ts";
 import type { Caller, Services } from "../registry/ports.ts";
 import { type RefusedRequest, noteRefusedRequest } from "../registry/refused-request.ts";
 import type { Gatekeeper } from "./app.ts";
+import { setHeaders } from "./headers.ts";
 import { addressKey } from "./limits.ts";
 import { isFromThisMachine } from "./local-reader.ts";
 import type { Action, Ask } from "./route.ts";
@@ -119,7 +120,7 @@ class Gate implements Gatekeeper {
     const left = expiresAt === null ? Infinity : expiresAt - this.#services.clock();
     if (left > WARNED_BEFORE) return;
     const days = Math.ceil(left / DAY);
-    c.header("Warning", warningHeader(`the credential expires in ${days === 1 ? "a day" : `${days} days`}: renew it`), { append: true });
+    setHeaders(c.env.outgoing, { Warning: warningHeader(`the credential expires in ${days === 1 ? "a day" : `${days} days`}: renew it`) });
   }
 
   #authorize(c: Ask, caller: Caller, action: Asked, repository: RepositoryName | undefined): void {

@@ -1,8 +1,8 @@
+import { once } from "node:events";
 import type { ServerResponse } from "node:http";
-import { type Readable, finished } from "node:stream";
+import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { TLSSocket } from "node:tls";
-import { promisify } from "node:util";
 import { RESPONSE_ALREADY_SENT } from "@hono/node-server/utils/response";
 import type { Logger } from "../log.ts";
 import type { OpenDownload, OpenDownloads } from "../registry/open-downloads.ts";
@@ -26,8 +26,6 @@ export interface Downloading {
   readonly log: Logger;
 }
 
-const whenFinished = promisify(finished);
-
 /** Streams straight to the socket, past Hono; ends when the last byte was handed to the system, the client is gone, or the gate shuts. */
 export async function sendDownload({ downloads, log }: Downloading, c: Ask, download: Download): Promise<Response> {
   const { outgoing } = c.env;
@@ -50,7 +48,8 @@ async function send(outgoing: ServerResponse, { bytes, length }: Download): Prom
   const sent = await (bytes.copyTo === undefined ? pipe(bytes, outgoing) : bytes.copyTo(outgoing));
   if (sent !== length) throw new Error(`the blob store gave ${sent} of ${length} bytes`);
   outgoing.end();
-  await whenFinished(outgoing);
+  if (!outgoing.closed) await once(outgoing, "close");
+  if (!outgoing.writableFinished) throw new Error("the client went away");
 }
 
 async function pipe(bytes: Readable, outgoing: ServerResponse): Promise<number> {

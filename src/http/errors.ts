@@ -6,6 +6,7 @@ import type { Logger } from "../log.ts";
 import { ERRORS, RegistryError } from "../oci/errors.ts";
 import { goJson, sortedMap } from "../oci/go-json.ts";
 import { storageFailure } from "../registry/storage-failure.ts";
+import { setHeaders } from "./headers.ts";
 import type { Ask } from "./route.ts";
 
 /** How many faults of one body an answer names. */
@@ -37,8 +38,8 @@ export function answerError(c: Ask, thrown: unknown, log: Logger, show?: ShowErr
     return RESPONSE_ALREADY_SENT;
   }
   const error = known(thrown, c.get("requestId"), log);
-  for (const [name, value] of Object.entries(error.headers)) c.header(name, value);
-  if (ERRORS[error.code].status === 408) c.header("Connection", "close");
+  setHeaders(outgoing, error.headers);
+  if (ERRORS[error.code].status === 408) outgoing.setHeader("Connection", "close");
   return show === undefined ? render(c, error) : show(c, error);
 }
 

@@ -36,7 +36,10 @@ export function edgeHeaders({ requestId, secure, closing }: Edge): Readonly<Reco
   };
 }
 
-/** Sets them on the socket's answer itself, so that doors which stream past Hono carry them as well. */
-export function setEdgeHeaders(outgoing: ServerResponse, edge: Edge): void {
-  for (const [name, value] of Object.entries(edgeHeaders(edge))) outgoing.setHeader(name, value);
+/**
+ * Sets headers on the socket's answer itself: doors which stream past Hono carry them as well, and Hono makes an object of its own of more
+ * than one, which costs as much as a look-up. They stay whatever the answer becomes, so that a door sets its own when nothing can fail any more.
+ */
+export function setHeaders(outgoing: ServerResponse, headers: Readonly<Record<string, string>>): void {
+  for (const [name, value] of Object.entries(headers)) outgoing.setHeader(name, value);
 }

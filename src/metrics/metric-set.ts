@@ -45,7 +45,8 @@ export class MetricSet {
     const series = this.#seriesOf(name, labels);
     if (series?.buckets === undefined) return;
     const bounds = definitionOf(name).buckets ?? [];
-    for (const [at, bound] of bounds.entries()) if (value <= bound) series.buckets[at] = (series.buckets[at] ?? 0) + 1;
+    // From the largest down, and without an iterator: every request counts in three dozen buckets.
+    for (let at = bounds.length - 1; value <= (bounds[at] ?? -Infinity); at -= 1) series.buckets[at] = (series.buckets[at] ?? 0) + 1;
     series.value += value;
     series.count = (series.count ?? 0) + 1;
   }

@@ -10,6 +10,7 @@ import type { Caller, Services } from "../../registry/ports.ts";
 import { type PulledBlob, pullBlob } from "../../registry/pull-blob.ts";
 import type { RefusalLog } from "../../registry/refusals.ts";
 import { type Downloading, sendDownload } from "../download.ts";
+import { setHeaders } from "../headers.ts";
 import { type Ask, type Door, isHead } from "../route.ts";
 
 type Needs = Pick<Services, "metadata" | "blobs" | "clock" | "newId" | "log" | "settings"> & {
@@ -46,8 +47,11 @@ async function show(downloading: Downloading, c: Ask, digest: Digest, blob: Pull
   if (isHead(c)) await blob.keep();
   const headers = headersOf(digest, blob.held);
   if (isNotModified(c.req.header("if-none-match"), digest)) return c.body(null, 304, headers);
-  // Hono answers HEAD by this door, too: no bytes are opened then, and Range means nothing (RFC 9110 §14.2).
-  if (isHead(c)) return c.body(null, 200, { ...headers, "Content-Length": String(blob.size) });
+  // HEAD comes by this door, too: no bytes are opened then, and Range means nothing (RFC 9110 §14.2).
+  if (isHead(c)) {
+    setHeaders(c.env.outgoing, { ...headers, "Content-Length": String(blob.size) });
+    return c.body(null);
+  }
   const isCurrent = isRangeCurrent(c.req.header("if-range"), digest);
   const range = parseRange(isCurrent ? c.req.header("range") : undefined, blob.size);
   if (range.kind === "unsatisfiable") {

@@ -11,6 +11,7 @@ import { pullManifest } from "../../registry/pull-manifest.ts";
 import { pushManifest } from "../../registry/push-manifest.ts";
 import type { RefusalLog } from "../../registry/refusals.ts";
 import { wholeBody } from "../body.ts";
+import { setHeaders } from "../headers.ts";
 import { type Ask, type Door, type RepositoryDoor, isHead } from "../route.ts";
 
 type Needs = DeletionServices & { readonly refusals: Pick<RefusalLog, "note"> };
@@ -33,7 +34,7 @@ function door(method: RepositoryDoor["method"], action: RepositoryDoor["action"]
 
 async function show(services: Needs, c: Ask, caller: Caller, repository: RepositoryName): Promise<Response> {
   const pulled = await pullManifest(services, caller, repository, referenceInPath(c));
-  const headers: Record<string, string> = {
+  const headers = {
     "Content-Type": pulled.mediaType,
     "Docker-Content-Digest": pulled.digest,
     ETag: etagOf(pulled.digest),
@@ -42,9 +43,13 @@ async function show(services: Needs, c: Ask, caller: Caller, repository: Reposit
     ...(pulled.held !== undefined && { Warning: warningHeader(pulled.held) }),
   };
   if (isNotModified(c.req.header("if-none-match"), pulled.digest)) return c.body(null, 304, headers);
-  headers["Content-Length"] = String(pulled.size);
-  if (isHead(c)) return c.body(null, 200, headers);
-  return c.body(Buffer.from(await pulled.read()), 200, headers);
+  if (isHead(c)) {
+    setHeaders(c.env.outgoing, { ...headers, "Content-Length": String(pulled.size) });
+    return c.body(null);
+  }
+  const bytes = Buffer.from(await pulled.read());
+  setHeaders(c.env.outgoing, headers);
+  return c.body(bytes, 200, { "Content-Type": pulled.mediaType });
 }
 
 async function put(services: Needs, c: Ask, caller: Caller, repository: RepositoryName): Promise<Response> {
