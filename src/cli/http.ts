@@ -190,6 +190,7 @@ const CONNECTION_WORDS: ReadonlyMap<string, string> = new Map([
   ["ECONNRESET", "it was cut"],
   ["EPIPE", "it was cut"],
   ["ENOTFOUND", "there is no such host"],
+  ["EPROTO", "no TLS was agreed on (is the address http://, and REGISTRY_URL right?)"],
   ["DEPTH_ZERO_SELF_SIGNED_CERT", "its certificate is self-signed: name its issuer in NODE_EXTRA_CA_CERTS"],
   ["SELF_SIGNED_CERT_IN_CHAIN", "its certificate's issuer is unknown: name it in NODE_EXTRA_CA_CERTS"],
   ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "its certificate's issuer is unknown: name it in NODE_EXTRA_CA_CERTS"],

@@ -75,6 +75,15 @@ test("a connection that breaks within a request with an effect is told", async (
   await expect(http.send({ method: "POST", path: "/", body: bytesBody(Buffer.from("x")) })).rejects.toBeInstanceOf(ConnectionError);
 });
 
+test("a registry that does not speak TLS is told as that, without what a library says of it", async () => {
+  const { origin } = await start((_, response) => response.end());
+  const secure = new HttpClient(new URL(origin.href.replace("http:", "https:")));
+  const error = await secure.send({ method: "GET", path: "/" }).catch((thrown: unknown) => thrown);
+  secure.close();
+  expect(error).toBeInstanceOf(ConnectionError);
+  expect(String(error)).toMatch(/failed: no TLS was agreed on \(is the address http:\/\/, and REGISTRY_URL right\?\)$/);
+});
+
 test("a registry that is not there is unavailable, with the remedy", async () => {
   const nowhere = new HttpClient(new URL("http://127.0.0.1:1"));
   await expect(nowhere.send({ method: "GET", path: "/" })).rejects.toMatchObject({
