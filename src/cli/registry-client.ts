@@ -149,10 +149,9 @@ export class Repository {
     discard(await this.client.send({ method: "DELETE", path: this.path(`/manifests/${reference}`) }, this.scope("delete"), [202]));
   }
 
+  /** Is a blob there to be read? One that is damaged or revoked is denied: whoever may push it heals it, and else is told why not to. */
   async hasBlob(digest: Digest): Promise<boolean> {
-    const answer = await this.client.send({ method: "HEAD", path: this.path(`/blobs/${digest}`) }, this.scope("pull"), [200, 404]);
-    discard(answer);
-    return answer.status === 200;
+    return (await this.blobSize(digest)) !== undefined;
   }
 
   /** How many bytes a blob has; undefined for one that is not there, or not for the caller to read. */

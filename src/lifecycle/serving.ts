@@ -55,7 +55,8 @@ export type Serving =
 
 const ABSENT: Serving = { effect: "absent" };
 const ALLOW: Serving = { effect: "allow" };
-const DAMAGED = "integrity check failed: the stored bytes do not have this digest; push the right bytes again to heal it";
+const DAMAGED =
+  "integrity check failed: the stored bytes do not have this digest; push the right bytes again, by `securectl push`, to heal it";
 
 /**
  * The one decision on every read (DESIGN §1, protocol.md §3): may this reader see this object of this repository?

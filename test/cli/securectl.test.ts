@@ -217,6 +217,11 @@ test("bytes that are not those of the digest are an integrity failure, and no fi
   const pulled = await securectl(["pull", `models/damaged@${digest}`, "-o", join(folder, "damaged")]);
   expect(pulled.exit).toBe(6);
   expect(await readdir(join(folder, "damaged"))).toEqual([]);
+  // Found by the check, they are refused, which tells to push the right bytes again.
+  expect((await securectl(["verify", "models/damaged:v1"])).exit).toBe(6);
+  expect((await securectl(["pull", `models/damaged@${digest}`, "-o", join(folder, "damaged")])).exit).toBe(6);
+  await push("models/damaged", "v1", "right bytes!".repeat(2000));
+  expect((await securectl(["pull", `models/damaged@${digest}`, "-o", join(folder, "damaged")])).exit).toBe(0);
 });
 
 async function findFile(directory: string, name: string): Promise<string> {
