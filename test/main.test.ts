@@ -182,6 +182,8 @@ describe("workers", () => {
     const url = await urlOf(program);
     const { worker } = await program.logged("worker serves", 2);
     process.kill(Number(worker), "SIGKILL");
+    // What it was given in its last moment is lost with it.
+    await program.logged("worker ended; another one is started");
     expect((await fetch(`${url}/livez`)).status).toBe(200);
     await program.logged("worker serves", 3);
     expect(await program.stop()).toBe(0);
