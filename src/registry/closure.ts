@@ -3,6 +3,7 @@ import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { type Manifest, parseManifest } from "../oci/manifest.ts";
+import { essenceOf } from "../oci/media-types.ts";
 import type { RepositoryName } from "../oci/reference.ts";
 import { keys } from "../storage/keys.ts";
 import type { ManifestRecord } from "../storage/records.ts";
@@ -66,6 +67,8 @@ export interface Closure {
   readonly missing: readonly Descriptor[];
   /** Descriptors that give another size than the manifest has, or than the first descriptor of the same blob gives. */
   readonly missized: readonly { readonly descriptor: Descriptor; readonly size: number }[];
+  /** Descriptors that give another type than the manifest has: what is exported could not be read by them. */
+  readonly mistyped: readonly { readonly descriptor: Descriptor; readonly mediaType: string }[];
   /** Where the walk stopped because `enter` said no: revoked branches. */
   readonly cut: readonly ClosureManifest[];
 }
@@ -92,13 +95,14 @@ export class ClosureWalk implements Closure {
   readonly blobs = new Map<Digest, ClosureBlob>();
   readonly missing: Descriptor[] = [];
   readonly missized: { readonly descriptor: Descriptor; readonly size: number }[] = [];
+  readonly mistyped: { readonly descriptor: Descriptor; readonly mediaType: string }[] = [];
   readonly cut: ClosureManifest[] = [];
   readonly #needs: Needs;
   readonly #repository: RepositoryName;
   readonly #overlay: Overlay;
   #visits = 0;
-  /** How many bytes the manifest has that a name led to, undefined where there is none: an index may name one as often as it has room. */
-  readonly #visited = new Map<Digest, number | undefined>();
+  /** The manifest that a name led to, undefined where there is none: an index may name one as often as it has room. */
+  readonly #visited = new Map<Digest, ManifestRecord | undefined>();
 
   constructor(needs: Needs, repository: RepositoryName, overlay: Overlay) {
     this.#needs = needs;
@@ -123,17 +127,17 @@ export class ClosureWalk implements Closure {
 
   async #visit(visit: Visit, enter: (record: ManifestRecord) => Promise<boolean>): Promise<Visit[]> {
     if (this.#visited.has(visit.digest)) {
-      this.#checkSize(visit, this.#visited.get(visit.digest));
+      this.#compare(visit, this.#visited.get(visit.digest));
       return [];
     }
     const found = await this.#load(visit.digest);
-    this.#visited.set(visit.digest, found?.record.size);
+    this.#visited.set(visit.digest, found?.record);
     if (found === undefined) {
       if (visit.named !== undefined) this.missing.push(visit.named);
       return [];
     }
-    const { digest, size } = found.record;
-    this.#checkSize(visit, size);
+    const { digest } = found.record;
+    this.#compare(visit, found.record);
     if (this.manifests.has(digest)) return [];
     const node = { ...found, via: visit.via, named: visit.named };
     if (!(await enter(found.record))) {
@@ -145,8 +149,11 @@ export class ClosureWalk implements Closure {
     return found.manifest.manifestReferences.map((child) => ({ digest: child.digest, via, named: child }));
   }
 
-  #checkSize({ named }: Visit, size: number | undefined): void {
-    if (named !== undefined && size !== undefined && named.size !== size) this.missized.push({ descriptor: named, size });
+  #compare({ named }: Visit, record: ManifestRecord | undefined): void {
+    if (named === undefined || record === undefined) return;
+    const { size, mediaType } = record;
+    if (named.size !== size) this.missized.push({ descriptor: named, size });
+    if (essenceOf(named.mediaType) !== essenceOf(mediaType)) this.mistyped.push({ descriptor: named, mediaType });
   }
 
   #keep(digest: Digest, node: ClosureManifest): void {

@@ -143,12 +143,16 @@ async function judgedPolicies(
     : judgePolicies(needs, repository, { ...judged, tried: judged.tried, record: root.record, manifest: root.manifest });
 }
 
-function closureFaults({ missing, missized }: Closure): readonly Fault[] {
+function closureFaults({ missing, missized, mistyped }: Closure): readonly Fault[] {
   return [
     ...missing.map(({ digest }) => ({ digest, problem: "is not in this repository: push it" })),
     ...missized.map(({ descriptor, size }) => ({
       digest: descriptor.digest,
       problem: `has ${size} bytes, not the ${descriptor.size} that a descriptor says`,
+    })),
+    ...mistyped.map(({ descriptor, mediaType }) => ({
+      digest: descriptor.digest,
+      problem: `is of the type ${mediaType}, not of the one that a descriptor says`,
     })),
   ];
 }

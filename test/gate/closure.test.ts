@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Decision } from "../../src/policy/promotion.ts";
-import { OCI_IMAGE } from "../../src/oci/media-types.ts";
+import { OCI_IMAGE, OCI_INDEX } from "../../src/oci/media-types.ts";
 import { RegistryError } from "../../src/oci/errors.ts";
 import { callerWith } from "../support/callers.ts";
 import { Transitions, descriptorOf, digestIn, imageOf, indexOf } from "../support/transitions.ts";
@@ -37,8 +37,15 @@ test.each([
       }),
     ],
   ],
+  // Whoever reads an export of it would take it for what it is not.
+  ["a child that is listed as what it is not", [CHILD, indexOf([CHILD], { manifests: [descriptorOf(JSON.stringify(CHILD), OCI_INDEX)] })]],
 ])("%s is no complete closure", async (_, manifests) => {
   expect(await failures(...manifests)).toEqual(["closure-complete"]);
+});
+
+test("types compare without their parameters and in any case", async () => {
+  const type = `${OCI_IMAGE.replace("image", "IMAGE")}; a=b`;
+  expect(await failures(CHILD, indexOf([CHILD], { manifests: [descriptorOf(JSON.stringify(CHILD), type)] }))).toEqual([]);
 });
 
 test("a layer that is listed twice alike is one layer", async () => {
