@@ -37,8 +37,8 @@ async function auditText(): Promise<string[]> {
   return text
     .trim()
     .slice(1, -1)
-    .split(/,\n|\n/)
-    .filter((line) => line !== "");
+    .split(/,(?=\{"sequence":)/)
+    .filter((event) => event !== "");
 }
 
 function inState(record: Chained, state: Chained["state"]): Chained {
