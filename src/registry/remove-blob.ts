@@ -73,14 +73,16 @@ export async function finishRemoval(needs: Needs, digest: Digest): Promise<boole
   const condemned = await needs.metadata.get(key);
   const record = condemned && blobRecord.parse(condemned.value);
   if (condemned === undefined || record?.status !== "condemned") return false;
-  // As long as the record has this version nobody links the blob, and nobody but a removal changes it.
-  await needs.blobs.remove(digest, async () => (await needs.metadata.get(key))?.version === condemned.version);
-  const outcome = await needs.metadata.commit({
-    expect: [{ key, version: condemned.version }],
-    put: [],
-    remove: [key, keys.blobUse(digest), keys.blobContent(digest)],
-    audit: [event(needs, "blob.collect", digest, record.size)],
-  });
+  // As long as the record has this version nobody links the blob, and nobody but a removal changes it: so another removal asks only when it is gone.
+  const still = async (): Promise<boolean> => (await needs.metadata.get(key))?.version === condemned.version;
+  const outcome = await needs.blobs.remove(digest, still, () =>
+    needs.metadata.commit({
+      expect: [{ key, version: condemned.version }],
+      put: [],
+      remove: [key, keys.blobUse(digest), keys.blobContent(digest)],
+      audit: [event(needs, "blob.collect", digest, record.size)],
+    }),
+  );
   return outcome === "committed";
 }
 

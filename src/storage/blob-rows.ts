@@ -64,7 +64,7 @@ export async function openBlobs(root: string, rows: BlobRows): Promise<BlobStore
       if ((await rowOf(rows, digest)) === undefined) await files.flush(digest);
     },
     discard: (upload) => files.discard(upload),
-    remove: (digest, still) => files.remove(digest, still),
+    remove: (digest, still, after) => files.remove(digest, still, after),
     room: () => files.room(),
     list: (after) => files.list(after),
     listStaged: () => files.listStaged(),

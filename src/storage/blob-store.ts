@@ -77,9 +77,10 @@ export interface BlobStore {
   discard(upload: string): Promise<void>;
   /**
    * Removes what `publish` has put under a digest if `still` holds; one that does not exist is fine. Between the question and the removal no other removal
-   * comes, in any process, and a slow one cannot take what was published after `still` began to say no.
+   * comes, in any process, and a slow one cannot take what was published after `still` began to say no. What makes it say no from then on belongs to
+   * `after`, whose result it answers: a removal that asked before would take what was published since.
    */
-  remove(digest: Digest, still: () => Promise<boolean>): Promise<void>;
+  remove<T>(digest: Digest, still: () => Promise<boolean>, after?: () => Promise<T>): Promise<T | undefined>;
   /** Bytes that may still be written before only the reserve is left, for what the registry itself has to write; not above zero: none. */
   room(): Promise<number>;
   /** All blobs that `publish` has put there, by digest. */

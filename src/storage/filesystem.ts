@@ -192,10 +192,12 @@ class Filesystem implements BlobStore {
     removedIfEmpty(folder);
   }
 
-  async remove(digest: Digest, still: () => Promise<boolean>): Promise<void> {
+  async remove<T>(digest: Digest, still: () => Promise<boolean>, after?: () => Promise<T>): Promise<T | undefined> {
     const token = await takeRemovalToken(this.#blobs);
     try {
-      if (await still()) await rm(this.#pathOf(digest), { force: true });
+      if (!(await still())) return undefined;
+      await rm(this.#pathOf(digest), { force: true });
+      return await after?.();
     } finally {
       token.release();
     }

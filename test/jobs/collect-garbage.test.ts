@@ -155,9 +155,9 @@ describe("a collection", () => {
     const sick = failing(
       {},
       {
-        remove: async (digest, still) => {
+        remove: async (digest, still, after) => {
           if (digest === bad) throw Object.assign(new Error("EIO"), { code: "EIO" });
-          await stores.blobs.remove(digest, still);
+          return stores.blobs.remove(digest, still, after);
         },
       },
     );
@@ -199,9 +199,9 @@ describe("a collection", () => {
         },
       },
       {
-        remove: async (digest, still) => {
+        remove: async (digest, still, after) => {
           if (digest === digests[549]) ending.abort();
-          await stores.blobs.remove(digest, still);
+          return stores.blobs.remove(digest, still, after);
         },
       },
     );
@@ -245,9 +245,9 @@ describe("a collection", () => {
     const watched = failing(
       {},
       {
-        remove: async (digest, still) => {
+        remove: async (digest, still, after) => {
           if (digest === first) ending.abort();
-          await stores.blobs.remove(digest, still);
+          return stores.blobs.remove(digest, still, after);
         },
       },
     );
@@ -336,12 +336,16 @@ function stepped(scheduler: fc.Scheduler, check: () => Promise<void>): Stores {
       stat: step("stat", (digest) => blobs.stat(digest)),
       publish: step("publish", (upload, digest, options) => blobs.publish(upload, digest, options)),
       // The question within is made of steps itself; what comes after the answer is the moment to look at.
-      remove: (digest, still) =>
-        blobs.remove(digest, async () => {
-          const answer = await still();
-          await pause();
-          return answer;
-        }),
+      remove: (digest, still, after) =>
+        blobs.remove(
+          digest,
+          async () => {
+            const answer = await still();
+            await pause();
+            return answer;
+          },
+          after,
+        ),
     },
   );
 }

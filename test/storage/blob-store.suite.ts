@@ -382,6 +382,29 @@ export function describeBlobStore(name: string, makePlace: () => Promise<BlobPla
         expect(await store.stat(digest)).toBeUndefined();
       });
 
+      test("is removed, and another one asks only when what follows from that is done", async () => {
+        const digest = await publish(store, "content");
+        const other = await place.open();
+        const said: string[] = [];
+        const asks = async (): Promise<boolean> => {
+          said.push("asked");
+          return true;
+        };
+        const begun = Promise.withResolvers<Promise<unknown>>();
+        const first = store.remove(digest, yes, async () => {
+          const second = other.remove(digest, asks);
+          begun.resolve(second);
+          // It finds the token taken, again and again.
+          await Promise.race([second, new Promise((resolve) => setTimeout(resolve, 50))]);
+          said.push("done");
+          return "result";
+        });
+        expect(await first).toBe("result");
+        await begun.promise;
+        expect(said).toEqual(["done", "asked"]);
+        expect(await store.remove(digest, no, async () => "never")).toBeUndefined();
+      });
+
       test("is removed by one at a time: no other asks before a removal is done", async () => {
         const digest = await publish(store, "content");
         const stores = [store, await place.open(), store];

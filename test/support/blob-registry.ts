@@ -260,7 +260,7 @@ export function blobsWith(blobs: BlobStore, changed: Partial<BlobStore>): BlobSt
     publish: (upload, digest, options) => blobs.publish(upload, digest, options),
     flush: (digest) => blobs.flush(digest),
     discard: (upload) => blobs.discard(upload),
-    remove: (digest, still) => blobs.remove(digest, still),
+    remove: (digest, still, after) => blobs.remove(digest, still, after),
     room: () => blobs.room(),
     list: (after) => blobs.list(after),
     listStaged: () => blobs.listStaged(),
