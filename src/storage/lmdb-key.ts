@@ -7,8 +7,6 @@ const TEXT = 0x20;
 const END_OF_TEXT = 0;
 /** Inside of text `\0` is written as `\x01\x01` and `\x01` as `\x01\x02`, so that the end of a text sorts before all that goes on. */
 const ESCAPE = "\x01";
-/** As nearly every text is: its bytes are its characters. */
-const PLAIN = /^[ -~]*$/;
 
 const scratch = Buffer.alloc(MAX_KEY_BYTES + 1);
 
@@ -41,20 +39,14 @@ function writeNumber(value: number, at: number): number {
 }
 
 function writeText(text: string, at: number): number {
-  const bytes = PLAIN.test(text) ? text : escaped(text);
-  const end = at + 2 + bytes.length;
-  need(end);
-  scratch[at] = TEXT;
-  scratch.write(bytes, at + 1, "latin1");
-  scratch[end - 1] = END_OF_TEXT;
-  return end;
-}
-
-/** The bytes of a text in which any character may be, one to a character. */
-function escaped(text: string): string {
   if (!text.isWellFormed()) throw new TypeError("text in a key must be well-formed");
   const plain = text.replaceAll(ESCAPE, "\x01\x02").replaceAll("\0", "\x01\x01");
-  return Buffer.from(plain).toString("latin1");
+  const end = at + 2 + Buffer.byteLength(plain);
+  need(end);
+  scratch[at] = TEXT;
+  scratch.write(plain, at + 1);
+  scratch[end - 1] = END_OF_TEXT;
+  return end;
 }
 
 function need(end: number): void {
