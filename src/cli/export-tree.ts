@@ -75,8 +75,9 @@ export class TreeLook {
         const manifest = parseManifest(pulled.bytes, pulled.descriptor.mediaType);
         await this.#demandBlobs(manifest);
         size = sum(size, pulled, manifest);
-        next.push(...manifest.manifestReferences.filter(({ digest }) => !seen.has(digest)));
-        for (const { digest } of next) seen.add(digest);
+        const unseen = manifest.manifestReferences.filter(({ digest }) => !seen.has(digest));
+        for (const { digest } of unseen) seen.add(digest);
+        next.push(...unseen);
       }
       if (seen.size > MAX_MANIFESTS || (depth === MAX_DEPTH && next.length > 0)) throw tooLarge();
       level = next;

@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers/promises";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Digest } from "../oci/digest.ts";
 import type { RepositoryName } from "../oci/reference.ts";
@@ -6,6 +5,7 @@ import type { Fault } from "../policy/check.ts";
 import { keys } from "../storage/keys.ts";
 import type { Expectation } from "../storage/metadata-store.ts";
 import { blobRecord } from "../storage/records.ts";
+import { inPortions } from "./in-portions.ts";
 import type { Services } from "./ports.ts";
 
 type Needs = Pick<Services, "metadata">;
@@ -25,9 +25,7 @@ export async function blobFaults(needs: Needs, repository: RepositoryName, descr
   const faults: Fault[] = [];
   const damaged: Digest[] = [];
   const expect: Expectation[] = [];
-  let looked = 0;
-  for (const { digest, size } of descriptors) {
-    if ((looked += 1) % BLOBS_AT_A_TIME === 0) await setImmediate();
+  for await (const { digest, size } of inPortions(descriptors, BLOBS_AT_A_TIME)) {
     const link = await needs.metadata.get(keys.link(repository, digest));
     const blob = await needs.metadata.get(keys.blob(digest));
     if (link === undefined || blob === undefined) {

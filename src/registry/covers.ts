@@ -8,6 +8,7 @@ import type { Expectation } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";
 import { type Closure, type LoadedManifest, isRevoked, loadManifest, parsedManifest } from "./closure.ts";
 import { blobFaults } from "./closure-faults.ts";
+import { inPortions } from "./in-portions.ts";
 import { personOf } from "./manifest-rows.ts";
 import type { Services } from "./ports.ts";
 import { type Turns, referrersByTurns } from "./referrers-by-turns.ts";
@@ -87,8 +88,7 @@ class EvidenceScan {
     const digests = await this.#attachedTo(subjects);
     const revoked = await presentIn(this.#needs, keys.allRevokedEverywhere(), digests);
     const found: Candidate[] = [];
-    for (const [n, digest] of digests.entries()) {
-      if (n % CANDIDATES_AT_A_TIME === 0) await setImmediate();
+    for await (const digest of inPortions(digests, CANDIDATES_AT_A_TIME)) {
       const candidate = await this.#candidate(digest, revoked.has(digest));
       if (candidate !== undefined && wanted(candidate.kind)) found.push(candidate);
     }

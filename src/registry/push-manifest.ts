@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers/promises";
 import { type Digest, algorithmOf, digestOf } from "../oci/digest.ts";
 import { RegistryError } from "../oci/errors.ts";
 import { type Manifest, parseManifest } from "../oci/manifest.ts";
@@ -9,6 +8,7 @@ import type { ManifestRecord } from "../storage/records.ts";
 import { refuseLostEvidence } from "./append-only-tag.ts";
 import { auditEvent } from "./audit-event.ts";
 import { type Decided, decideAndCommit } from "./commit.ts";
+import { inPortions } from "./in-portions.ts";
 import { renewLink } from "./link-use.ts";
 import { newManifestRows } from "./manifest-rows.ts";
 import { lookAtEvidence } from "./look-at-evidence.ts";
@@ -225,8 +225,7 @@ async function contentRows(
 /** The blobs that the manifest names although they are revoked content: naming them opens them to nobody (RULES 14). */
 async function closedBlobs(services: Needs, repository: RepositoryName, { blobReferences }: Manifest): Promise<ReadonlySet<Digest>> {
   const closed = new Set<Digest>();
-  for (const [n, { digest }] of blobReferences.entries()) {
-    if (n % BLOBS_AT_A_TIME === 0) await setImmediate();
+  for await (const { digest } of inPortions(blobReferences, BLOBS_AT_A_TIME)) {
     if (await isRevokedContent(services, repository, digest)) closed.add(digest);
   }
   return closed;
@@ -240,8 +239,7 @@ async function renewedLinks(
 ): Promise<Pick<Change, "expect" | "put">> {
   const changes: Change[] = [];
   const digests = new Set(blobReferences.map((reference) => reference.digest));
-  for (const [n, digest] of [...digests].entries()) {
-    if (n % BLOBS_AT_A_TIME === 0) await setImmediate();
+  for await (const digest of inPortions(digests, BLOBS_AT_A_TIME)) {
     const { change } = await renewLink(services, repository, digest);
     if (change !== undefined) changes.push(change);
   }

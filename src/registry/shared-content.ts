@@ -1,4 +1,3 @@
-import { setImmediate } from "node:timers/promises";
 import { type Digest, digestSchema } from "../oci/digest.ts";
 import type { Descriptor } from "../oci/descriptor.ts";
 import type { Manifest } from "../oci/manifest.ts";
@@ -7,6 +6,7 @@ import type { PromotionFacts } from "../policy/promotion.ts";
 import { LAST, keys, under } from "../storage/keys.ts";
 import type { Key, Put } from "../storage/metadata-store.ts";
 import type { ManifestRecord } from "../storage/records.ts";
+import { inPortions } from "./in-portions.ts";
 import type { Services } from "./ports.ts";
 import { findManifest } from "./serving.ts";
 
@@ -41,8 +41,7 @@ export async function sharesRevoked(
   { root, layers }: { readonly root: Digest; readonly layers: readonly Descriptor[] },
 ): Promise<PromotionFacts["sharesRevoked"]> {
   const shared: PromotionFacts["sharesRevoked"][number][] = [];
-  for (const [n, { digest, size }] of layers.entries()) {
-    if (n % LAYERS_AT_A_TIME === 0) await setImmediate();
+  for await (const { digest, size } of inPortions(layers, LAYERS_AT_A_TIME)) {
     if (size <= LARGE_LAYER) continue;
     const names = await namesOf(needs, digest);
     const severe = await firstOf(names, (blob) => barring(needs, blob, root));
